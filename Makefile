@@ -1,0 +1,34 @@
+# `make run` and `make test` do all the set-up themselves.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: run test check test-servers screenshots clean
+.DELETE_ON_ERROR:
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+run: $(STAMP)              ## watch this host; console on 127.0.0.1
+	@exec $(BIN)/forewarn run
+
+test: $(STAMP)             ## all tests; end-to-end ones skip where the real servers are missing
+	$(BIN)/pytest -n auto --dist loadgroup
+
+check: $(STAMP)            ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-servers:              ## the real servers that the end-to-end tests talk to (Debian, root)
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+	  prometheus prometheus-node-exporter prometheus-blackbox-exporter prometheus-alertmanager \
+	  victoria-metrics nginx-light postgresql chromium
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

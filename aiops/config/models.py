@@ -1,0 +1,290 @@
+"""What a user may write. The configuration reference in docs/ is generated from these models."""
+
+from datetime import datetime, time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from aiops.model.selector import Selector
+from aiops.model.signal import Severity
+from aiops.plugin import Detector, Duration, SelectorText, Sink
+from aiops.plugin.connector import Source
+from aiops.plugin.load import UnknownKind, load
+from aiops.plugin.params import Plugin
+
+
+class Block(BaseModel):
+    """Base of all blocks: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+
+
+def build(shelf: str, base: type[Plugin], value: Any) -> Any:
+    """A plug-in from its YAML block ``{kind: ..., ...}``. Raises ValueError for pydantic to place."""
+    if isinstance(value, Plugin):
+        return value
+    if not isinstance(value, dict) or "kind" not in value:
+        raise ValueError("expected a block with a `kind`, such as {kind: host}")
+    rest = {k: v for k, v in value.items() if k != "kind"}
+    try:
+        found = load(shelf, str(value["kind"]), base)
+    except UnknownKind as why:
+        raise ValueError(str(why)) from why
+    made = found.model_validate(rest)
+    if "name" in found.model_fields and not getattr(made, "name", ""):
+        made.name = found.kind  # type: ignore[attr-defined]
+    return made
+
+
+AnySource = Annotated[Source, BeforeValidator(lambda v: build("connectors", Source, v))]
+AnySink = Annotated[Sink, BeforeValidator(lambda v: build("connectors", Sink, v))]
+AnyDetector = Annotated[Detector, BeforeValidator(lambda v: build("detectors", Detector, v))]
+
+
+class BreachRule(Block):
+    """When a value counts as breached."""
+
+    above: float | None = Field(None, description="Breached while the value is greater.")
+    below: float | None = Field(None, description="Breached while the value is smaller.")
+    for_: Duration = Field(0.0, alias="for", description="How long without a break.")
+
+    @model_validator(mode="after")
+    def _one_side(self) -> "BreachRule":
+        if (self.above is None) == (self.below is None):
+            raise ValueError("give either above or below")
+        return self
+
+    @property
+    def bound(self) -> float:
+        return self.above if self.above is not None else float(self.below or 0.0)
+
+    @property
+    def sign(self) -> int:
+        """+1 when too high is bad, -1 when too low is."""
+        return 1 if self.above is not None else -1
+
+
+class SliOf(Block):
+    """Where an SLI's value comes from: a query to a source, or series that a source already yields."""
+
+    source: str = Field("", description="Name of the source that is asked.")
+    query: str = Field("", description="The query, in the source's own language.")
+    match: SelectorText | None = Field(None, description="Series that a source already yields.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "SliOf":
+        if bool(self.query) == (self.match is not None):
+            raise ValueError("give either source and query, or match")
+        if self.query and not self.source:
+            raise ValueError("a query needs the source that answers it")
+        return self
+
+
+class Sli(Block):
+    """A user-facing signal and its objective: what "users notice" means."""
+
+    name: str = Field(description="In words, as it appears in problems and tickets.")
+    of: SliOf
+    breach: BreachRule
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels that tie it to a service.")
+    severity: Severity = Severity.CRITICAL
+
+
+class Limit(Block):
+    """A hard limit on series; with a horizon, its crossing is also forecast."""
+
+    name: str = Field("", description="In words; made from the series and the bound when left out.")
+    match: SelectorText
+    breach: BreachRule
+    horizon: Duration = Field(0.0, description="How far ahead a crossing is announced; 0 = not at all.")
+    severity: Severity = Severity.MAJOR
+
+
+class Detection(Block):
+    """How anomalies are found."""
+
+    detectors: list[AnyDetector] = Field(
+        default_factory=lambda: [build("detectors", Detector, {"kind": "adaptive"})],
+        description="What scores the series; the columnar default when left out.",
+    )
+    false_pages_per_week: float = Field(2.0, gt=0, description="How many false problems a week are bearable.")
+    relearn_after: Duration = Field(
+        3600.0, description="After this long, a new level is taken as the new normal."
+    )
+    forget_after: Duration = Field(
+        86400.0, description="A series unseen for this long is dropped with its model."
+    )
+
+
+class Flapping(Block):
+    """Damping of alerts that come and go."""
+
+    count: int = Field(3, ge=2, description="Firings within the window that count as flapping.")
+    window: Duration = Field(1800.0, description="The window.")
+    max_hold: Duration = Field(
+        900.0, description="Longest quiet that a flapping alert needs before it resolves."
+    )
+
+
+class Alerting(Block):
+    """From anomaly to alert."""
+
+    fire: int = Field(3, ge=1, description="Anomalous samples, of the last `of`, that make an alert fire.")
+    of: int = Field(5, ge=1, le=64, description="How many samples are looked back.")
+    resolve_after: Duration = Field(30.0, description="Quiet that resolves an alert.")
+    stale_after: Duration = Field(
+        300.0, description="An alert whose series stopped resolves after this long."
+    )
+    flapping: Flapping = Field(default_factory=Flapping)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Alerting":
+        if self.fire > self.of:
+            raise ValueError(f"fire: {self.fire} can never be reached within of: {self.of} samples")
+        return self
+
+
+class Grouping(Block):
+    """Which alerts are one problem."""
+
+    by: list[str] = Field(
+        ["service", "host", "instance"], description="Labels of which one equal value joins."
+    )
+    window: Duration = Field(
+        300.0, description="How long after a problem's last evidence an alert still joins."
+    )
+    reopen_within: Duration = Field(600.0, description="The same alert this soon reopens a resolved problem.")
+
+
+class SilenceRule(Block):
+    """Alerts that are not to become problems for a while."""
+
+    match: SelectorText
+    from_: datetime | None = Field(None, alias="from", description="Start; at once when left out.")
+    until: datetime | None = Field(None, description="End; never when left out.")
+    reason: str = Field(description="Shown wherever an alert is held back.")
+
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Maintenance(Block):
+    """A window that comes again every week."""
+
+    match: SelectorText = Field(Selector(), description="Which series; all when left out.")
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
+        list(_DAYS), description="Days on which it starts."
+    )
+    start: time
+    end: time = Field(description="May be earlier than start: then it ends on the next day.")
+    timezone: str = Field("UTC", description="IANA name.")
+    reason: str = "maintenance"
+
+    @model_validator(mode="after")
+    def _zone(self) -> "Maintenance":
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError) as why:
+            raise ValueError(
+                f"no time zone {self.timezone!r}; give an IANA name such as Europe/Berlin"
+            ) from why
+        return self
+
+    def covers(self, at: datetime) -> bool:
+        """Whether the window is open at the aware time `at`."""
+        local = at.astimezone(ZoneInfo(self.timezone))
+        today, yesterday = _DAYS[local.weekday()], _DAYS[local.weekday() - 1]
+        clock = local.time()
+        if self.start <= self.end:
+            return today in self.days and self.start <= clock < self.end
+        return (today in self.days and clock >= self.start) or (yesterday in self.days and clock < self.end)
+
+
+class EscalateAfter(Block):
+    """When a person is asked although nothing failed."""
+
+    after: Duration = Field(900.0, description="Unresolved for this long.")
+    to: str = Field(
+        "", description="Name of the sink that reaches the person; the route's own when left out."
+    )
+
+
+class RouteRule(Block):
+    """Which problems go to which sink."""
+
+    match: str = Field("true", description="CEL over `problem`; all problems when left out.")
+    to: str = Field(description="Name of a sink.")
+    escalate: EscalateAfter | None = None
+
+
+class Remediation(Block):
+    """Whether playbooks may act at all."""
+
+    enabled: bool = Field(False, description="While false every run is a dry run: planned, shown, not done.")
+    approval_timeout: Duration = Field(900.0, description="How long a run waits for its approval.")
+    parallel: int = Field(4, ge=1, description="Runs at one time; one target is never held by two.")
+
+
+class Web(Block):
+    """API and console."""
+
+    listen: str = Field("127.0.0.1:8750", description="Address and port.")
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]") or "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
+class Retention(Block):
+    """How long what has ended is kept."""
+
+    problems: Duration = Field(90 * 86400.0, description="Resolved problems, with all that belongs to them.")
+    deliveries: Duration = Field(30 * 86400.0, description="Sent deliveries.")
+
+
+class Config(Block):
+    """The whole file. ``sources: [{kind: host}]`` alone is a working installation."""
+
+    store: str = Field("sqlite:///data/forewarn.db", description="SQLAlchemy URL: SQLite or PostgreSQL.")
+    data: Path = Field(Path("data"), description="Folder for checkpoints and generated secrets.")
+    team: str = Field("default", description="Owner of whatever names no other team.")
+    sources: list[AnySource] = Field(min_length=1, description="Where metrics and logs come from.")
+    slis: list[Sli] = Field(default_factory=list, description="What users notice.")
+    limits: list[Limit] = Field(default_factory=list, description="Hard limits, watched and forecast.")
+    detection: Detection = Field(default_factory=Detection)
+    alerting: Alerting = Field(default_factory=Alerting)
+    grouping: Grouping = Field(default_factory=Grouping)
+    silences: list[SilenceRule] = Field(default_factory=list)
+    maintenance: list[Maintenance] = Field(default_factory=list)
+    sinks: list[AnySink] = Field(default_factory=list, description="Where tickets go.")
+    routes: list[RouteRule] = Field(default_factory=list, description="Which problem goes to which sink.")
+    playbooks: list[Path] = Field(default_factory=list, description="Files, or folders of files.")
+    remediation: Remediation = Field(default_factory=Remediation)
+    web: Web = Field(default_factory=Web)
+    checkpoint_every: Duration = Field(30.0, description="How often learnt state is saved.", gt=0)
+    retention: Retention = Field(default_factory=Retention)
+
+    @model_validator(mode="after")
+    def _names(self) -> "Config":
+        for what, names in (
+            ("source", [s.name for s in self.sources]),
+            ("sink", [s.name for s in self.sinks]),
+        ):
+            doubled = sorted({n for n in names if names.count(n) > 1})
+            if doubled:
+                raise ValueError(f"two {what}s are named {doubled[0]!r}; give each a name of its own")
+        sinks = {s.name for s in self.sinks}
+        for place, route in enumerate(self.routes):
+            for name in filter(None, (route.to, route.escalate.to if route.escalate else "")):
+                if name not in sinks:
+                    raise ValueError(f"routes[{place}] goes to {name!r}, which is no sink ({sorted(sinks)})")
+        for sli in self.slis:
+            if sli.of.source and sli.of.source not in {s.name for s in self.sources}:
+                raise ValueError(f"sli {sli.name!r} asks {sli.of.source!r}, which is no source")
+        return self

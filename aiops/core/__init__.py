@@ -1,0 +1,1 @@
+"""Pure and synchronous: step(inputs, now) -> outputs. No clock, no I/O."""

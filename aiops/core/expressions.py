@@ -1,0 +1,66 @@
+"""CEL: conditions over problems and outcomes, compiled once and checked when the config is read."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import cel
+
+MAX_LENGTH = 4096
+
+_WORD_ORDER = re.compile(r"severity\s*(<=|>=|<|>)|[\"'](info|minor|major|critical)[\"']\s*(<=|>=|<|>)")
+
+LEVELS = {"info": 0, "minor": 1, "major": 2, "critical": 3}
+"""In every expression as ``level``: ``problem.level >= level.major``."""
+
+
+class ExpressionError(ValueError):
+    """The expression cannot be compiled or evaluated; the message quotes it."""
+
+
+class Expression:
+    """A compiled CEL condition.
+
+    Language: https://cel.dev, by the `common-expression-language` package. Raises `ExpressionError`.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text.strip()
+        if len(self.text) > MAX_LENGTH:
+            raise ExpressionError(
+                f"the expression is {len(self.text)} characters long; the most is {MAX_LENGTH}"
+            )
+        if _WORD_ORDER.search(self.text):
+            raise ExpressionError(
+                f"{self.text!r}: severities are words and do not compare in order; "
+                "write `problem.level >= level.major`"
+            )
+        try:
+            self._program = cel.compile(self.text)
+        except ValueError as why:
+            raise ExpressionError(f"{self.text!r} is no CEL: {_first_line(why)}") from why
+
+    def test(self, context: Mapping[str, Any]) -> bool:
+        """Whether it holds. A missing key or a type that does not fit raises `ExpressionError`."""
+        try:
+            result = self._program.execute({"level": LEVELS, **context})
+        except (ValueError, TypeError, KeyError, RuntimeError) as why:
+            raise ExpressionError(f"{self.text!r}: {_first_line(why)}") from why
+        if not isinstance(result, bool):
+            raise ExpressionError(f"{self.text!r} gives {type(result).__name__}, not true or false")
+        return result
+
+    def matches(self, context: Mapping[str, Any]) -> bool:
+        """Like `test`, but a problem that lacks what the expression speaks of does not match."""
+        try:
+            return self.test(context)
+        except ExpressionError:
+            return False
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+
+def _first_line(why: Exception) -> str:
+    lines = [line.strip() for line in str(why).splitlines() if line.strip()]
+    return lines[0] if lines else type(why).__name__

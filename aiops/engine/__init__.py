@@ -1,0 +1,1 @@
+"""Where asyncio, clocks and I/O live."""

@@ -1,0 +1,56 @@
+"""What other rooms tell the pipeline about problems; it alone changes them."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aiops.model.lifecycle import RunState
+from aiops.model.problem import EscalationReason
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    problem_id: int
+    run_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """``reason`` is set when a person is to be asked."""
+
+    problem_id: int
+    run_id: int
+    state: RunState
+    reason: EscalationReason | None
+    text: str
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    problem_id: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    problem_id: int
+    by: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    problem_id: int
+    by: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    problem_id: int
+    by: str
+    text: str
+
+
+Message: TypeAlias = RunStarted | RunEnded | Acknowledge | Resolve | Escalate | Comment

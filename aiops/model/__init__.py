@@ -1,0 +1,1 @@
+"""The vocabulary as types. Standard library and numpy only."""

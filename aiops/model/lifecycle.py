@@ -1,0 +1,94 @@
+"""Every state and every legal transition, as one table. Whatever is not written here cannot happen."""
+
+from enum import StrEnum
+
+
+class AlertState(StrEnum):
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class ProblemState(StrEnum):
+    OPEN = "open"
+    REMEDIATING = "remediating"
+    ESCALATED = "escalated"
+    RESOLVED = "resolved"
+
+
+class Stage(StrEnum):
+    """Whether users notice yet."""
+
+    PREDICTED = "predicted"
+    ACTIVE = "active"
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    AWAITING_APPROVAL = "awaiting_approval"
+    RUNNING = "running"
+    VERIFYING = "verifying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
+    EXPIRED = "expired"
+    INTERRUPTED = "interrupted"
+
+
+class DeliveryState(StrEnum):
+    DUE = "due"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+State = AlertState | ProblemState | Stage | RunState | DeliveryState
+
+_A, _P, _R, _D = AlertState, ProblemState, RunState, DeliveryState
+
+LEGAL: dict[State, frozenset[State]] = {
+    # Alert: owned by core/alerting
+    _A.PENDING: frozenset({_A.FIRING, _A.RESOLVED}),
+    _A.FIRING: frozenset({_A.RESOLVED}),
+    _A.RESOLVED: frozenset(),
+    # Problem: owned by core/problems
+    _P.OPEN: frozenset({_P.REMEDIATING, _P.ESCALATED, _P.RESOLVED}),
+    _P.REMEDIATING: frozenset({_P.OPEN, _P.ESCALATED, _P.RESOLVED}),
+    _P.ESCALATED: frozenset({_P.REMEDIATING, _P.RESOLVED}),
+    _P.RESOLVED: frozenset({_P.OPEN}),
+    # A prediction comes true once; it never becomes untrue again
+    Stage.PREDICTED: frozenset({Stage.ACTIVE}),
+    Stage.ACTIVE: frozenset(),
+    # Run: owned by core/remediate
+    _R.QUEUED: frozenset({_R.AWAITING_APPROVAL, _R.RUNNING, _R.EXPIRED, _R.INTERRUPTED}),
+    _R.AWAITING_APPROVAL: frozenset({_R.QUEUED, _R.RUNNING, _R.EXPIRED, _R.INTERRUPTED}),
+    _R.RUNNING: frozenset({_R.VERIFYING, _R.SUCCEEDED, _R.FAILED, _R.ROLLED_BACK, _R.INTERRUPTED}),
+    _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.FAILED, _R.ROLLED_BACK, _R.INTERRUPTED}),
+    _R.SUCCEEDED: frozenset(),
+    _R.FAILED: frozenset(),
+    _R.ROLLED_BACK: frozenset(),
+    _R.EXPIRED: frozenset(),
+    _R.INTERRUPTED: frozenset(),
+    # Delivery: owned by engine/deliver; a dead letter can be replayed
+    _D.DUE: frozenset({_D.SENT, _D.DEAD}),
+    _D.SENT: frozenset(),
+    _D.DEAD: frozenset({_D.DUE}),
+}
+
+LIVE_RUN = frozenset({_R.QUEUED, _R.AWAITING_APPROVAL, _R.RUNNING, _R.VERIFYING})
+"""A run that has not ended."""
+
+
+class IllegalTransition(Exception):
+    """The table above does not hold this step; nothing was changed."""
+
+
+def check(current: State, to: State) -> None:
+    """Raise `IllegalTransition` unless ``current => to`` is in the table."""
+    if to not in LEGAL[current]:
+        legal = ", ".join(sorted(LEGAL[current])) or "nothing: it has ended"
+        raise IllegalTransition(f"{type(current).__name__} {current} => {to}; legal from here: {legal}")
+
+
+def sentence(entity: str, ident: object, current: State | str, to: State | str, reason: str) -> str:
+    """The one grammar in which every transition is logged: ``problem 42: open => remediating: why``."""
+    return f"{entity} {ident}: {current} => {to}: {reason}"

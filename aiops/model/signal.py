@@ -1,0 +1,132 @@
+"""What detection says: scores, anomalies, forecast breaches and the alerts they become."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.model.lifecycle import AlertState
+from aiops.model.series import Labels, fingerprint
+
+FloatMatrix = NDArray[np.float32] | NDArray[np.float64]
+
+
+class Severity(StrEnum):
+    """Ordered by `level`: words do not compare in the order people mean."""
+
+    INFO = "info"
+    MINOR = "minor"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+    @property
+    def level(self) -> int:
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A detector's answer to a frame; all arrays ``[T, S]``, in the frame's order.
+
+    ``score``: -log10 p of the sample under the model learnt so far; 0 where unready or no sample.
+    ``expected``, ``lower``, ``upper``: the band in the metric's unit; NaN where unready.
+    """
+
+    score: FloatMatrix
+    expected: FloatMatrix
+    lower: FloatMatrix
+    upper: FloatMatrix
+
+
+class AlertKind(StrEnum):
+    ANOMALY = "anomaly"
+    """A score above the series' bar."""
+    FORECAST = "forecast"
+    """A predicted crossing of a declared limit."""
+    LIMIT = "limit"
+    """A declared limit crossed now."""
+    SLI = "sli"
+    """A declared objective breached: users notice."""
+    SILENCE = "silence"
+    """A series stopped: a telemetry fault, never the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A score above its bar, with what was expected."""
+
+    labels: Labels
+    time: float
+    score: float
+    observed: float
+    expected: float
+    lower: float
+    upper: float
+    detector: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A predicted crossing of ``bound``: expected at ``expected``, between ``earliest`` and ``latest`` (epoch s)."""
+
+    labels: Labels
+    time: float
+    observed: float
+    bound: float
+    earliest: float
+    expected: float
+    latest: float
+    probability: float
+
+
+@dataclass(slots=True)
+class Alert:
+    """A debounced anomaly or breach on one series. Times are seconds since the epoch.
+
+    Identity while it lives: (``labels``, ``kind``, ``rule``). ``id`` is 0 until it is stored.
+    """
+
+    kind: AlertKind
+    labels: Labels
+    started: float
+    rule: str = ""
+    """The detector, limit or SLI that speaks."""
+    state: AlertState = AlertState.PENDING
+    severity: Severity = Severity.MINOR
+    source: str = ""
+    team: str = "default"
+    score: float = 0.0
+    peak: float = 0.0
+    """The highest score so far."""
+    observed: float = float("nan")
+    expected: float = float("nan")
+    lower: float = float("nan")
+    upper: float = float("nan")
+    bound: float = float("nan")
+    """The limit, for kinds that have one."""
+    breach_earliest: float = float("nan")
+    breach_expected: float = float("nan")
+    breach_latest: float = float("nan")
+    fired: float = float("nan")
+    resolved: float = float("nan")
+    updated: float = float("nan")
+    flaps: int = 0
+    """Firings within the flap window; each one lengthens the quiet that a resolve needs."""
+    silenced_by: str = ""
+    reason: str = ""
+    problem_key: str = ""
+    id: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[Labels, AlertKind, str]:
+        return self.labels, self.kind, self.rule
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint((*self.labels, ("__kind__", self.kind.value), ("__rule__", self.rule)))
+
+    @property
+    def metric(self) -> str:
+        return dict(self.labels).get("__name__", "")

@@ -1,0 +1,31 @@
+"""All that a plug-in may import, beside `aiops.model` and `aiops.wire`."""
+
+from aiops.plugin.action import Action, Outcome
+from aiops.plugin.columns import Column, Columns
+from aiops.plugin.connector import Connector, Receiver
+from aiops.plugin.detector import Detector
+from aiops.plugin.errors import Fatal, NotConnected, PluginError, Retryable
+from aiops.plugin.params import Duration, Plugin, Secret, SelectorText
+from aiops.plugin.sink import Message, Sink, SinkChange, TicketRef
+
+__all__ = [
+    "Action",
+    "Column",
+    "Columns",
+    "Connector",
+    "Detector",
+    "Duration",
+    "Fatal",
+    "Message",
+    "NotConnected",
+    "Outcome",
+    "Plugin",
+    "PluginError",
+    "Receiver",
+    "Retryable",
+    "Secret",
+    "SelectorText",
+    "Sink",
+    "SinkChange",
+    "TicketRef",
+]

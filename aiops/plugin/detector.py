@@ -1,0 +1,52 @@
+"""Detectors: online learners over columns of series."""
+
+from abc import abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from aiops.model.frame import Frame
+from aiops.model.selector import Selector
+from aiops.model.signal import Scores
+from aiops.plugin.columns import Columns
+from aiops.plugin.params import Plugin, SelectorText
+
+
+class Detector(Plugin):
+    """Scores a frame under what it has learnt so far, then learns from it. Pure: no clock, no I/O, no threads.
+
+    All state lives in `columns`, one row a slot, so that the engine can grow, reset, snapshot and restore it.
+    """
+
+    match: SelectorText = Field(Selector(), description="Which series it looks at; all when left out.")
+
+    @property
+    @abstractmethod
+    def columns(self) -> Columns:
+        """The whole state."""
+
+    @abstractmethod
+    def score(self, frame: Frame) -> Scores:
+        """``-log10 p`` of each sample under the state *before* the frame; 0 for NaN and unready slots.
+
+        The frame has one time (T = 1). Changes no state.
+        """
+
+    @abstractmethod
+    def learn(self, frame: Frame, mask: NDArray[np.bool_]) -> None:
+        """Learn from the samples where ``mask[T, S]`` is true, row by row, for any T; NaN is skipped."""
+
+    def update(self, frame: Frame, hold: NDArray[np.bool_]) -> Scores:
+        """`score`, then `learn` all but the slots held (``hold[S]``: in a confirmed anomaly). One pass where faster."""
+        scores = self.score(frame)
+        self.learn(frame, np.broadcast_to(~hold, frame.values.shape))
+        return scores
+
+    @abstractmethod
+    def ready(self) -> NDArray[np.bool_]:
+        """Per slot, whether it has learnt enough for its scores to mean something; ``[columns.capacity]``."""
+
+    def explain(self, slot: int) -> str:
+        """Why a sample of this series would be called unusual, in words."""
+        return ""

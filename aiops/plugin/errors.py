@@ -1,0 +1,31 @@
+"""How a plug-in tells the engine what went wrong. It only classifies; the engine retries.
+
+PluginError
++-- Retryable        may work later: the engine backs off, or waits `after` seconds
+|   +-- NotConnected   nobody answered; counts against the source's or sink's health
++-- Fatal            will not work again as it stands: a person has to change something
+"""
+
+
+class PluginError(Exception):
+    """Base of the tree above; its text is shown to people."""
+
+
+class Retryable(PluginError):
+    """May work later. ``after``: seconds that the other side asked us to wait, if it did.
+
+    ``ambiguous``: the other side may have acted (the answer was lost), so search before repeating.
+    """
+
+    def __init__(self, text: str, after: float | None = None, ambiguous: bool = False) -> None:
+        super().__init__(text)
+        self.after = after
+        self.ambiguous = ambiguous
+
+
+class NotConnected(Retryable):
+    """Nobody answered at the address."""
+
+
+class Fatal(PluginError):
+    """Repeating it cannot help."""

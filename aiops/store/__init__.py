@@ -1,0 +1,1 @@
+"""What outlives the process: SQLAlchemy tables, repositories, migrations, checkpoint files."""

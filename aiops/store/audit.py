@@ -1,0 +1,45 @@
+"""The audit trail: one row for every transition of anything."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from aiops.store.tables import audit
+
+ACTOR = "forewarn"
+
+
+def note(
+    conn: Connection,
+    *,
+    at: float,
+    entity: str,
+    entity_id: object,
+    current: str,
+    to: str,
+    reason: str,
+    problem_id: int | None = None,
+    actor: str = ACTOR,
+    team: str = "default",
+) -> None:
+    """Write one row, in the caller's transaction; ``at`` in seconds since the epoch."""
+    conn.execute(
+        audit.insert().values(
+            at=at,
+            actor=actor,
+            entity=entity,
+            entity_id=str(entity_id),
+            from_state=current,
+            to_state=to,
+            reason=reason,
+            problem_id=problem_id,
+            team=team,
+        )
+    )
+
+
+def of_problem(conn: Connection, problem_id: int) -> list[dict[str, Any]]:
+    """A problem's timeline, oldest first."""
+    query = sa.select(audit).where(audit.c.problem_id == problem_id).order_by(audit.c.at, audit.c.id)
+    return [dict(row) for row in conn.execute(query).mappings()]

@@ -1,0 +1,110 @@
+"""One database, two dialects: SQLite (WAL, one writer) and PostgreSQL, behind the same few calls."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, make_url
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BUSY_MS = 10_000
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message says what to do."""
+
+
+class Database:
+    """Transactions on one database.
+
+    `begin` and `read_only` are for any thread; `run` and `read` are their asyncio forms. Writes of this
+    process go through one thread: SQLite has one writer anyway, and order is then the order of the calls.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        if self.url.get_backend_name() not in ("sqlite", "postgresql"):
+            raise StoreError(
+                f"store: {url.split('://')[0]!r} is not supported; use sqlite or postgresql+psycopg"
+            )
+        if self.is_sqlite and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = _engine(self.url)
+        self._writer = ThreadPoolExecutor(1, "store-write")
+        self._readers = ThreadPoolExecutor(2, "store-read")
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One write transaction; committed at the end, rolled back on any error."""
+        with self.engine.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def read_only(self) -> Iterator[Connection]:
+        """One consistent read."""
+        with self.engine.connect().execution_options(forewarn_read=True) as conn:
+            yield conn
+
+    async def run(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """``work(conn, ...)`` in one write transaction on the writer's thread."""
+
+        def inside() -> T:
+            with self.begin() as conn:
+                return work(conn, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._writer, inside)
+
+    async def read(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """``work(conn, ...)`` on a reader's thread."""
+
+        def inside() -> T:
+            with self.read_only() as conn:
+                return work(conn, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, inside)
+
+    def close(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self.engine.dispose()
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=5)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(raw: sqlite3.Connection, _record: Any) -> None:
+        # SQLAlchemy's events own BEGIN: sqlite3's own implicit one is DEFERRED and upgrades too late
+        raw.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_MS}",
+        ):
+            raw.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(conn: Connection) -> None:
+        deferred = conn.get_execution_options().get("forewarn_read")
+        conn.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
+
+    return engine

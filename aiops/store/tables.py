@@ -1,0 +1,219 @@
+"""All tables. Times are seconds since the epoch (float); every table carries its `team`."""
+
+import sqlalchemy as sa
+
+naming = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = sa.MetaData(naming_convention=naming)
+
+
+def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+    team = sa.Column("team", sa.String(64), nullable=False, server_default="default", index=True)
+    # sqlite_autoincrement: a deleted problem's number is never given to another
+    return sa.Table(name, metadata, *columns, team, sqlite_autoincrement=True)
+
+
+def _id() -> sa.Column[int]:
+    return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
+
+
+def _problem_id(nullable: bool = False) -> sa.Column[int]:
+    reference = sa.ForeignKey("problem.id", ondelete="CASCADE")
+    return sa.Column("problem_id", sa.Integer, reference, nullable=nullable, index=True)
+
+
+problem = _table(
+    "problem",
+    _id(),
+    sa.Column("key", sa.String(64), nullable=False, unique=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("stage", sa.String(16), nullable=False),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("opened", sa.Float, nullable=False, index=True),
+    sa.Column("updated", sa.Float, nullable=False),
+    sa.Column("last_evidence", sa.Float),
+    sa.Column("breached", sa.Float),
+    sa.Column("breach_earliest", sa.Float),
+    sa.Column("breach_expected", sa.Float),
+    sa.Column("breach_latest", sa.Float),
+    sa.Column("resolved", sa.Float),
+    sa.Column("acknowledged", sa.Float),
+    sa.Column("assignee", sa.String(128), nullable=False, server_default=""),
+    sa.Column("escalation", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+)
+
+alert = _table(
+    "alert",
+    _id(),
+    _problem_id(nullable=True),
+    sa.Column("fingerprint", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("rule", sa.String(256), nullable=False),
+    sa.Column("source", sa.String(128), nullable=False, server_default=""),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("peak", sa.Float, nullable=False),
+    sa.Column("observed", sa.Float),
+    sa.Column("expected", sa.Float),
+    sa.Column("lower", sa.Float),
+    sa.Column("upper", sa.Float),
+    sa.Column("bound", sa.Float),
+    sa.Column("breach_earliest", sa.Float),
+    sa.Column("breach_expected", sa.Float),
+    sa.Column("breach_latest", sa.Float),
+    sa.Column("started", sa.Float, nullable=False),
+    sa.Column("fired", sa.Float, index=True),
+    sa.Column("resolved", sa.Float),
+    sa.Column("updated", sa.Float, nullable=False),
+    sa.Column("flaps", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("silenced_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("examples", sa.JSON, nullable=False),
+)
+sa.Index(
+    "uq_alert_live",
+    alert.c.fingerprint,
+    unique=True,
+    sqlite_where=alert.c.state == "firing",
+    postgresql_where=alert.c.state == "firing",
+)
+
+evidence = _table(
+    "evidence",
+    sa.Column("alert_id", sa.ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True),
+    # {"times": [...], "observed": [...], "expected": [...], "lower": [...], "upper": [...]}, null = no sample
+    sa.Column("points", sa.JSON, nullable=False),
+)
+
+ticket = _table(
+    "ticket",
+    _id(),
+    _problem_id(),
+    sa.Column("sink", sa.String(128), nullable=False),
+    sa.Column("ref", sa.String(256), nullable=False),
+    sa.Column("url", sa.Text, nullable=False, server_default=""),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("updated", sa.Float, nullable=False),
+    sa.UniqueConstraint("problem_id", "sink"),
+)
+
+delivery = _table(
+    "delivery",
+    _id(),
+    _problem_id(),
+    sa.Column("sink", sa.String(128), nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("reason", sa.String(16), nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("message_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("state", sa.String(8), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("said", sa.Float, nullable=False),
+    sa.Column("due", sa.Float, nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False, server_default="0"),
+    sa.Column("lease_owner", sa.String(64), nullable=False, server_default=""),
+    sa.Column("sent", sa.Float),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.UniqueConstraint("problem_id", "sink", "seq"),
+)
+sa.Index("ix_delivery_state_due", delivery.c.state, delivery.c.due)
+
+attempt = _table(
+    "attempt",
+    _id(),
+    sa.Column("delivery_id", sa.ForeignKey("delivery.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("ok", sa.Boolean, nullable=False),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+)
+
+playbook_revision = _table(
+    "playbook_revision",
+    sa.Column("revision", sa.String(64), primary_key=True),
+    sa.Column("playbook", sa.String(128), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("seen", sa.Float, nullable=False),
+)
+
+run = _table(
+    "run",
+    _id(),
+    _problem_id(),
+    sa.Column("playbook", sa.String(128), nullable=False),
+    sa.Column("revision", sa.String(64), nullable=False),
+    sa.Column("target", sa.String(512), nullable=False, index=True),
+    sa.Column("state", sa.String(24), nullable=False, index=True),
+    sa.Column("autonomy", sa.String(16), nullable=False),
+    sa.Column("dry_run", sa.Boolean, nullable=False),
+    sa.Column("queued", sa.Float, nullable=False),
+    sa.Column("started", sa.Float),
+    sa.Column("ended", sa.Float),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("approved_by", sa.String(128), nullable=False, server_default=""),
+)
+
+step = _table(
+    "step",
+    _id(),
+    sa.Column("run_id", sa.ForeignKey("run.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("phase", sa.String(16), nullable=False),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("started", sa.Float, nullable=False),
+    sa.Column("ended", sa.Float),
+    sa.Column("ok", sa.Boolean),
+    sa.Column("output", sa.Text, nullable=False, server_default=""),
+    sa.UniqueConstraint("run_id", "number"),
+)
+
+audit = _table(
+    "audit",
+    _id(),
+    _problem_id(nullable=True),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("entity", sa.String(16), nullable=False),
+    sa.Column("entity_id", sa.String(64), nullable=False),
+    sa.Column("from_state", sa.String(24), nullable=False),
+    sa.Column("to_state", sa.String(24), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+silence = _table(
+    "silence",
+    _id(),
+    sa.Column("match", sa.Text, nullable=False),
+    sa.Column("starts", sa.Float, nullable=False),
+    sa.Column("ends", sa.Float),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+)
+
+token = _table(
+    "token",
+    _id(),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("digest", sa.String(128), nullable=False, unique=True),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("last_used", sa.Float),
+)
+
+watermark = _table(
+    "watermark",
+    sa.Column("source", sa.String(128), primary_key=True),
+    # Samples up to here have been acted on: after a crash they are learnt from, never acted on again
+    sa.Column("acted_until", sa.Float, nullable=False),
+)
