@@ -1,0 +1,64 @@
+"""Fixtures for all tests. A test that takes `db` runs on SQLite and on PostgreSQL."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aiops.store.database import Database
+from aiops.store.migrate import upgrade
+from tests.database import Postgres, missing_postgres, postgres
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Postgres]:
+    """A PostgreSQL of this session's own; skips, saying why, where none can be started."""
+    if why := missing_postgres():
+        pytest.skip(why)
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, copied for each test."""
+    path = tmp_path_factory.mktemp("template") / "forewarn.db"
+    made = Database(f"sqlite:///{path}")
+    upgrade(made)
+    made.close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh, migrated database, for tests that open it in another process too."""
+    if request.param == "sqlite":
+        path = tmp_path / "forewarn.db"
+        shutil.copy(request.getfixturevalue("migrated_file"), path)
+        yield f"sqlite:///{path}"
+    else:
+        with request.getfixturevalue("cluster").fresh() as url:
+            yield url
+
+
+@pytest.fixture
+def db(db_url: str) -> Iterator[Database]:
+    """A fresh, migrated database."""
+    opened = Database(db_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without any table, for tests of the migrations themselves."""
+    if request.param == "sqlite":
+        opened = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+        yield opened
+        opened.close()
+    else:
+        with request.getfixturevalue("cluster").fresh("template1") as url:
+            opened = Database(url)
+            yield opened
+            opened.close()
