@@ -23,6 +23,13 @@ class Message:
     at: float
     """When it was said (epoch s), not when it is sent."""
     body: dict[str, Any]
+    """The whole ticket as of `at`; `aiops.core.notify` documents it."""
+    seq: int = 1
+    """Its place among the messages of one problem to this sink, from 1."""
+    sent_at: float = 0.0
+    """When this attempt is made (epoch s): what a signature's timestamp is."""
+    attempt: int = 1
+    """From 2 on, an earlier attempt may have arrived: search before repeating."""
 
 
 @dataclass(frozen=True, slots=True)

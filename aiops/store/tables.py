@@ -126,7 +126,7 @@ delivery = _table(
     sa.Column("error", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("problem_id", "sink", "seq"),
 )
-sa.Index("ix_delivery_state_due", delivery.c.state, delivery.c.due)
+sa.Index("ix_delivery_sink_state_due", delivery.c.sink, delivery.c.state, delivery.c.due)
 
 attempt = _table(
     "attempt",

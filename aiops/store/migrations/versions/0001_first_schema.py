@@ -193,7 +193,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_delivery_problem_id"), ["problem_id"], unique=False)
-        batch_op.create_index("ix_delivery_state_due", ["state", "due"], unique=False)
+        batch_op.create_index("ix_delivery_sink_state_due", ["sink", "state", "due"], unique=False)
         batch_op.create_index(batch_op.f("ix_delivery_team"), ["team"], unique=False)
 
     op.create_table(
