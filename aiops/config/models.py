@@ -2,45 +2,16 @@
 
 from datetime import datetime, time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from aiops.config.blocks import AnyDetector, AnySink, AnySource, Block, CelText, Moment, build
+from aiops.config.faults import broken_references, fail
 from aiops.model.selector import Selector
 from aiops.model.signal import Severity
-from aiops.plugin import Detector, Duration, SelectorText, Sink
-from aiops.plugin.connector import Source
-from aiops.plugin.load import UnknownKind, load
-from aiops.plugin.params import Plugin
-
-
-class Block(BaseModel):
-    """Base of all blocks: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
-
-
-def build(shelf: str, base: type[Plugin], value: Any) -> Any:
-    """A plug-in from its YAML block ``{kind: ..., ...}``. Raises ValueError for pydantic to place."""
-    if isinstance(value, Plugin):
-        return value
-    if not isinstance(value, dict) or "kind" not in value:
-        raise ValueError("expected a block with a `kind`, such as {kind: host}")
-    rest = {k: v for k, v in value.items() if k != "kind"}
-    try:
-        found = load(shelf, str(value["kind"]), base)
-    except UnknownKind as why:
-        raise ValueError(str(why)) from why
-    made = found.model_validate(rest)
-    if "name" in found.model_fields and not getattr(made, "name", ""):
-        made.name = found.kind  # type: ignore[attr-defined]
-    return made
-
-
-AnySource = Annotated[Source, BeforeValidator(lambda v: build("connectors", Source, v))]
-AnySink = Annotated[Sink, BeforeValidator(lambda v: build("connectors", Sink, v))]
-AnyDetector = Annotated[Detector, BeforeValidator(lambda v: build("detectors", Detector, v))]
+from aiops.plugin import Detector, Duration, SelectorText
 
 
 class BreachRule(Block):
@@ -106,7 +77,7 @@ class Detection(Block):
     """How anomalies are found."""
 
     detectors: list[AnyDetector] = Field(
-        default_factory=lambda: [build("detectors", Detector, {"kind": "adaptive"})],
+        default_factory=lambda: [build(Detector, {"kind": "adaptive"})],
         description="What scores the series; the columnar default when left out.",
     )
     false_pages_per_week: float = Field(2.0, gt=0, description="How many false problems a week are bearable.")
@@ -155,6 +126,9 @@ class Grouping(Block):
     window: Duration = Field(
         300.0, description="How long after a problem's last evidence an alert still joins."
     )
+    open_at: int = Field(
+        3, ge=1, description="This many minor alerts together open a problem; one major one does."
+    )
     reopen_within: Duration = Field(600.0, description="The same alert this soon reopens a resolved problem.")
 
 
@@ -162,8 +136,8 @@ class SilenceRule(Block):
     """Alerts that are not to become problems for a while."""
 
     match: SelectorText
-    from_: datetime | None = Field(None, alias="from", description="Start; at once when left out.")
-    until: datetime | None = Field(None, description="End; never when left out.")
+    from_: Moment | None = Field(None, alias="from", description="Start; at once when left out.")
+    until: Moment | None = Field(None, description="End; never when left out.")
     reason: str = Field(description="Shown wherever an alert is held back.")
 
 
@@ -214,7 +188,7 @@ class EscalateAfter(Block):
 class RouteRule(Block):
     """Which problems go to which sink."""
 
-    match: str = Field("true", description="CEL over `problem`; all problems when left out.")
+    match: CelText = Field("true", description="CEL over `problem`; all problems when left out.")
     to: str = Field(description="Name of a sink.")
     escalate: EscalateAfter | None = None
 
@@ -231,6 +205,14 @@ class Web(Block):
     """API and console."""
 
     listen: str = Field("127.0.0.1:8750", description="Address and port.")
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+            raise ValueError("expected an address and a port, such as 127.0.0.1:8750")
+        return value
 
     @property
     def host(self) -> str:
@@ -270,21 +252,15 @@ class Config(Block):
     checkpoint_every: Duration = Field(30.0, description="How often learnt state is saved.", gt=0)
     retention: Retention = Field(default_factory=Retention)
 
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        # The text may hold a password: it is never part of the message
+        if value.split(":")[0].split("+")[0] not in ("sqlite", "postgresql") or "://" not in value:
+            raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+        return value
+
     @model_validator(mode="after")
     def _names(self) -> "Config":
-        for what, names in (
-            ("source", [s.name for s in self.sources]),
-            ("sink", [s.name for s in self.sinks]),
-        ):
-            doubled = sorted({n for n in names if names.count(n) > 1})
-            if doubled:
-                raise ValueError(f"two {what}s are named {doubled[0]!r}; give each a name of its own")
-        sinks = {s.name for s in self.sinks}
-        for place, route in enumerate(self.routes):
-            for name in filter(None, (route.to, route.escalate.to if route.escalate else "")):
-                if name not in sinks:
-                    raise ValueError(f"routes[{place}] goes to {name!r}, which is no sink ({sorted(sinks)})")
-        for sli in self.slis:
-            if sli.of.source and sli.of.source not in {s.name for s in self.sources}:
-                raise ValueError(f"sli {sli.name!r} asks {sli.of.source!r}, which is no source")
+        fail(broken_references(self.model_dump(include={"sources", "sinks", "routes", "slis"})))
         return self

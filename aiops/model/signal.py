@@ -52,32 +52,41 @@ class AlertKind(StrEnum):
     """A series stopped: a telemetry fault, never the system's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anomaly:
-    """A score above its bar, with what was expected."""
-
-    labels: Labels
-    time: float
-    score: float
-    observed: float
-    expected: float
-    lower: float
-    upper: float
-    detector: str
+NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A predicted crossing of ``bound``: expected at ``expected``, between ``earliest`` and ``latest`` (epoch s)."""
+    """A predicted crossing, at ``expected``, between ``earliest`` and ``latest`` (epoch s)."""
+
+    earliest: float = NAN
+    expected: float = NAN
+    latest: float = NAN
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One series is over its bar or limit in this step: an anomaly, or a breach now or ahead.
+
+    ``fires``: it has been so for long enough to count; else the alert is only pending.
+    """
 
     labels: Labels
-    time: float
+    kind: AlertKind
+    rule: str
+    fires: bool
+    severity: Severity
     observed: float
-    bound: float
-    earliest: float
-    expected: float
-    latest: float
-    probability: float
+    score: float = 0.0
+    expected: float = NAN
+    lower: float = NAN
+    upper: float = NAN
+    bound: float = NAN
+    breach: Breach = Breach()
+
+    @property
+    def key(self) -> tuple[Labels, AlertKind, str]:
+        return self.labels, self.kind, self.rule
 
 
 @dataclass(slots=True)

@@ -1,0 +1,152 @@
+"""Alerts: pending, firing, resolved. Owns every transition of an alert."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.core import words
+from aiops.core.settings import AlertingSettings
+from aiops.model.lifecycle import AlertState, check
+from aiops.model.series import Labels, SeriesIndex
+from aiops.model.signal import Alert, AlertKind, Severity, Signal
+
+Key = tuple[Labels, AlertKind, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    """One transition that has happened."""
+
+    alert: Alert
+    current: AlertState
+    to: AlertState
+    reason: str
+    at: float
+
+
+class Alerting:
+    """All live alerts of one installation."""
+
+    def __init__(self, index: SeriesIndex, settings: AlertingSettings, team: str = "default") -> None:
+        self._index = index
+        self.settings = settings
+        self._team = team
+        self.live: dict[Key, Alert] = {}
+        self._last_over: dict[Key, float] = {}
+        self._last_seen: dict[Key, float] = {}
+        self._fired: dict[Key, deque[float]] = {}
+        self._settled: set[Key] = set()
+
+    def restore(self, firing: Iterable[Alert]) -> None:
+        """Take up the alerts that were firing when the engine stopped."""
+        for alert in firing:
+            self.live[alert.key] = alert
+            self._last_over[alert.key] = self._last_seen[alert.key] = alert.updated
+
+    def settle(self, alerts: Iterable[Alert]) -> None:
+        """Their problem is resolved: a series that is gone need not be waited for as long."""
+        self._settled.update(alert.key for alert in alerts)
+
+    def hold(self, relearn_after: float, now: float) -> NDArray[np.bool_]:
+        """Slots in a confirmed anomaly, which detectors must not learn from; ``[index.capacity]``."""
+        held = np.zeros(self._index.capacity, bool)
+        for alert in self.live.values():
+            if alert.state is AlertState.FIRING and now - alert.fired < relearn_after:
+                slot = self._index.find(alert.labels)
+                if slot is not None:
+                    held[slot] = True
+        return held
+
+    def step(
+        self, signals: Iterable[Signal], row: dict[int, float], source: str, now: float
+    ) -> list[AlertChange]:
+        """Take one row: what is over, and the value of each slot that had a sample."""
+        changes: list[AlertChange] = []
+        reported = set()
+        for signal in signals:
+            reported.add(signal.key)
+            changes += self._over(signal, source, now)
+        for key, alert in list(self.live.items()):
+            if key not in reported and alert.source == source:
+                changes += self._not_over(key, alert, row, now)
+        return changes
+
+    def _over(self, signal: Signal, source: str, now: float) -> list[AlertChange]:
+        alert = self.live.get(signal.key)
+        changes = []
+        if alert is None:
+            team = dict(signal.labels).get("team", self._team)
+            alert = Alert(signal.kind, signal.labels, now, signal.rule, source=source, team=team)
+            self.live[signal.key] = alert
+        self._last_over[signal.key] = self._last_seen[signal.key] = now
+        _take(alert, signal, now)
+        if alert.state is AlertState.PENDING and signal.fires:
+            fired = self._fired.setdefault(signal.key, deque(maxlen=64))
+            fired.append(now)
+            alert.flaps = sum(1 for at in fired if at > now - self.settings.flapping.window)
+            alert.fired = now
+            changes.append(self._move(alert, AlertState.FIRING, words.of_alert(alert), now))
+        return changes
+
+    def _not_over(self, key: Key, alert: Alert, row: dict[int, float], now: float) -> list[AlertChange]:
+        slot = self._index.find(alert.labels)
+        value = row.get(slot) if slot is not None else None
+        if value is None:
+            limit = self.settings.resolve_after if key in self._settled else self.settings.stale_after
+            if now - self._last_seen[key] < limit:
+                return []
+            return self._drop(key, alert, "the series stopped", now)
+        self._last_seen[key] = now
+        if alert.state is AlertState.PENDING:
+            # a pending alert that comes to nothing leaves no trace
+            if now - self._last_over[key] >= self.settings.resolve_after:
+                self._drop(key, alert, "it did not last", now)
+            return []
+        needed = self._quiet_needed(alert)
+        if now - self._last_over[key] < needed:
+            return []
+        return self._drop(key, alert, f"quiet for {words.duration(needed)}", now)
+
+    def _quiet_needed(self, alert: Alert) -> float:
+        """Each firing beyond the flap count doubles the quiet that a resolve needs."""
+        flapping = self.settings.flapping
+        extra = max(0, alert.flaps - flapping.count + 1)
+        return float(
+            max(self.settings.resolve_after, min(flapping.max_hold, self.settings.resolve_after * 2**extra))
+        )
+
+    def _drop(self, key: Key, alert: Alert, reason: str, now: float) -> list[AlertChange]:
+        was_firing = alert.state is AlertState.FIRING
+        del self.live[key]
+        self._settled.discard(key)
+        self._last_over.pop(key, None)
+        self._last_seen.pop(key, None)
+        self._forget_old_firings(now)
+        alert.resolved = now
+        change = self._move(alert, AlertState.RESOLVED, reason, now)
+        return [change] if was_firing else []
+
+    def _forget_old_firings(self, now: float) -> None:
+        oldest = now - self.settings.flapping.window
+        for key in [k for k, fired in self._fired.items() if fired[-1] < oldest and k not in self.live]:
+            del self._fired[key]
+
+    def _move(self, alert: Alert, to: AlertState, reason: str, now: float) -> AlertChange:
+        check(alert.state, to)
+        change = AlertChange(alert, alert.state, to, reason, now)
+        alert.state, alert.updated, alert.reason = to, now, reason
+        return change
+
+
+def _take(alert: Alert, signal: Signal, now: float) -> None:
+    alert.observed, alert.updated = signal.observed, now
+    alert.score, alert.peak = signal.score, max(alert.peak, signal.score)
+    alert.expected, alert.lower, alert.upper = signal.expected, signal.lower, signal.upper
+    alert.bound = signal.bound
+    alert.breach_earliest = signal.breach.earliest
+    alert.breach_expected = signal.breach.expected
+    alert.breach_latest = signal.breach.latest
+    alert.severity = max(alert.severity, signal.severity, key=lambda s: Severity(s).level)

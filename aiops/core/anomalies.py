@@ -1,0 +1,64 @@
+"""From scores to anomalies: the bar, what so few samples can support, and the debounce. Columnar."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.core.detect import Scored
+from aiops.core.settings import AlertingSettings
+from aiops.model.series import SeriesIndex
+from aiops.model.signal import AlertKind, Severity, Signal
+from aiops.plugin import Column, Columns
+
+MAJOR_ABOVE = 4.0
+"""An anomaly this many decades above its bar is major: alone it opens a problem."""
+
+SUPPORT = 2.0
+"""n samples cannot tell events rarer than about 1 in n; two decades more are granted to the model's shape."""
+
+
+class AnomalyWatch:
+    """Per slot: the last samples as bits (over the bar or not), and how many samples were ever seen."""
+
+    def __init__(self, index: SeriesIndex, settings: AlertingSettings) -> None:
+        self._index = index
+        self._settings = settings
+        self.columns = Columns(bits=Column(np.uint64), seen=Column(np.uint32))
+
+    def welcome(self, fresh: NDArray[np.int32]) -> None:
+        self.columns.ensure(self._index.capacity)
+        self.columns.reset(fresh)
+
+    def warm(self, slots: NDArray[np.int32], counts: NDArray[np.integer[Any]]) -> None:
+        """Samples learnt from history count as seen."""
+        self.columns["seen"][slots] += counts.astype(np.uint32)
+
+    def step(self, scored: Scored, bar: float, names: list[str]) -> list[Signal]:
+        """The series over the bar in this row; ``names[by]`` is the detector that says so."""
+        slots, bits, seen = scored.slots, self.columns["bits"], self.columns["seen"]
+        have = ~np.isnan(scored.values)
+        # in place: a score never claims more than the samples behind it support
+        np.minimum(scored.score, SUPPORT + np.log10(seen[slots] + 1.0), out=scored.score)
+        over = have & (scored.score >= bar)
+        window = np.uint64((1 << self._settings.of) - 1)
+        shifted = ((bits[slots] << np.uint64(1)) & window) | over.astype(np.uint64)
+        bits[slots] = np.where(have, shifted, bits[slots])
+        seen[slots] += have
+        fires = np.bitwise_count(bits[slots]) >= self._settings.fire
+        return [self._signal(scored, i, bar, bool(fires[i]), names) for i in np.flatnonzero(over).tolist()]
+
+    def _signal(self, scored: Scored, i: int, bar: float, fires: bool, names: list[str]) -> Signal:
+        score = float(scored.score[i])
+        return Signal(
+            labels=self._index.labels(int(scored.slots[i])),
+            kind=AlertKind.ANOMALY,
+            rule=names[scored.by[i]],
+            fires=fires,
+            severity=Severity.MAJOR if score >= bar + MAJOR_ABOVE else Severity.MINOR,
+            observed=float(scored.values[i]),
+            score=score,
+            expected=float(scored.expected[i]),
+            lower=float(scored.lower[i]),
+            upper=float(scored.upper[i]),
+        )

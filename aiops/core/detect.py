@@ -1,0 +1,107 @@
+"""Score before learn: all detectors over one row of samples, the most surprised one speaking for a series."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.model.frame import Frame
+from aiops.model.series import SeriesIndex
+from aiops.plugin import Detector
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One row with its scores, all ``[S]``; ``by`` is the index of the detector that speaks, -1 for none."""
+
+    time: float
+    slots: NDArray[np.int32]
+    values: NDArray[np.float64]
+    score: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    by: NDArray[np.int8]
+
+
+class Detection:
+    """The detectors of one installation over one SeriesIndex."""
+
+    def __init__(self, detectors: Sequence[Detector], index: SeriesIndex) -> None:
+        self.detectors = list(detectors)
+        self.index = index
+        self._covers = [np.zeros(0, bool) for _ in self.detectors]
+        for place, detector in enumerate(self.detectors):
+            detector.open(index)
+            self._cover(place, [slot for slot, _ in index.items()])
+
+    def welcome(self, fresh: NDArray[np.int32]) -> None:
+        """New or reused slots: forget their former series."""
+        for place, detector in enumerate(self.detectors):
+            detector.columns.ensure(self.index.capacity)
+            detector.columns.reset(fresh)
+            self._cover(place, fresh.tolist())
+
+    def warm(self, frame: Frame) -> None:
+        """Learn from history; nothing is scored."""
+        for place, detector in enumerate(self.detectors):
+            part = self._part(place, frame)
+            if len(part.slots):
+                detector.learn(part, ~np.isnan(part.values))
+
+    def step(self, row: Frame, hold: NDArray[np.bool_]) -> Scored:
+        """Score one row (T = 1), then learn from it but for the slots held (``hold[capacity]``)."""
+        width = len(row.slots)
+        best = Scored(
+            float(row.times[0]),
+            row.slots,
+            row.values[0],
+            np.zeros(width),
+            np.full(width, np.nan),
+            np.full(width, np.nan),
+            np.full(width, np.nan),
+            np.full(width, -1, np.int8),
+        )
+        for place, detector in enumerate(self.detectors):
+            where = self._covers[place][row.slots]
+            if not where.any():
+                continue
+            part = row if where.all() else Frame(row.times, row.slots[where], row.values[:, where])
+            _keep_best(best, where, place, detector.update(part, hold[part.slots]))
+        return best
+
+    def ready(self) -> NDArray[np.bool_]:
+        """Per slot, whether any detector is ready for it; ``[index.capacity]``."""
+        ready = np.zeros(self.index.capacity, bool)
+        for place, detector in enumerate(self.detectors):
+            known = detector.ready()[: len(ready)]
+            ready[: len(known)] |= known & self._covers[place][: len(known)]
+        return ready
+
+    def explain(self, slot: int) -> str:
+        words = (d.explain(slot) for p, d in enumerate(self.detectors) if self._covers[p][slot])
+        return " ".join(filter(None, words))
+
+    def _part(self, place: int, frame: Frame) -> Frame:
+        where = self._covers[place][frame.slots]
+        return frame if where.all() else Frame(frame.times, frame.slots[where], frame.values[:, where])
+
+    def _cover(self, place: int, slots: Sequence[int]) -> None:
+        covers, match = self._covers[place], self.detectors[place].match
+        if len(covers) < self.index.capacity:
+            covers = np.concatenate([covers, np.zeros(self.index.capacity - len(covers), bool)])
+            self._covers[place] = covers
+        for slot in slots:
+            covers[slot] = not match.matchers or match.matches(dict(self.index.labels(slot)))
+
+
+def _keep_best(best: Scored, where: NDArray[np.bool_], place: int, scores: object) -> None:
+    rows = {
+        name: np.asarray(getattr(scores, name), float)[0] for name in ("score", "expected", "lower", "upper")
+    }
+    at = np.flatnonzero(where)
+    wins = (rows["score"] > best.score[at]) | (best.by[at] < 0)
+    for name, row in rows.items():
+        getattr(best, name)[at[wins]] = row[wins]
+    best.by[at[wins]] = place

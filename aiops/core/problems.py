@@ -1,0 +1,266 @@
+"""Problems: opened, joined, breached, remediating, resolved, escalated. Owns their every transition."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from aiops.core import words
+from aiops.core.alerting import AlertChange
+from aiops.core.correlate import Placement, place, still_firing
+from aiops.core.settings import GroupingSettings
+from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
+from aiops.model.problem import EscalationReason, NotifyReason, Problem
+from aiops.model.series import Labels
+from aiops.model.signal import Alert, AlertKind, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemChange:
+    """What happened to a problem: a transition, or a remark when ``current`` and ``to`` are the same."""
+
+    problem: Problem
+    current: str
+    to: str
+    reason: str
+    at: float
+    notify: NotifyReason | None = None
+    actor: str = "forewarn"
+
+
+class Problems:
+    """All problems that are not over, and those that may still be reopened."""
+
+    def __init__(
+        self,
+        settings: GroupingSettings,
+        new_key: Callable[[], str],
+        escalate_after: Callable[[Problem], float],
+    ) -> None:
+        self.settings = settings
+        self._new_key = new_key
+        self._escalate_after = escalate_after
+        self.known: list[Problem] = []
+        self._brewing: list[Problem] = []
+
+    def restore(self, problems: Iterable[Problem]) -> None:
+        self.known = list(problems)
+
+    def find(self, problem_id: int) -> Problem | None:
+        return next((p for p in self.known if p.id == problem_id), None)
+
+    def correlate(self, changes: Sequence[AlertChange], now: float) -> list[ProblemChange]:
+        """Place newly firing alerts, note resolved ones, and open what has gathered enough evidence."""
+        out: list[ProblemChange] = []
+        for change in changes:
+            if change.to is AlertState.FIRING and not change.alert.silenced_by:
+                out += self._join(change.alert, now)
+        for brewing in list(self._brewing):
+            out += self._brew(brewing, now)
+        for problem in self.known:
+            if problem.state is not ProblemState.RESOLVED and _touched(problem, changes):
+                out += self._refresh(problem, now)
+        return out
+
+    def tick(self, now: float) -> list[ProblemChange]:
+        """What time alone brings: cleared, still broken after a repair, or too long without an answer."""
+        out: list[ProblemChange] = []
+        for problem in self.known:
+            firing = still_firing(problem)
+            if problem.state in (ProblemState.OPEN, ProblemState.ESCALATED) and not firing:
+                out.append(self._move(problem, ProblemState.RESOLVED, _cleared(problem), now))
+            elif problem.state is ProblemState.RESOLVED and firing and self._unsettled(problem, now):
+                out.append(self._move(problem, ProblemState.OPEN, "its alerts never stopped", now))
+            elif problem.state is ProblemState.OPEN and now - problem.opened >= self._escalate_after(problem):
+                waited = words.duration(now - problem.opened)
+                out += self.escalate(problem, EscalationReason.TIMEOUT, f"still open after {waited}", now)
+        horizon = now - 2 * self.settings.reopen_within
+        self.known = [p for p in self.known if not (p.resolved < horizon and not still_firing(p))]
+        return out
+
+    def remediating(self, problem: Problem, text: str, now: float) -> list[ProblemChange]:
+        if problem.state not in (ProblemState.OPEN, ProblemState.ESCALATED):
+            return []
+        return [self._move(problem, ProblemState.REMEDIATING, text, now)]
+
+    def repaired(self, problem: Problem, text: str, now: float) -> list[ProblemChange]:
+        """A repair was verified."""
+        if problem.state is ProblemState.RESOLVED:
+            return []
+        return [self._move(problem, ProblemState.RESOLVED, text, now)]
+
+    def escalate(
+        self, problem: Problem, reason: EscalationReason, text: str, now: float, actor: str = "forewarn"
+    ) -> list[ProblemChange]:
+        """Ask a person, with the reason named. Nothing happens to a problem that is over."""
+        if problem.state in (ProblemState.RESOLVED, ProblemState.ESCALATED):
+            return []
+        problem.escalation = reason
+        words_of_it = f"{reason.value}: {text}" if text else reason.value
+        return [self._move(problem, ProblemState.ESCALATED, words_of_it, now, actor)]
+
+    def resolve(self, problem: Problem, text: str, now: float, actor: str) -> list[ProblemChange]:
+        if problem.state is ProblemState.RESOLVED:
+            return []
+        return [self._move(problem, ProblemState.RESOLVED, text, now, actor)]
+
+    def acknowledge(self, problem: Problem, now: float, actor: str) -> list[ProblemChange]:
+        problem.acknowledged, problem.assignee, problem.updated = now, actor, now
+        return [self._remark(problem, f"acknowledged by {actor}", now, actor=actor)]
+
+    def comment(self, problem: Problem, text: str, now: float, actor: str) -> list[ProblemChange]:
+        problem.updated = now
+        return [self._remark(problem, text, now, NotifyReason.UPDATED, actor)]
+
+    # -- how one alert finds its place
+
+    def _join(self, alert: Alert, now: float) -> list[ProblemChange]:
+        placed = place(alert, [*self.known, *self._brewing], now, self.settings)
+        if placed.problem is None:
+            self._brewing.append(_fresh(self._new_key(), alert, now))
+            return []
+        return self._attach(placed, now)
+
+    def _attach(self, placed: Placement, now: float) -> list[ProblemChange]:
+        problem, alert = placed.problem, placed.alert
+        assert problem is not None
+        same = [i for i, known in enumerate(problem.alerts) if known.key == alert.key]
+        for i in same:
+            problem.alerts[i] = alert
+        if not same:
+            problem.alerts.append(alert)
+        alert.problem_key = problem.key
+        problem.last_evidence = problem.updated = now
+        if problem in self._brewing:
+            return []
+        out = []
+        if problem.state is ProblemState.RESOLVED:
+            out.append(self._move(problem, ProblemState.OPEN, placed.because, now))
+        else:
+            out.append(self._remark(problem, f"{words.of_alert(alert)} (joined: {placed.because})", now))
+        return out
+
+    def _brew(self, problem: Problem, now: float) -> list[ProblemChange]:
+        """Open a gathering of alerts once it is worth somebody's time; drop it when it has cleared."""
+        firing = [a for a in problem.alerts if a.state is AlertState.FIRING]
+        if not firing:
+            self._brewing.remove(problem)
+            return []
+        grave = any(a.severity.level >= Severity.MAJOR.level for a in firing)
+        if not grave and len(firing) < self.settings.open_at:
+            return []
+        self._brewing.remove(problem)
+        self.known.append(problem)
+        problem.opened = problem.updated = now
+        self._rewrite(problem)
+        return [ProblemChange(problem, "new", ProblemState.OPEN, problem.title, now, NotifyReason.OPENED)]
+
+    def _refresh(self, problem: Problem, now: float) -> list[ProblemChange]:
+        """After its alerts changed: worse severity, or the breach of its SLI."""
+        before = problem.severity
+        self._rewrite(problem)
+        out = []
+        sli = next(
+            (a for a in problem.alerts if a.kind is AlertKind.SLI and a.state is AlertState.FIRING), None
+        )
+        if sli is not None and problem.stage is Stage.PREDICTED:
+            check(problem.stage, Stage.ACTIVE)
+            problem.breached, problem.stage, problem.updated = sli.fired, Stage.ACTIVE, now
+            lead = words.duration(problem.lead_seconds)
+            text = f"{words.of_alert(sli)}; lead time {lead}"
+            out.append(
+                ProblemChange(problem, Stage.PREDICTED, Stage.ACTIVE, text, now, NotifyReason.BREACHED)
+            )
+        elif problem.severity.level > before.level:
+            text = f"severity raised from {before} to {problem.severity}"
+            out.append(self._remark(problem, text, now, NotifyReason.UPDATED))
+        return out
+
+    def _rewrite(self, problem: Problem) -> None:
+        """Title, labels, severity and time to breach follow from the alerts."""
+        problem.severity = max(
+            (problem.severity, *(a.severity for a in problem.alerts)), key=lambda s: s.level
+        )
+        leading = max(problem.alerts, key=_importance)
+        if leading.state is AlertState.FIRING:
+            problem.title = words.of_alert(leading)
+        problem.labels = _common(problem.alerts)
+        ahead = [a for a in problem.alerts if math.isfinite(a.breach_expected)]
+        if ahead:
+            first = min(ahead, key=lambda a: a.breach_expected)
+            problem.breach_earliest = first.breach_earliest
+            problem.breach_expected, problem.breach_latest = first.breach_expected, first.breach_latest
+
+    # -- transitions
+
+    def _move(
+        self, problem: Problem, to: ProblemState, reason: str, now: float, actor: str = "forewarn"
+    ) -> ProblemChange:
+        check(problem.state, to)
+        current, problem.state = problem.state, to
+        problem.reason, problem.updated = reason, now
+        if to is ProblemState.RESOLVED:
+            problem.resolved = now
+        elif current is ProblemState.RESOLVED:
+            problem.resolved, problem.escalation, problem.last_evidence = math.nan, None, now
+        notify = NotifyReason.REOPENED if current is ProblemState.RESOLVED else _NOTIFY[to]
+        return ProblemChange(problem, current, to, reason, now, notify, actor)
+
+    def _remark(
+        self,
+        problem: Problem,
+        text: str,
+        now: float,
+        notify: NotifyReason | None = None,
+        actor: str = "forewarn",
+    ) -> ProblemChange:
+        return ProblemChange(problem, problem.state, problem.state, text, now, notify, actor)
+
+    def _unsettled(self, problem: Problem, now: float) -> bool:
+        """Alerts computed over a window go on firing for a while after a repair; later it was none."""
+        latest = max(a.updated for a in problem.alerts if a.state is AlertState.FIRING)
+        return now - problem.resolved > self.settings.reopen_within and latest > problem.resolved
+
+
+_NOTIFY = {
+    ProblemState.OPEN: None,
+    ProblemState.REMEDIATING: NotifyReason.REMEDIATING,
+    ProblemState.ESCALATED: NotifyReason.ESCALATED,
+    ProblemState.RESOLVED: NotifyReason.RESOLVED,
+}
+
+
+def _fresh(key: str, alert: Alert, now: float) -> Problem:
+    problem = Problem(key=key, opened=now, team=alert.team, severity=alert.severity, alerts=[alert])
+    problem.last_evidence = problem.updated = now
+    alert.problem_key = key
+    return problem
+
+
+def _common(alerts: Sequence[Alert]) -> Labels:
+    """The labels on which all alerts agree."""
+    common = set(alerts[0].labels)
+    for alert in alerts[1:]:
+        common &= set(alert.labels)
+    return tuple(sorted(common))
+
+
+_RANK = {
+    AlertKind.SLI: 4,
+    AlertKind.LIMIT: 3,
+    AlertKind.FORECAST: 3,
+    AlertKind.ANOMALY: 2,
+    AlertKind.SILENCE: 1,
+}
+
+
+def _importance(alert: Alert) -> tuple[bool, int, int, float]:
+    return alert.state is AlertState.FIRING, _RANK[alert.kind], alert.severity.level, alert.peak
+
+
+def _touched(problem: Problem, changes: Sequence[AlertChange]) -> bool:
+    return any(change.alert.problem_key == problem.key for change in changes)
+
+
+def _cleared(problem: Problem) -> str:
+    count = len(problem.alerts)
+    return "its alert cleared" if count == 1 else f"all {count} alerts cleared"

@@ -1,0 +1,117 @@
+"""Declared limits and SLIs over series: breached now, and, with a horizon, forecast."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.core.forecast import Ramps
+from aiops.model.frame import Frame
+from aiops.model.selector import Selector
+from aiops.model.series import SeriesIndex
+from aiops.model.signal import AlertKind, Breach, Severity, Signal
+from aiops.plugin import Column, Columns
+
+CONFIRM = 3
+"""A crossing has to be predicted this many samples in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``sign`` +1: breached above ``bound``; -1: below. ``hold`` and ``horizon`` in seconds."""
+
+    kind: AlertKind
+    name: str
+    selector: Selector
+    bound: float
+    sign: int
+    severity: Severity
+    hold: float = 0.0
+    horizon: float = 0.0
+
+
+class RuleWatch:
+    """One rule over all its series."""
+
+    def __init__(self, rule: Rule, index: SeriesIndex) -> None:
+        self.rule = rule
+        self._index = index
+        self.columns = Columns(
+            member=Column(np.bool_), since=Column(np.float64, np.nan), ahead=Column(np.uint8)
+        )
+        self.ramps = Ramps(rule.bound, rule.sign, rule.horizon) if rule.horizon else None
+        self.welcome(np.array([slot for slot, _ in index.items()], np.int32))
+
+    def welcome(self, fresh: NDArray[np.int32]) -> None:
+        self.columns.ensure(self._index.capacity)
+        self.columns.reset(fresh)
+        if self.ramps:
+            self.ramps.welcome(fresh)
+        member = self.columns["member"]
+        for slot in fresh:
+            member[slot] = self.rule.selector.matches(dict(self._index.labels(int(slot))))
+
+    def warm(self, frame: Frame) -> None:
+        """Learn the course of the series from history, for forecasts."""
+        where = self.columns["member"][frame.slots]
+        if self.ramps and where.any():
+            for row in frame.rows():
+                self.ramps.learn(float(row.times[0]), row.slots[where], row.values[0, where])
+
+    def step(self, row: Frame) -> list[Signal]:
+        """What is breached, or will be, in this row (T = 1)."""
+        where = self.columns["member"][row.slots]
+        if not where.any():
+            return []
+        now, slots, values = float(row.times[0]), row.slots[where], row.values[0, where]
+        have = ~np.isnan(values)
+        slots, values = slots[have], values[have]
+        breached = (values - self.rule.bound) * self.rule.sign > 0
+        since = self.columns["since"]
+        started = np.where(np.isnan(since[slots]), now, since[slots])
+        since[slots] = np.where(breached, started, np.nan)
+        fires = breached & (now - started >= self.rule.hold)
+        signals = [
+            self._signal(self.rule.kind, slots[i], values[i], bool(fires[i]))
+            for i in np.flatnonzero(breached)
+        ]
+        return signals + self._ahead(now, slots, values, breached)
+
+    def _ahead(
+        self, now: float, slots: NDArray[np.int32], values: NDArray[np.float64], breached: NDArray[np.bool_]
+    ) -> list[Signal]:
+        if self.ramps is None:
+            return []
+        self.ramps.learn(now, slots, values)
+        earliest, expected, latest = self.ramps.crossing(now, slots, values)
+        # a limit that is crossed already keeps its forecast alive, so that one fault is one story
+        coming = np.isfinite(expected) | breached
+        ahead = self.columns["ahead"]
+        ahead[slots] = np.where(coming, np.minimum(ahead[slots] + 1, 255), 0)
+        found = []
+        for i in np.flatnonzero(coming & ((ahead[slots] >= CONFIRM) | ~breached)):
+            when = Breach(float(earliest[i]), float(expected[i]), float(latest[i]))
+            if breached[i]:
+                when = Breach(now, now, now)
+            fires = bool(ahead[slots[i]] >= CONFIRM)
+            found.append(self._signal(AlertKind.FORECAST, slots[i], values[i], fires, when))
+        return found
+
+    def _signal(
+        self, kind: AlertKind, slot: np.int32, value: np.float64, fires: bool, breach: Breach | None = None
+    ) -> Signal:
+        return Signal(
+            labels=self._index.labels(int(slot)),
+            kind=kind,
+            rule=self.rule.name,
+            fires=fires,
+            severity=self.rule.severity,
+            observed=float(value),
+            bound=self.rule.bound,
+            breach=breach or Breach(),
+        )
+
+
+def watch_all(rules: Sequence[Rule], index: SeriesIndex) -> list[RuleWatch]:
+    return [RuleWatch(rule, index) for rule in rules]

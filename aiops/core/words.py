@@ -1,0 +1,82 @@
+"""Numbers, times and alerts in the words that a person would use."""
+
+import math
+
+from aiops.model.series import NAME, Labels
+from aiops.model.signal import Alert, AlertKind
+
+_HIDDEN = {NAME, "host", "job", "source"}
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def number(value: float, metric: str = "") -> str:
+    """`value` in the unit that the metric's name ends in, by Prometheus' naming rules."""
+    if math.isnan(value):
+        return "no value"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    if "bytes" in metric:
+        return _bytes(value) + ("/s" if "per_second" in metric or metric.endswith("_total") else "")
+    if metric.endswith("ratio"):
+        return f"{value * 100:.3g} %"
+    if metric.endswith(("seconds", "_seconds_sum")):
+        return duration(value)
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _bytes(value: float) -> str:
+    power = 0
+    while abs(value) >= 1024 and power < len(_BINARY) - 1:
+        value /= 1024
+        power += 1
+    return f"{value:.3g} {_BINARY[power]}" if abs(value) < 1000 else f"{value:.0f} {_BINARY[power]}"
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: ``40 s``, ``3 min``, ``2 h 5 min``, ``3 d 4 h``."""
+    if math.isnan(seconds):
+        return "unknown"
+    sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
+    if seconds < 1:
+        return f"{sign}{seconds * 1000:.3g} ms" if seconds else "0 s"
+    if seconds < 100:
+        return f"{sign}{seconds:.3g} s" if seconds < 10 else f"{sign}{seconds:.0f} s"
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count:.0f} {unit}")
+    return sign + " ".join(parts[:2])
+
+
+def subject(labels: Labels) -> str:
+    """What a series is about: its metric in words, and the labels that tell it from its siblings."""
+    metric = dict(labels).get(NAME, "")
+    words = metric.replace("_", " ").replace(":", " ").strip() or "a series"
+    rest = [f"{k} {v}" for k, v in labels if k not in _HIDDEN and not k.startswith("__")]
+    return f"{words} ({', '.join(rest)})" if rest else words
+
+
+def of_alert(alert: Alert) -> str:
+    """One line that says what is wrong."""
+    name, metric = subject(alert.labels), alert.metric
+    seen, bound = number(alert.observed, metric), number(alert.bound, metric)
+    match alert.kind:
+        case AlertKind.FORECAST:
+            left = duration(max(0.0, alert.breach_expected - alert.updated))
+            return f"{name} is {seen} and will cross {bound} in about {left}"
+        case AlertKind.LIMIT:
+            return f"{name} is {seen}, past its limit of {bound}"
+        case AlertKind.SLI:
+            return f"users notice: {alert.rule} is {seen}, its objective is {bound}"
+        case AlertKind.SILENCE:
+            return f"{name} stopped reporting"
+        case _:
+            return f"{name} is {seen}, expected {_band(alert, metric)}"
+
+
+def _band(alert: Alert, metric: str) -> str:
+    if math.isnan(alert.lower) or math.isnan(alert.upper):
+        return f"about {number(alert.expected, metric)}"
+    low, high = number(alert.lower, metric), number(alert.upper, metric)
+    return f"about {low}" if low == high else f"{low} to {high}"

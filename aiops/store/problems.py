@@ -1,0 +1,160 @@
+"""Problems and their alerts in the store. Plain functions; the caller owns the transaction."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from aiops.model.lifecycle import AlertState, ProblemState, Stage
+from aiops.model.problem import EscalationReason, Problem
+from aiops.model.signal import Alert, AlertKind, Severity
+from aiops.store.rows import labels_in, labels_out, nan, null
+from aiops.store.tables import alert as alert_table
+from aiops.store.tables import evidence, watermark
+from aiops.store.tables import problem as problem_table
+
+_PROBLEM_TIMES = (
+    "opened",
+    "updated",
+    "last_evidence",
+    "breached",
+    "breach_earliest",
+    "breach_expected",
+    "breach_latest",
+    "resolved",
+    "acknowledged",
+)
+_ALERT_NUMBERS = tuple(f.name for f in fields(Alert) if f.type is float or f.type == "float")
+
+
+def save_problem(conn: Connection, problem: Problem) -> None:
+    """Insert it, which gives it its id, or update its row."""
+    values: dict[str, Any] = {name: null(getattr(problem, name)) for name in _PROBLEM_TIMES}
+    values |= {
+        "key": problem.key,
+        "title": problem.title,
+        "state": problem.state.value,
+        "stage": problem.stage.value,
+        "severity": problem.severity.value,
+        "labels": labels_in(problem.labels),
+        "assignee": problem.assignee,
+        "escalation": problem.escalation.value if problem.escalation else None,
+        "reason": problem.reason,
+        "team": problem.team,
+    }
+    if problem.id == 0:
+        inserted = conn.execute(problem_table.insert().values(values)).inserted_primary_key
+        problem.id = int(inserted[0]) if inserted else 0
+    else:
+        conn.execute(problem_table.update().where(problem_table.c.id == problem.id).values(values))
+
+
+def save_alert(conn: Connection, alert: Alert, problem_id: int | None) -> None:
+    """Insert it, which gives it its id, or update its row."""
+    values: dict[str, Any] = {name: null(getattr(alert, name)) for name in _ALERT_NUMBERS}
+    values |= {
+        "problem_id": problem_id,
+        "fingerprint": alert.fingerprint,
+        "kind": alert.kind.value,
+        "rule": alert.rule,
+        "source": alert.source,
+        "labels": labels_in(alert.labels),
+        "state": alert.state.value,
+        "severity": alert.severity.value,
+        "flaps": alert.flaps,
+        "silenced_by": alert.silenced_by,
+        "reason": alert.reason,
+        "examples": alert.examples,
+        "team": alert.team,
+    }
+    if alert.id == 0:
+        inserted = conn.execute(alert_table.insert().values(values)).inserted_primary_key
+        alert.id = int(inserted[0]) if inserted else 0
+    else:
+        conn.execute(alert_table.update().where(alert_table.c.id == alert.id).values(values))
+
+
+def save_evidence(conn: Connection, alert_id: int, points: dict[str, list[float | None]]) -> None:
+    """The course of the alert's series around it; replaces what was kept before."""
+    changed = conn.execute(evidence.update().where(evidence.c.alert_id == alert_id).values(points=points))
+    if changed.rowcount == 0:
+        conn.execute(evidence.insert().values(alert_id=alert_id, points=points))
+
+
+def save_watermark(conn: Connection, source: str, acted_until: float) -> None:
+    """Samples of `source` up to `acted_until` have had their effect."""
+    where = watermark.c.source == source
+    changed = conn.execute(watermark.update().where(where).values(acted_until=acted_until))
+    if changed.rowcount == 0:
+        conn.execute(watermark.insert().values(source=source, acted_until=acted_until))
+
+
+def watermarks(conn: Connection) -> dict[str, float]:
+    return {row.source: row.acted_until for row in conn.execute(sa.select(watermark))}
+
+
+def load_known(conn: Connection, resolved_since: float) -> list[Problem]:
+    """Problems that are not over, and those resolved since then, each with its alerts."""
+    c = problem_table.c
+    wanted = (c.state != ProblemState.RESOLVED.value) | (c.resolved >= resolved_since)
+    found = [_problem(row) for row in conn.execute(sa.select(problem_table).where(wanted)).mappings()]
+    _attach_alerts(conn, found)
+    return found
+
+
+def load(conn: Connection, problem_id: int) -> Problem | None:
+    """One problem with its alerts."""
+    row = conn.execute(sa.select(problem_table).where(problem_table.c.id == problem_id)).mappings().first()
+    if row is None:
+        return None
+    problem = _problem(row)
+    _attach_alerts(conn, [problem])
+    return problem
+
+
+def load_firing(conn: Connection) -> list[Alert]:
+    """Alerts that fire but belong to no problem (silenced, or not enough yet)."""
+    c = alert_table.c
+    query = sa.select(alert_table).where(c.state == AlertState.FIRING.value, c.problem_id.is_(None))
+    return [_alert(row) for row in conn.execute(query).mappings()]
+
+
+def _attach_alerts(conn: Connection, problems: Iterable[Problem]) -> None:
+    by_id = {problem.id: problem for problem in problems}
+    if not by_id:
+        return
+    c = alert_table.c
+    query = sa.select(alert_table).where(c.problem_id.in_(by_id)).order_by(c.id)
+    latest: dict[tuple[int, object], int] = {}
+    for row in conn.execute(query).mappings():
+        problem, alert = by_id[row["problem_id"]], _alert(row)
+        alert.problem_key = problem.key
+        place = latest.setdefault((problem.id, alert.key), len(problem.alerts))
+        # a later firing of the same alert stands in the place of the former, as it does in memory
+        problem.alerts[place : place + 1] = [alert]
+
+
+def _problem(row: RowMapping) -> Problem:
+    problem = Problem(key=row["key"], opened=row["opened"])
+    for name in _PROBLEM_TIMES:
+        setattr(problem, name, nan(row[name]))
+    problem.id, problem.title, problem.team = row["id"], row["title"], row["team"]
+    problem.state, problem.stage = ProblemState(row["state"]), Stage(row["stage"])
+    problem.severity = Severity(row["severity"])
+    problem.labels = labels_out(row["labels"])
+    problem.assignee, problem.reason = row["assignee"], row["reason"]
+    problem.escalation = EscalationReason(row["escalation"]) if row["escalation"] else None
+    return problem
+
+
+def _alert(row: RowMapping) -> Alert:
+    alert = Alert(AlertKind(row["kind"]), labels_out(row["labels"]), row["started"], row["rule"])
+    for name in _ALERT_NUMBERS:
+        setattr(alert, name, nan(row[name]))
+    alert.id, alert.team, alert.source = row["id"], row["team"], row["source"]
+    alert.state, alert.severity = AlertState(row["state"]), Severity(row["severity"])
+    alert.flaps, alert.silenced_by, alert.reason = row["flaps"], row["silenced_by"], row["reason"]
+    alert.examples = list(row["examples"])
+    return alert
