@@ -331,7 +331,7 @@ def downgrade() -> None:
     op.drop_table("run")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_delivery_team"))
-        batch_op.drop_index("ix_delivery_state_due")
+        batch_op.drop_index("ix_delivery_sink_state_due")
         batch_op.drop_index(batch_op.f("ix_delivery_problem_id"))
 
     op.drop_table("delivery")
