@@ -2,13 +2,13 @@
 
 from datetime import datetime, time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from aiops.config.blocks import AnyDetector, AnySink, AnySource, Block, CelText, Moment, build
-from aiops.config.faults import broken_references, fail
+from aiops.config.faults import broken_references, refusal
 from aiops.model.selector import Selector
 from aiops.model.signal import Severity
 from aiops.plugin import Detector, Duration, SelectorText
@@ -141,16 +141,15 @@ class SilenceRule(Block):
     reason: str = Field(description="Shown wherever an alert is held back.")
 
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_DAYS: tuple[Day, ...] = get_args(Day)
 
 
 class Maintenance(Block):
     """A window that comes again every week."""
 
     match: SelectorText = Field(Selector(), description="Which series; all when left out.")
-    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
-        list(_DAYS), description="Days on which it starts."
-    )
+    days: list[Day] = Field(list(_DAYS), description="Days on which it starts.")
     start: time
     end: time = Field(description="May be earlier than start: then it ends on the next day.")
     timezone: str = Field("UTC", description="IANA name.")
@@ -262,5 +261,7 @@ class Config(Block):
 
     @model_validator(mode="after")
     def _names(self) -> "Config":
-        fail(broken_references(self.model_dump(include={"sources", "sinks", "routes", "slis"})))
+        faults = broken_references(self.model_dump(include={"sources", "sinks", "routes", "slis"}))
+        if faults:
+            raise refusal(faults)
         return self

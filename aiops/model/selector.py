@@ -108,6 +108,6 @@ def _checked(hit: re.Match[str], pos: int) -> Matcher:
     if hit[2] in ("=~", "!~"):
         try:
             re.compile(value)
-        except re.error as bad:
+        except (re.error, OverflowError, RecursionError) as bad:
             raise SelectorError(f"column {pos + 1}: bad regular expression {value!r}: {bad}") from bad
     return Matcher(hit[1], hit[2], value)

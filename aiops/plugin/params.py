@@ -18,6 +18,7 @@ from pydantic import (
 from aiops.model.selector import Selector
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_LONGEST = 1000 * 365 * 86400.0
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 
 
@@ -26,11 +27,14 @@ def parse_duration(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("expected a duration such as 30s, 5m, 1h30m")
     if isinstance(value, int | float):
+        if not abs(value) < _LONGEST:
+            raise ValueError("expected a duration of less than 1000 years")
         return float(value)
     text = str(value).strip()
     if _PART.sub("", text) or not text:
         raise ValueError(f"expected a duration such as 500ms, 30s, 5m, 1h30m, 14d; got {text!r}")
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return parse_duration(seconds)
 
 
 def format_duration(seconds: float) -> str:
@@ -58,6 +62,9 @@ def parse_selector(value: Any) -> Any:
     if isinstance(value, Selector):
         return value
     if isinstance(value, dict):
+        # Unquoted, {job=~"api"} is a YAML block whose key is the whole matcher and whose value is nothing
+        if any(v is None or not str(k).isidentifier() for k, v in value.items()):
+            raise ValueError("quote the selector: in YAML an unquoted { begins a block of keys")
         return Selector.exact({str(k): str(v) for k, v in value.items()})
     return Selector.parse(str(value))
 

@@ -1,0 +1,119 @@
+"""A config file -> a checked `Config`, or everything that is wrong with it, with file, line and key."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from aiops.config.complaint import Complaint, render
+from aiops.config.document import Document, dotted, parse
+from aiops.config.explain import explain
+from aiops.config.faults import broken_references
+from aiops.config.models import Config
+from aiops.plugin.load import HOUSE
+
+PACKAGED = Path(__file__).resolve().parent.parent / "default.yaml"
+"""What runs when there is no other file: it watches this host."""
+
+LIBRARY = Path("playbooks/library")
+"""Playbooks that ship with Forewarn; a file beside the config goes first."""
+
+
+class ConfigError(Exception):
+    """The file cannot be used. Its text is all complaints, each with its line and a caret; secrets masked."""
+
+    def __init__(self, complaints: list[Complaint], text: str) -> None:
+        super().__init__(render(complaints, text))
+        self.complaints = complaints
+
+
+def find(path: Path | None = None) -> Path:
+    """The file that is meant: `path`, else ``forewarn.yaml`` here, else the one that ships with Forewarn."""
+    here = Path("forewarn.yaml")
+    return path or (here if here.exists() else PACKAGED)
+
+
+def read(path: Path | str) -> Config:
+    """The checked config of a file. Raises `ConfigError`."""
+    text = load_text(path)
+    config, complaints = check(text, str(path))
+    if config is None:
+        raise ConfigError(complaints, text)
+    return config
+
+
+def load_text(path: Path | str) -> str:
+    """The file's text. Raises `ConfigError` when it cannot be read or is no UTF-8."""
+    try:
+        return Path(path).read_text("utf-8")
+    except OSError as why:
+        message = f"the file cannot be read: {why.strerror}"
+        raise ConfigError([Complaint(str(path), 0, 0, "", message)], "") from why
+    except UnicodeDecodeError as why:
+        message = f"the file is no UTF-8 text: byte {why.start + 1} cannot be read"
+        raise ConfigError([Complaint(str(path), 0, 0, "", message)], "") from why
+
+
+def check(text: str, filename: str) -> tuple[Config | None, list[Complaint]]:
+    """The config, or None and every fault found in `text`; relative paths start at the folder of `filename`.
+
+    ``data``, and whatever lies in that folder, is relative to the working directory instead, as the store is.
+    """
+    document = parse(text, filename)
+    config = None if document.complaints and document.data is None else _validate(document)
+    if config is not None:
+        resolve(config, Path(filename).resolve().parent)
+        _check_playbooks(config, document)
+    complaints = sorted(document.complaints, key=lambda c: (c.line, c.column))
+    return (None if complaints else config), complaints
+
+
+def _validate(document: Document) -> Config | None:
+    if not isinstance(document.data, dict):
+        message = "the file is empty" if document.data is None else "expected keys and values"
+        document.complain((), message, "the smallest working file is `sources: [{kind: host}]`")
+        return None
+    try:
+        return Config.model_validate(document.data)
+    except ValidationError as error:
+        explain(error, document, Config)
+    # The models look at references only once all else is right: so that no fault waits for another
+    known = {complaint.key for complaint in document.complaints}
+    for path, message, hint in broken_references(document.data):
+        if dotted(path) not in known:
+            document.complain(path, message, hint)
+    return None
+
+
+def resolve(config: Config, folder: Path) -> None:
+    """Make relative paths start at `folder`, but for those in the data folder; see `check`."""
+    _resolve(config, folder, config.data)
+
+
+def _resolve(block: BaseModel, folder: Path, data: Path) -> None:
+    for name in type(block).model_fields:
+        value = getattr(block, name)
+        moved = _resolved(value, folder, data)
+        if moved is not value and not (isinstance(block, Config) and name == "data"):
+            setattr(block, name, moved)
+
+
+def _resolved(value: Any, folder: Path, data: Path) -> Any:
+    if isinstance(value, BaseModel):
+        _resolve(value, folder, data)
+    elif isinstance(value, list):
+        return [_resolved(one, folder, data) for one in value]
+    elif isinstance(value, dict):
+        return {key: _resolved(one, folder, data) for key, one in value.items()}
+    elif isinstance(value, Path) and not (value.is_absolute() or value.is_relative_to(data)):
+        beside, shipped = folder / value, HOUSE / value
+        # The library is at hand wherever the config lies
+        return shipped if value.is_relative_to(LIBRARY) and not beside.exists() else beside
+    return value
+
+
+def _check_playbooks(config: Config, document: Document) -> None:
+    """Read the playbooks only for their faults: the engine reads them again when it builds its graph."""
+    for place, path in enumerate(config.playbooks):
+        if not path.exists():
+            document.complain(("playbooks", place), f"there is no file or folder {path}")
