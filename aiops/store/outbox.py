@@ -1,0 +1,293 @@
+"""The outbox: messages to sinks, committed with their cause, sent at least once, in order.
+
+A *stream* is the messages of one problem to one sink, numbered by ``seq`` from 1. A message can be claimed
+when every earlier one of its stream is sent. A dead first message holds back the rest of its stream, for
+there is no ticket that they could speak to; a later dead one is stepped over, for each body is the whole
+ticket and the next one makes up for it (so a resolve is never lost behind a refused update). `replay` revives
+a dead message.
+
+A claim is a lease: its owner alone may settle the message until ``lease_until``; after that anybody may claim
+it again, which is all there is to recovery from a crash. Times are seconds since the epoch.
+"""
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from aiops.model import lifecycle
+from aiops.model.lifecycle import DeliveryState
+from aiops.model.problem import NotifyReason
+from aiops.plugin import TicketRef
+from aiops.store import audit
+from aiops.store.tables import attempt, delivery, problem, ticket
+
+log = logging.getLogger("aiops.outbox")
+
+DUE, SENT, DEAD = DeliveryState.DUE, DeliveryState.SENT, DeliveryState.DEAD
+
+
+class Overtaken(Exception):
+    """The dead message may not be replayed: later news of its stream has been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message under lease, with all that an attempt needs."""
+
+    id: int
+    problem_id: int
+    key: str
+    """The problem's correlation key."""
+    sink: str
+    seq: int
+    reason: NotifyReason
+    body: dict[str, Any]
+    message_id: str
+    attempts: int
+    """Counts this one: 1 on the first."""
+    said: float
+    team: str
+    ref: str
+    """The ticket's reference; empty when there is no ticket yet."""
+
+    @property
+    def title(self) -> str:
+        """For logs: ``delivery 7 (opened of problem 42 to itsm)``."""
+        return f"delivery {self.id} ({self.reason} of problem {self.problem_id} to {self.sink})"
+
+
+def enqueue(
+    conn: Connection,
+    problem_id: int,
+    sink: str,
+    reason: NotifyReason,
+    body: Mapping[str, Any],
+    message_id: str = "",
+    at: float = 0.0,
+    team: str = "default",
+) -> int:
+    """Put a message at the end of its stream, in the caller's transaction; returns the delivery's id.
+
+    `message_id` must be unique and is made when left out; `at` is when it is said, and from when it is due.
+    """
+    stream = (delivery.c.problem_id == problem_id) & (delivery.c.sink == sink)
+    last = conn.execute(sa.select(sa.func.max(delivery.c.seq)).where(stream)).scalar() or 0
+    made = conn.execute(
+        delivery.insert().values(
+            problem_id=problem_id,
+            sink=sink,
+            seq=last + 1,
+            reason=reason.value,
+            body=dict(body),
+            message_id=message_id or f"msg_{uuid.uuid4().hex}",
+            state=DUE.value,
+            said=at,
+            due=at,
+            team=team,
+        )
+    )
+    ident = int((made.inserted_primary_key or (0,))[0])
+    log.info(lifecycle.sentence("delivery", ident, "new", DUE, f"{reason} of problem {problem_id} to {sink}"))
+    return ident
+
+
+def waiting(conn: Connection, now: float, sink: str) -> bool:
+    """Whether `claim` would find anything; needs no write transaction."""
+    return conn.execute(_claimable(now, sink).limit(1)).first() is not None
+
+
+def claim(
+    conn: Connection, now: float, owner: str, lease_seconds: float, limit: int, sink: str
+) -> list[Claimed]:
+    """Lease up to `limit` due messages of `sink` to `owner`, the longest due first; each counts an attempt.
+
+    Several owners may claim at once: PostgreSQL skips rows that another is claiming, SQLite has one writer.
+    """
+    query = _claimable(now, sink).limit(limit).with_for_update(skip_locked=True, of=delivery)
+    ids = list(conn.execute(query).scalars())
+    if not ids:
+        return []
+    lease = {"lease_until": now + lease_seconds, "lease_owner": owner, "attempts": delivery.c.attempts + 1}
+    conn.execute(delivery.update().where(delivery.c.id.in_(ids)).values(lease))
+    opened = (ticket.c.problem_id == delivery.c.problem_id) & (ticket.c.sink == delivery.c.sink)
+    rows = conn.execute(
+        sa.select(delivery, problem.c.key, ticket.c.ref)
+        .join(problem, problem.c.id == delivery.c.problem_id)
+        .outerjoin(ticket, opened)
+        .where(delivery.c.id.in_(ids))
+        .order_by(delivery.c.due, delivery.c.id)
+    )
+    return [_claimed(row) for row in rows.mappings()]
+
+
+def succeed(
+    conn: Connection, claimed: Claimed, owner: str, at: float, seconds: float, got: TicketRef
+) -> bool:
+    """The sink took it: sent, and its ticket recorded. False, changing nothing, when the lease was lost."""
+    if not _holds(conn, claimed, owner, SENT):
+        return False
+    _settle(conn, claimed.id, state=SENT.value, sent=at, error="")
+    _log_attempt(conn, claimed, at, seconds, "")
+    _record_ticket(conn, claimed, got, at)
+    words = f"{claimed.sink} took {claimed.reason!s} as {got.ref}, attempt {claimed.attempts}"
+    _note(conn, claimed.id, claimed.problem_id, DUE, SENT, words, at, claimed.team)
+    return True
+
+
+def retry(
+    conn: Connection,
+    claimed: Claimed,
+    owner: str,
+    at: float,
+    seconds: float,
+    error: str,
+    due: float,
+    counted: bool = True,
+) -> bool:
+    """The attempt failed; it is due again at `due`. False, changing nothing, when the lease was lost.
+
+    `counted` is false when the sink could not be reached at all: that says nothing against the message.
+    """
+    if not _holds(conn, claimed, owner, None):
+        return False
+    kept = claimed.attempts if counted else claimed.attempts - 1
+    _settle(conn, claimed.id, due=due, error=error, attempts=kept)
+    _log_attempt(conn, claimed, at, seconds, error)
+    return True
+
+
+def bury(conn: Connection, claimed: Claimed, owner: str, at: float, seconds: float, error: str) -> bool:
+    """It will not be sent until a person replays it. False, changing nothing, when the lease was lost."""
+    if not _holds(conn, claimed, owner, DEAD):
+        return False
+    _settle(conn, claimed.id, state=DEAD.value, error=error)
+    _log_attempt(conn, claimed, at, seconds, error)
+    words = f"attempt {claimed.attempts} to {claimed.sink} failed: {error}"
+    _note(conn, claimed.id, claimed.problem_id, DUE, DEAD, words, at, claimed.team)
+    return True
+
+
+def replay(conn: Connection, delivery_id: int, at: float, actor: str = audit.ACTOR) -> None:
+    """Revive a dead message, due at once.
+
+    Raises LookupError (no such delivery), IllegalTransition (not dead) or `Overtaken`.
+    """
+    row = conn.execute(sa.select(delivery).where(delivery.c.id == delivery_id)).mappings().first()
+    if row is None:
+        raise LookupError(f"there is no delivery {delivery_id}")
+    lifecycle.check(DeliveryState(row["state"]), DUE)
+    stream = (delivery.c.problem_id == row["problem_id"]) & (delivery.c.sink == row["sink"])
+    later = stream & (delivery.c.seq > row["seq"]) & (delivery.c.state == SENT)
+    if overtaken := conn.execute(sa.select(sa.func.max(delivery.c.seq)).where(later)).scalar():
+        raise Overtaken(
+            f"delivery {delivery_id}: message {row['seq']} to {row['sink']} of problem {row['problem_id']} was overtaken: "
+            f"message {overtaken}, which tells the whole ticket anew, is sent: this one is old news"
+        )
+    # an attempt may have arrived before it died: one stays counted, so that the next searches first
+    _settle(conn, delivery_id, state=DUE.value, due=at, attempts=min(1, row["attempts"]))
+    _note(conn, delivery_id, row["problem_id"], DEAD, DUE, f"replayed by {actor}", at, row["team"], actor)
+
+
+def replay_all(conn: Connection, sink: str, at: float, actor: str = audit.ACTOR) -> int:
+    """Revive every dead message of `sink` that is not overtaken; returns how many."""
+    query = sa.select(delivery.c.id).where(delivery.c.sink == sink, delivery.c.state == DEAD)
+    revived = 0
+    for ident in list(conn.execute(query.order_by(delivery.c.id)).scalars()):
+        try:
+            replay(conn, ident, at, actor)
+            revived += 1
+        except Overtaken as why:
+            log.info("not replayed: %s", why)
+    return revived
+
+
+def _claimable(now: float, sink: str) -> sa.Select[tuple[int]]:
+    earlier = delivery.alias("earlier")
+    in_the_way = (
+        (earlier.c.problem_id == delivery.c.problem_id)
+        & (earlier.c.sink == delivery.c.sink)
+        & (earlier.c.seq < delivery.c.seq)
+        & ((earlier.c.state == DUE) | ((earlier.c.state == DEAD) & (earlier.c.seq == 1)))
+    )
+    return (
+        sa.select(delivery.c.id)
+        .where(delivery.c.sink == sink, delivery.c.state == DUE, delivery.c.due <= now)
+        .where(delivery.c.lease_until <= now, ~sa.exists().where(in_the_way))
+        .order_by(delivery.c.due)
+    )
+
+
+def _holds(conn: Connection, claimed: Claimed, owner: str, to: DeliveryState | None) -> bool:
+    """Whether `owner` still has the lease; then also checks that the step to `to` is legal."""
+    mine = (delivery.c.id == claimed.id) & (delivery.c.lease_owner == owner) & (delivery.c.state == DUE)
+    # a later claim by the same process counts one attempt more
+    query = sa.select(delivery.c.state).where(mine, delivery.c.attempts == claimed.attempts)
+    row = conn.execute(query.with_for_update()).first()
+    if row is None:
+        log.warning("%s: the lease ran out before the attempt ended; its new holder decides", claimed.title)
+        return False
+    if to is not None:
+        lifecycle.check(DeliveryState(row.state), to)
+    return True
+
+
+def _settle(conn: Connection, ident: int, **changed: Any) -> None:
+    free = {"lease_until": 0.0, "lease_owner": ""}
+    conn.execute(delivery.update().where(delivery.c.id == ident).values(**changed, **free))
+
+
+def _log_attempt(conn: Connection, claimed: Claimed, at: float, seconds: float, error: str) -> None:
+    row = {"delivery_id": claimed.id, "at": at, "seconds": seconds, "ok": not error, "error": error}
+    conn.execute(attempt.insert().values(**row, team=claimed.team))
+
+
+def _record_ticket(conn: Connection, claimed: Claimed, got: TicketRef, at: float) -> None:
+    stream = (ticket.c.problem_id == claimed.problem_id) & (ticket.c.sink == claimed.sink)
+    values: dict[str, Any] = {
+        "ref": got.ref,
+        "state": "resolved" if claimed.reason is NotifyReason.RESOLVED else "open",
+        "updated": at,
+    }
+    if got.url:
+        values["url"] = got.url
+    if not conn.execute(ticket.update().where(stream).values(values)).rowcount:
+        values |= {"problem_id": claimed.problem_id, "sink": claimed.sink, "created": at}
+        conn.execute(ticket.insert().values(**values, team=claimed.team))
+
+
+def _note(
+    conn: Connection,
+    ident: int,
+    problem_id: int,
+    current: DeliveryState,
+    to: DeliveryState,
+    reason: str,
+    at: float,
+    team: str,
+    actor: str = audit.ACTOR,
+) -> None:
+    log.info(lifecycle.sentence("delivery", ident, current, to, reason))
+    audit.note(
+        conn,
+        at=at,
+        entity="delivery",
+        entity_id=ident,
+        current=current,
+        to=to,
+        reason=reason,
+        problem_id=problem_id,
+        actor=actor,
+        team=team,
+    )
+
+
+def _claimed(row: sa.RowMapping) -> Claimed:
+    same = ("id", "problem_id", "key", "sink", "seq", "body", "message_id", "attempts", "said", "team")
+    return Claimed(
+        **{name: row[name] for name in same}, reason=NotifyReason(row["reason"]), ref=row["ref"] or ""
+    )
