@@ -185,8 +185,8 @@ def replay(conn: Connection, delivery_id: int, at: float, actor: str = audit.ACT
     later = stream & (delivery.c.seq > row["seq"]) & (delivery.c.state == SENT)
     if overtaken := conn.execute(sa.select(sa.func.max(delivery.c.seq)).where(later)).scalar():
         raise Overtaken(
-            f"delivery {delivery_id}: message {row['seq']} to {row['sink']} of problem {row['problem_id']} was overtaken: "
-            f"message {overtaken}, which tells the whole ticket anew, is sent: this one is old news"
+            f"delivery {delivery_id} is message {row['seq']} of its problem to {row['sink']}; message "
+            f"{overtaken}, which tells the whole ticket anew, is sent already: repeating it is old news"
         )
     # an attempt may have arrived before it died: one stays counted, so that the next searches first
     _settle(conn, delivery_id, state=DUE.value, due=at, attempts=min(1, row["attempts"]))
