@@ -10,6 +10,7 @@ from aiops.config.document import Document, dotted, parse
 from aiops.config.explain import explain
 from aiops.config.faults import broken_references
 from aiops.config.models import Config
+from aiops.config.secret_files import secrets_of
 from aiops.plugin.load import HOUSE
 
 PACKAGED = Path(__file__).resolve().parent.parent / "default.yaml"
@@ -33,12 +34,14 @@ def find(path: Path | None = None) -> Path:
     return path or (here if here.exists() else PACKAGED)
 
 
-def read(path: Path | str) -> Config:
-    """The checked config of a file. Raises `ConfigError`."""
+def read(path: Path | str, data: Path | None = None) -> Config:
+    """The checked config of a file, moved to another data folder if one is given. Raises `ConfigError`."""
     text = load_text(path)
     config, complaints = check(text, str(path))
     if config is None:
         raise ConfigError(complaints, text)
+    if data is not None:
+        move_data(config, data)
     return config
 
 
@@ -88,6 +91,18 @@ def _validate(document: Document) -> Config | None:
 def resolve(config: Config, folder: Path) -> None:
     """Make relative paths start at `folder`, but for those in the data folder; see `check`."""
     _resolve(config, folder, config.data)
+
+
+def move_data(config: Config, data: Path) -> None:
+    """Put the data folder elsewhere, and with it whatever lies in it: the SQLite file, generated secrets."""
+    prefix = "sqlite:///"
+    store = Path(config.store.removeprefix(prefix))
+    if config.store.startswith(prefix) and store.is_relative_to(config.data):
+        config.store = f"{prefix}{data / store.relative_to(config.data)}"
+    for secret in secrets_of(config):
+        if secret.file and secret.file.is_relative_to(config.data):
+            secret.file = data / secret.file.relative_to(config.data)
+    config.data = data
 
 
 def _resolve(block: BaseModel, folder: Path, data: Path) -> None:

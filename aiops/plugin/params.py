@@ -63,7 +63,7 @@ def parse_selector(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         # Unquoted, {job=~"api"} is a YAML block whose key is the whole matcher and whose value is nothing
-        if any(v is None or not str(k).isidentifier() for k, v in value.items()):
+        if any(v is None or set(str(k)) & set("=~{}") for k, v in value.items()):
             raise ValueError("quote the selector: in YAML an unquoted { begins a block of keys")
         return Selector.exact({str(k): str(v) for k, v in value.items()})
     return Selector.parse(str(value))
