@@ -10,6 +10,8 @@ MAX_LENGTH = 4096
 
 _WORD_ORDER = re.compile(r"severity\s*(<=|>=|<|>)|[\"'](info|minor|major|critical)[\"']\s*(<=|>=|<|>)")
 
+_BINDS = re.compile(r"\.(?:all|exists|exists_one|filter|map)\(\s*([A-Za-z_]\w*)\s*,")
+
 LEVELS = {"info": 0, "minor": 1, "major": 2, "critical": 3}
 """In every expression as ``level``: ``problem.level >= level.major``."""
 
@@ -39,6 +41,11 @@ class Expression:
             self._program = cel.compile(self.text)
         except ValueError as why:
             raise ExpressionError(f"{self.text!r} is no CEL: {_first_line(why)}") from why
+
+    @property
+    def names(self) -> set[str]:
+        """What it asks its context for: without the names that its own `exists`, `map` and so on bind."""
+        return set(self._program.variables()) - set(_BINDS.findall(self.text)) - {"level"}
 
     def test(self, context: Mapping[str, Any]) -> bool:
         """Whether it holds. A missing key or a type that does not fit raises `ExpressionError`."""

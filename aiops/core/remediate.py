@@ -1,0 +1,191 @@
+"""Which playbook is tried on a problem, when it may act, and every transition of a run. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from aiops.core.acts import BadArguments
+from aiops.core.playbook import Autonomy, Playbook
+from aiops.model.lifecycle import LIVE_RUN, AlertState, ProblemState, RunState, check, sentence
+from aiops.model.problem import EscalationReason, Problem, Run, Step
+from aiops.plugin import Action
+from aiops.plugin.params import format_duration
+
+_MIN_HISTORY = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A playbook fits but may not act; a person is asked."""
+
+    reason: EscalationReason
+    text: str
+    playbook: str
+
+
+Decision: TypeAlias = Run | Refusal | None
+
+
+class Resume(StrEnum):
+    """What is done about a step that a crash cut off."""
+
+    REPEAT = "repeat"
+    PROBE = "probe"
+    INTERRUPT = "interrupt"
+
+
+class Remediation:
+    """The choice of playbooks. `history` is every run of late; `note` keeps it so.
+
+    `playbooks` are tried in order and the first that fits decides: whether it runs, waits or is refused.
+    Assign `playbooks` or `enabled` anew on a reload.
+    """
+
+    def __init__(self, playbooks: Iterable[Playbook], enabled: bool, history: Iterable[Run] = ()) -> None:
+        self.playbooks = list(playbooks)
+        self.enabled = enabled
+        self._history = {run.id: run for run in history}
+
+    def named(self, name: str) -> Playbook | None:
+        return next((p for p in self.playbooks if p.name == name), None)
+
+    def note(self, run: Run) -> None:
+        """A stored run (``id`` > 0) was made or has changed."""
+        self._history[run.id] = replace(run)
+        horizon = history_seconds(self.playbooks)
+        latest = max(_last_active(one) for one in self._history.values())
+        self._history = {
+            key: one
+            for key, one in self._history.items()
+            if one.state in LIVE_RUN or _last_active(one) >= latest - horizon
+        }
+
+    def consider(self, problem: Problem, context: Mapping[str, Any], now: float) -> Decision:
+        """A run to store and queue, a refusal to escalate, or None: nothing fits or all is under way.
+
+        `context` is the `problem_context` of `problem`. Asking again is harmless: a problem with a run that
+        has not ended gets no other, and a dry run is not repeated; a refusal is, while its cause lasts.
+        """
+        context = {"problem": context}
+        mine = [run for run in self._history.values() if run.problem_id == problem.id and problem.id]
+        if problem.state is ProblemState.RESOLVED or any(run.state in LIVE_RUN for run in mine):
+            return None
+        playbook = next((p for p in self.playbooks if p.match.matches(context)), None)
+        if playbook is None:
+            return None
+        if playbook.guards.only_while_firing and not _fires(problem):
+            return None
+        run, text = self._made(playbook, problem, context, now)
+        if run is None:
+            return Refusal(EscalationReason.REFUSED_BY_GUARD, text, playbook.name)
+        if run.dry_run:
+            again = any(r.dry_run and r.revision == run.revision and r.target == run.target for r in mine)
+            return None if again else run
+        refused = refused_by(playbook, run, self._history.values(), now)
+        return Refusal(EscalationReason.REFUSED_BY_GUARD, refused, playbook.name) if refused else run
+
+    def _made(
+        self, playbook: Playbook, problem: Problem, context: Mapping[str, Any], now: float
+    ) -> tuple[Run | None, str]:
+        try:
+            target = playbook.target_of(context)
+            for act in playbook.all_acts():
+                act.build(context)
+        except BadArguments as why:
+            return None, f"{playbook.name} cannot be made for this problem: {why}"
+        dry = not (self.enabled and playbook.autonomy.acts)
+        waits = playbook.autonomy is Autonomy.APPROVE and not dry
+        run = Run(
+            problem_id=problem.id,
+            playbook=playbook.name,
+            revision=playbook.revision,
+            target=target,
+            state=RunState.AWAITING_APPROVAL if waits else RunState.QUEUED,
+            autonomy=playbook.autonomy.value,
+            dry_run=dry,
+            queued=now,
+            reason=f"playbook {playbook.name} fits" + (" (dry run)" if dry else ""),
+            team=problem.team,
+        )
+        return run, ""
+
+
+def advance(run: Run, to: RunState, reason: str, now: float) -> str:
+    """Move `run` on and return the sentence to log. Raises `IllegalTransition`, changing nothing."""
+    check(run.state, to)
+    said = sentence("run", run.id, run.state, to, reason)
+    if to is RunState.RUNNING:
+        run.started = now
+    elif to not in LIVE_RUN:
+        run.ended = now
+    run.state, run.reason = to, reason
+    return said
+
+
+def refused_by(playbook: Playbook, run: Run, history: Iterable[Run], now: float) -> str:
+    """Why a guard holds `run` back now, or the empty string.
+
+    A run still under way on the same target is no reason: the later one waits in the queue.
+    """
+    others = [r for r in history if r.playbook == playbook.name and not r.dry_run and r.id != run.id]
+    if wait := rest(playbook, run, others, now):
+        whole, left = format_duration(playbook.guards.cooldown), format_duration(max(1.0, round(wait)))
+        return f"{playbook.name} acted on {run.target} of late: its cool-down of {whole} lasts another {left}"
+    budget = playbook.guards.max_runs
+    spent = [r for r in others if (r.state in LIVE_RUN or _acted(r)) and _last_active(r) > now - budget.per]
+    if len(spent) >= budget.count:
+        return f"{playbook.name} has used its {budget.count} runs per {format_duration(budget.per)}"
+    return ""
+
+
+def rest(playbook: Playbook, run: Run, history: Iterable[Run], now: float) -> float:
+    """Seconds of cool-down that `run`'s target still needs; 0 when none."""
+    earlier = (r for r in history if r.playbook == playbook.name and r.target == run.target and not r.dry_run)
+    ends = [r.ended for r in earlier if r.id != run.id and _acted(r)]
+    return max(0.0, max(ends) + playbook.guards.cooldown - now) if ends else 0.0
+
+
+def history_seconds(playbooks: Iterable[Playbook]) -> float:
+    """How far back the guards look."""
+    spans = [max(p.guards.cooldown, p.guards.max_runs.per) for p in playbooks]
+    return max([_MIN_HISTORY, *spans])
+
+
+def on_resume(step: Step | None, action: Action | None) -> Resume:
+    """The ambiguity rule: what to do about the step that was under way when the engine stopped.
+
+    Nothing was under way, or it only looked: go on. Idempotent: do it again. It has a probe: ask it, and do
+    what was not done. Else, or when its plan is another one by now: a person decides.
+    """
+    if step is None or step.phase in ("precheck", "verify"):
+        return Resume.REPEAT
+    if action is None or action.never_retry or action.plan() != step.plan:
+        return Resume.INTERRUPT
+    if action.idempotent:
+        return Resume.REPEAT
+    return Resume.PROBE if type(action).probe is not Action.probe else Resume.INTERRUPT
+
+
+def ending(reason: EscalationReason, detail: str) -> str:
+    """A run's last reason, from which `escalation_of` reads the named one back."""
+    return f"{reason.value}: {detail}"
+
+
+def escalation_of(run: Run) -> EscalationReason | None:
+    """Why a person is asked about this ended run; None when nobody has to be."""
+    named = (reason for reason in EscalationReason if run.reason.startswith(f"{reason.value}: "))
+    return next(named, None)
+
+
+def _fires(problem: Problem) -> bool:
+    return not problem.alerts or any(alert.state is AlertState.FIRING for alert in problem.alerts)
+
+
+def _acted(run: Run) -> bool:
+    """Whether it began before it ended; one that only waited spends nothing."""
+    return run.state not in LIVE_RUN and run.started == run.started
+
+
+def _last_active(run: Run) -> float:
+    return max(t for t in (run.queued, run.started, run.ended) if t == t)
