@@ -3,7 +3,7 @@
 Version 1. Times are RFC 3339 in UTC; what is not known is null; no key is ever left out, new ones may come.
 
     version      1
-    reason       why this message is sent: opened, breached, updated, remediating, escalated, resolved, reopened
+    reason       why it is sent: opened, breached, updated, remediating, escalated, resolved, reopened
     said         when
     why          the change in words
     key          correlation key: the same in every message about the problem, different for every problem

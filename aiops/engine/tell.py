@@ -44,6 +44,6 @@ def recall(conn: Connection, problems: Iterable[Problem]) -> dict[str, Told]:
     by_id = {problem.id: problem for problem in problems}
     return {
         by_id[ident].key: Told(sinks, by_id[ident].updated, len(by_id[ident].alerts))
-        for ident, sinks in backlog.told(conn, by_id).items()
+        for ident, sinks in backlog.told(conn, list(by_id)).items()
         if sinks
     }
