@@ -23,6 +23,7 @@ class Rates:
         self.elapsed = NAN
         self._before: dict[Hashable, float] = {}
         self._now: dict[Hashable, float] = {}
+        self._done: dict[Hashable, float] = {}
 
     def begin(self, uptime: float) -> None:
         """Start a pull at `uptime` seconds since boot; what the last pull did not see is forgotten."""
@@ -39,6 +40,13 @@ class Rates:
     def per_second(self, key: Hashable, counter: float) -> float:
         grown = self.increase(key, counter)
         return grown / self.elapsed if self.elapsed > 0 else NAN
+
+    def due(self, key: Hashable, every: float) -> bool:
+        """Whether costly work was last done at least `every` seconds ago; a yes counts as doing it."""
+        due = not self.uptime < self._done.get(key, NAN) + every
+        if due:
+            self._done[key] = self.uptime
+        return due
 
 
 def share(part: float, whole: float) -> float:

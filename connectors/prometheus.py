@@ -1,0 +1,232 @@
+"""Prometheus, VictoriaMetrics and others with the same query API."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from aiops.model.frame import Frame
+from aiops.model.series import NAME, Labels, SeriesIndex, labels_of, text_of
+from aiops.plugin import Connector, Duration, Fatal, Plugin, Retryable, Secret, SelectorText
+from aiops.wire import WireError
+from aiops.wire.query_json import Answer, decode
+from connectors._prometheus_grid import Last, Raw, place
+from connectors._prometheus_http import Basic, Bearer, Tls, ask
+
+log = logging.getLogger("aiops.connectors")
+
+_LATE = 10.0
+"""A sample bears the start of its scrape, which by default may take 10 s: so late it is still looked for."""
+_GAP = 300.0
+"""No rate over a longer gap: Prometheus' own staleness."""
+_COARSE = 300.0
+_FINE_PAST = 7200.0
+_CELLS = 200_000
+"""Samples in one answer, about 40 MiB while it is read."""
+_BODY = 256 << 20
+
+
+class Query(Plugin):
+    """A PromQL expression whose results are watched as series of the given name."""
+
+    name: str = Field(description="Metric name of the results.", pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")
+    query: str = Field(description="The expression.", min_length=1)
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels added to the results.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One query and how its results are named."""
+
+    query: str
+    extra: dict[str, str]
+    """Labels that every result gets."""
+    raw: bool = False
+    counters: bool = False
+    record: Labels = ()
+    """The one series that the query must give, whatever its labels."""
+
+
+class Prometheus(Connector):
+    """Pulls series from Prometheus or VictoriaMetrics.
+
+    What `select` finds is read as raw samples, so nothing is interpolated and a series that stops is seen at
+    the next step; counters (``_total``, ``_count``, ``_sum``, ``_bucket``) become rates per second, counted
+    from 0 after a restart. Results of `queries` are taken as they are. Let `every` be the scrape interval.
+    """
+
+    url: str = Field(description="Root of the server, such as http://prometheus:9090; a path prefix is kept.")
+    select: list[SelectorText] = Field(default_factory=list, description="Selectors of the series to watch.")
+    queries: list[Query] = Field(default_factory=list, description="Expressions to watch.")
+    step: Duration = Field(0.0, description="Distance of the samples; `every` when left out.")
+    basic: Basic | None = Field(None, description="User name and password.")
+    bearer: Secret | None = Field(None, description="Where the bearer token is; read again on each pull.")
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="More headers, such as X-Scope-OrgID for a tenant. No secrets."
+    )
+    tls: Tls = Field(default_factory=Tls, description="Certificates.")
+    timeout: Duration = Field(30.0, description="How long one request may take.", gt=0)
+    max_series: int = Field(20_000, ge=1, description="Series of one query; those beyond it are left out.")
+    max_points: int = Field(
+        1000, ge=2, le=11_000, description="Steps of one request; longer spans are asked in parts."
+    )
+
+    _index: SeriesIndex = PrivateAttr(default_factory=SeriesIndex)
+    _watched: list[_Ask] = PrivateAttr(default_factory=list)
+    _client: httpx.AsyncClient | None = PrivateAttr(None)
+    _memory: dict[str, Last] = PrivateAttr(default_factory=dict)
+    _until: float = PrivateAttr(0.0)
+    _said: set[str] = PrivateAttr(default_factory=set)
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        try:
+            parsed = httpx.URL(value)
+        except httpx.InvalidURL as bad:
+            raise ValueError(f"{value!r} is no URL: {bad}") from bad
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise ValueError(f"expected a URL such as http://prometheus:9090, got {value!r}")
+        if parsed.userinfo:
+            raise ValueError("credentials go under basic or bearer, not into the URL")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_login(self) -> "Prometheus":
+        if self.basic and self.bearer:
+            raise ValueError("give either basic or bearer")
+        return self
+
+    def open(self, index: SeriesIndex) -> None:
+        self._index = index
+
+    async def close(self) -> None:
+        if self._client:
+            await self._client.aclose()
+            self._client = None
+
+    def watch(self, record: Labels, query: str) -> None:
+        self._watched.append(_Ask(query, {}, record=record))
+
+    async def pull(self, since: float, until: float) -> AsyncIterator[Frame]:
+        """Frames on multiples of `step` (epoch). Raises `NotConnected`, `Retryable` or `Fatal`."""
+        asked_before = since < self._until
+        memory = {} if asked_before else {query: last.copy() for query, last in self._memory.items()}
+        async for frame in self._steps(self._asks(), since, until, self.step or self.every, memory):
+            yield frame
+        for last in memory.values():
+            last.forget(until - _GAP)
+        self._memory, self._until = memory, until
+
+    async def past(self, since: float, until: float) -> AsyncIterator[Frame]:
+        """History in two passes: 5 min steps from `since`, then `step` for the last 2 h."""
+        asks, step = self._asks(), self.step or self.every
+        fine = max(since, until - _FINE_PAST) if step < _COARSE else until
+        coarse = [replace(one, raw=False) for one in asks]
+        async for frame in self._steps(coarse, since, fine, max(step, _COARSE), {}):
+            yield frame
+        async for frame in self._steps(asks, fine, until, step, {}):
+            yield frame
+
+    def _asks(self) -> list[_Ask]:
+        asks = [_Ask(str(one), self.labels, raw=True, counters=True) for one in self.select]
+        asks += [_Ask(one.query, {NAME: one.name} | one.labels | self.labels) for one in self.queries]
+        if not asks and not self._watched:
+            raise Fatal(f"source {self.name!r} asks nothing: give it select or queries")
+        return asks + self._watched
+
+    async def _steps(
+        self, asks: list[_Ask], since: float, until: float, step: float, memory: dict[str, Last]
+    ) -> AsyncIterator[Frame]:
+        """One frame a part; parts are as long as one answer may be."""
+        first, end = int(np.floor(since / step)) + 1, int(np.floor(until / step))
+        series = 400
+        while first <= end:
+            points = min(end - first + 1, self.max_points, max(1, _CELLS // series))
+            grid = np.round(np.arange(first, first + points) * step, 3)
+            columns: dict[Labels, NDArray[np.float64]] = {}
+            for one in asks:
+                last = memory.setdefault(one.query, Last())
+                columns = await self._columns(one, max(since, (first - 1) * step), grid, step, last) | columns
+            if columns:
+                yield Frame(grid, self._index.slots(columns), np.column_stack(list(columns.values())))
+            series = max(series, len(columns))
+            first += points
+
+    async def _columns(
+        self, one: _Ask, since: float, grid: NDArray[np.float64], step: float, last: Last
+    ) -> dict[Labels, NDArray[np.float64]]:
+        """The answer to one query: series -> values on `grid`."""
+        # nocache: without it VictoriaMetrics hides the newest 30 s and moves the grid
+        form = {"query": one.query, "nocache": "1", "timeout": f"{self.timeout * 1000:.0f}ms"}
+        if one.raw:
+            window = grid[-1] - grid[0] + step + (_LATE if last.samples else _GAP)
+            form |= {"query": f"{one.query}[{window * 1000:.0f}ms]", "time": f"{grid[-1]:.3f}"}
+        elif len(grid) == 1:
+            form |= {"time": f"{grid[0]:.3f}"}
+        else:
+            form |= {"start": f"{grid[0]:.3f}", "end": f"{grid[-1]:.3f}", "step": f"{step:.3f}"}
+        path = "/api/v1/query" if "time" in form else "/api/v1/query_range"
+        body = await ask(self._connected(), self.url + path, form, self._auth(), _BODY)
+        try:
+            answer = await asyncio.to_thread(decode, body)
+        except WireError as bad:
+            raise Retryable(f"{self.url} sent no proper answer to {one.query}: {bad}") from bad
+        for text in answer.warnings:
+            self._say(f"{self.url} on {one.query}: {text}")
+        raw = self._named(one, answer)
+        if not one.counters:
+            last = Last()
+        values = await asyncio.to_thread(place, raw, since, grid, last, max(_GAP, 1.5 * step), one.counters)
+        return dict(zip(raw.labels, values.T, strict=True))
+
+    def _named(self, one: _Ask, answer: Answer) -> Raw:
+        """With our labels; cut to `max_series`, and to nothing where an SLI's query gives several series."""
+        labels, most = answer.labels, self.max_series
+        if one.record and len(labels) > 1:
+            self._say(
+                f"{text_of(one.record)} has no value: its query gives {len(labels)} series; aggregate it, "
+                f"for example with max(...)"
+            )
+            most = 0
+        elif len(labels) > most:
+            self._say(f"{one.query} gives {len(labels)} series, of which {most} (max_series) are taken")
+        named = [one.record or labels_of(found | one.extra) for found in labels]
+        chosen = sorted(range(len(named)), key=named.__getitem__)[:most]
+        if len(chosen) == len(named):
+            return Raw(named, answer.starts, answer.times, answer.values)
+        spans = [slice(answer.starts[s], answer.starts[s + 1]) for s in chosen]
+        return Raw(
+            [named[s] for s in chosen],
+            np.cumsum([0] + [s.stop - s.start for s in spans]),
+            np.concatenate([answer.times[s] for s in spans] or [np.zeros(0)]),
+            np.concatenate([answer.values[s] for s in spans] or [np.zeros(0)]),
+        )
+
+    def _say(self, text: str) -> None:
+        """Warn once: a pull comes every few seconds."""
+        if text not in self._said and len(self._said) < 100:
+            self._said.add(text)
+            log.warning("source %s: %s", self.name, text)
+
+    def _connected(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=self.timeout, verify=self.tls.context(), headers=self.headers, follow_redirects=False
+            )
+        return self._client
+
+    def _auth(self) -> httpx.Auth | None:
+        try:
+            if self.bearer:
+                return Bearer(self.bearer.read().get_secret_value())
+            if self.basic:
+                return httpx.BasicAuth(self.basic.username, self.basic.password.read().get_secret_value())
+        except ValueError as why:
+            raise Fatal(f"source {self.name!r}: {why}") from why
+        return None
