@@ -46,6 +46,11 @@ class Alerting:
             self.live[alert.key] = alert
             self._last_over[alert.key] = self._last_seen[alert.key] = alert.updated
 
+    def adopt(self, old: "Alerting") -> None:
+        """Go on with the live alerts of `old`, under our own settings."""
+        self.live, self._last_over, self._last_seen = old.live, old._last_over, old._last_seen
+        self._fired, self._settled = old._fired, old._settled
+
     def settle(self, alerts: Iterable[Alert]) -> None:
         """Their problem is resolved: a series that is gone need not be waited for as long."""
         self._settled.update(alert.key for alert in alerts)

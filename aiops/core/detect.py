@@ -34,6 +34,7 @@ class Detection:
         self._covers = [np.zeros(0, bool) for _ in self.detectors]
         for place, detector in enumerate(self.detectors):
             detector.open(index)
+            detector.columns.ensure(index.capacity)
             self._cover(place, [slot for slot, _ in index.items()])
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:

@@ -42,8 +42,15 @@ class Problems:
         self.known: list[Problem] = []
         self._brewing: list[Problem] = []
 
-    def restore(self, problems: Iterable[Problem]) -> None:
+    def restore(self, problems: Iterable[Problem], loose: Iterable[Alert], now: float) -> None:
+        """Take up stored problems, and firing alerts that were not yet enough for one."""
         self.known = list(problems)
+        for alert in loose:
+            self._join(alert, now)
+
+    def adopt(self, old: "Problems") -> None:
+        """Go on with the problems of `old`, under our own settings."""
+        self.known, self._brewing = old.known, old._brewing
 
     def find(self, problem_id: int) -> Problem | None:
         return next((p for p in self.known if p.id == problem_id), None)

@@ -61,6 +61,17 @@ class Remediation:
             if one.state in LIVE_RUN or _last_active(one) >= latest - horizon
         }
 
+    def heard(self, run_id: int, to: RunState, now: float) -> None:
+        """A run began or ended, as the worker tells."""
+        if (known := self._history.get(run_id)) is not None:
+            began = now if to is RunState.RUNNING else known.started
+            ended = known.ended if to in LIVE_RUN else now
+            self.note(replace(known, state=to, started=began, ended=ended))
+
+    def recent(self) -> list[Run]:
+        """What the guards look at; for a successor after a reload."""
+        return list(self._history.values())
+
     def consider(self, problem: Problem, context: Mapping[str, Any], now: float) -> Decision:
         """A run to store and queue, a refusal to escalate, or None: nothing fits or all is under way.
 

@@ -12,7 +12,7 @@ from aiops.model.problem import EscalationReason, Problem
 from aiops.model.signal import Alert, AlertKind, Severity
 from aiops.store.rows import labels_in, labels_out, nan, null
 from aiops.store.tables import alert as alert_table
-from aiops.store.tables import evidence, watermark
+from aiops.store.tables import audit, evidence, watermark
 from aiops.store.tables import problem as problem_table
 
 _PROBLEM_TIMES = (
@@ -119,6 +119,17 @@ def load_firing(conn: Connection) -> list[Alert]:
     c = alert_table.c
     query = sa.select(alert_table).where(c.state == AlertState.FIRING.value, c.problem_id.is_(None))
     return [_alert(row) for row in conn.execute(query).mappings()]
+
+
+def purge(conn: Connection, before: float) -> int:
+    """Delete problems resolved before then, with all that belongs to them, and loose alerts as old."""
+    c, a = problem_table.c, alert_table.c
+    old = (c.state == ProblemState.RESOLVED.value) & (c.resolved < before)
+    ids = sa.select(c.id).where(old)
+    conn.execute(audit.delete().where(audit.c.problem_id.in_(ids)))
+    loose = a.problem_id.is_(None) & (a.state == AlertState.RESOLVED.value) & (a.resolved < before)
+    conn.execute(alert_table.delete().where(loose | a.problem_id.in_(ids)))
+    return conn.execute(problem_table.delete().where(old)).rowcount
 
 
 def _attach_alerts(conn: Connection, problems: Iterable[Problem]) -> None:

@@ -1,0 +1,56 @@
+"""Puts engine and web together: the process behind ``forewarn run``."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+from sqlalchemy.exc import SQLAlchemyError
+
+from aiops.cli.failure import Failure, load
+from aiops.config.read import find
+from aiops.engine.engine import Engine
+from aiops.engine.main import serve as serve_engine
+from aiops.store.database import StoreError
+from aiops.web.app import create_app
+
+
+def serve(config: Path | None, data: Path | None) -> int:
+    """Run the engine until it is told to stop; returns the exit code. Raises `Failure` when it cannot start."""
+    started = time.monotonic()
+    out = Console(highlight=False)
+    _logging(out)
+    settings = load(config, data)
+
+    def greet(engine: Engine, token: str) -> None:
+        sources = ", ".join(source.name for source in settings.sources)
+        out.print(f"\n  [bold]Forewarn[/] watches {sources} and is ready after {time.monotonic() - started:.1f} s")
+        out.print(f"  console  [link]http://{settings.web.listen}/[/]")
+        if token:
+            out.print(f"  token    {token}   (needed to change anything; shown only now)")
+        out.print("  try      forewarn drill memory-leak   (in another terminal)")
+        out.print("  stop     Ctrl-C\n")
+
+    try:
+        return asyncio.run(serve_engine(settings, find(config), create_app, greet))
+    except StoreError as why:
+        raise Failure(str(why)) from why
+    except SQLAlchemyError as why:
+        raise Failure(f"the store cannot be used: {str(why).splitlines()[0]}") from why
+    except OSError as why:
+        raise Failure(f"cannot start: {why}") from why
+
+
+def _logging(out: Console) -> None:
+    handler: logging.Handler
+    if out.is_terminal:
+        handler = RichHandler(console=out, show_path=False, markup=False, log_time_format="%H:%M:%S")
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for noisy in ("httpx", "httpcore", "uvicorn", "alembic", "asyncio", "numba"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

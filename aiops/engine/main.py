@@ -1,0 +1,95 @@
+"""A whole process: one engine, its web server, signals, and a clean end."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from aiops.config import Config
+from aiops.config.secret_files import ensure_secrets
+from aiops.engine.engine import Engine
+from aiops.engine.lock import EngineLock
+from aiops.store import tokens
+
+log = logging.getLogger("aiops")
+
+
+async def serve(
+    config: Config,
+    config_path: Path | None,
+    create_app: Callable[[Engine], Any],
+    greet: Callable[[Engine, str], None],
+) -> int:
+    """Run until SIGINT or SIGTERM, then drain. Exit code 0, or 1 when a task died of a fault.
+
+    `greet` is called once the engine is ready, with the API token if this start has made one, else "".
+    Raises `StoreError` when the store cannot be used and OSError when the address is taken.
+    """
+    ensure_secrets(config)
+    engine = Engine(config, config_path)
+    with EngineLock(engine.db):
+        stop = _stop_on_signals()
+        await engine.start()
+        token = await engine.db.run(_first_token, engine.clock.now())
+        server = _Server(_uvicorn(create_app(engine), config))
+        web = asyncio.create_task(server.serve(), name="web")
+        greeting = asyncio.create_task(_greet_when_ready(engine, token, greet))
+        failed = asyncio.create_task(engine.failed.wait())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({web, failed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        clean = not engine.failed.is_set() and not (web.done() and not stop.is_set())
+        log.info("stopping: finishing what was begun")
+        greeting.cancel()
+        server.should_exit = True
+        with contextlib.suppress(SystemExit):
+            await asyncio.wait({web}, timeout=5)
+        await engine.stop()
+        for task in (failed, stopping, web):
+            task.cancel()
+        return 0 if clean else 1
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: uvicorn would raise them again after its own shutdown."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+def _uvicorn(app: Any, config: Config) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=config.web.host,
+        port=config.web.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _greet_when_ready(engine: Engine, token: str, greet: Callable[[Engine, str], None]) -> None:
+    for _ in range(200):
+        if engine.ready():
+            break
+        await asyncio.sleep(0.05)
+    greet(engine, token)
+
+
+def _first_token(conn: Any, now: float) -> str:
+    """A token on the very first start; it is shown once and only its digest is kept."""
+    return "" if tokens.exist(conn) else tokens.create(conn, "first start", now)

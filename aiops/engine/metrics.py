@@ -1,0 +1,67 @@
+"""Forewarn's own metrics. docs/reference/metrics.md is generated from them."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """One registry an engine, so that two engines in one process (tests, replay) do not collide."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.samples = Counter("forewarn_samples", "Samples taken in.", ["source"], registry=r)
+        self.lines = Counter("forewarn_log_lines", "Log lines taken in.", ["source"], registry=r)
+        self.series = Gauge("forewarn_series", "Series watched.", registry=r)
+        self.series_ready = Gauge(
+            "forewarn_series_ready", "Series whose detectors have learnt enough.", registry=r
+        )
+        self.bar = Gauge("forewarn_score_bar", "Score (-log10 p) that makes an anomaly.", registry=r)
+        self.step_seconds = Histogram(
+            "forewarn_step_seconds",
+            "Time from a row of samples to its committed effect.",
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.pull_seconds = Histogram(
+            "forewarn_pull_seconds", "Time of one pull.", ["source"], buckets=SECONDS, registry=r
+        )
+        self.pull_failures = Counter("forewarn_pull_failures", "Pulls that failed.", ["source"], registry=r)
+        self.source_lag = Gauge(
+            "forewarn_source_lag_seconds", "Age of the newest data.", ["source"], registry=r
+        )
+        self.queue = Gauge("forewarn_queue_batches", "Batches waiting for the pipeline.", registry=r)
+        self.alerts = Counter("forewarn_alert_transitions", "Alert transitions.", ["kind", "to"], registry=r)
+        self.alerts_firing = Gauge("forewarn_alerts_firing", "Alerts that fire now.", registry=r)
+        self.problems = Counter("forewarn_problem_transitions", "Problem transitions.", ["to"], registry=r)
+        self.problems_open = Gauge(
+            "forewarn_problems_open", "Problems that are not resolved.", ["state"], registry=r
+        )
+        self.lead = Histogram(
+            "forewarn_lead_seconds",
+            "Time from a problem's opening to the breach of its SLI; 0 for a silent breach.",
+            buckets=(0, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400),
+            registry=r,
+        )
+        self.deliveries = Counter(
+            "forewarn_deliveries", "Attempts to deliver.", ["sink", "outcome"], registry=r
+        )
+        self.deliveries_due = Gauge("forewarn_deliveries_due", "Deliveries that wait.", registry=r)
+        self.deliveries_dead = Gauge("forewarn_deliveries_dead", "Dead letters.", registry=r)
+        self.delivery_age = Gauge(
+            "forewarn_delivery_oldest_seconds", "Age of the oldest waiting delivery.", registry=r
+        )
+        self.runs = Counter("forewarn_runs", "Playbook runs that ended.", ["playbook", "state"], registry=r)
+        self.runs_live = Gauge("forewarn_runs_live", "Playbook runs that have not ended.", registry=r)
+        self.commit_failures = Counter("forewarn_commit_failures", "Transactions tried again.", registry=r)
+        self.checkpoint_age = Gauge(
+            "forewarn_checkpoint_age_seconds", "Age of the newest checkpoint.", registry=r
+        )
+        self.checkpoint_seconds = Gauge(
+            "forewarn_checkpoint_seconds", "Time that the last checkpoint took.", registry=r
+        )
+        self.reloads = Counter(
+            "forewarn_config_reloads", "Reloads of the configuration.", ["outcome"], registry=r
+        )
+        self.up_since = Gauge("forewarn_start_time_seconds", "When the engine started.", registry=r)

@@ -1,0 +1,277 @@
+"""The one path, and the one task that walks it.
+
+pull/receive -> detect -> alert -> correlate -> problem
+             -> { deliver ticket | remediate -> verify } -> resolve or escalate
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from sqlalchemy.exc import SQLAlchemyError
+
+from aiops.core.context import problem_context
+from aiops.core.problems import ProblemChange
+from aiops.core.remediate import Refusal
+from aiops.engine import messages as say
+from aiops.engine.clock import Clock
+from aiops.engine.metrics import Metrics
+from aiops.engine.record import Recorder
+from aiops.engine.state import State
+from aiops.engine.work import Work
+from aiops.model.frame import Change, Frame, Lines
+from aiops.model.lifecycle import AlertState, ProblemState, RunState, sentence
+from aiops.model.problem import EscalationReason, Run
+from aiops.plugin.connector import Batch
+
+log = logging.getLogger("aiops.pipeline")
+
+REFRESH = 5.0
+"""Seconds between two updates of a firing alert's row and evidence."""
+
+
+# -- the stages: each reads and writes the work; none does I/O
+
+
+def answer(state: State, work: Work) -> None:
+    """What runs and people said about problems."""
+    message = work.message
+    if message is None:
+        return
+    match message:
+        case say.RunStarted(run_id=run_id):
+            state.remediation.heard(run_id, RunState.RUNNING, work.now)
+        case say.RunEnded(run_id=run_id, state=to):
+            state.remediation.heard(run_id, to, work.now)
+    problem = state.problems.find(message.problem_id)
+    if problem is None:
+        log.warning("message for problem %s, which is over: %s", message.problem_id, message)
+        return
+    problems, now = state.problems, work.now
+    match message:
+        case say.RunStarted(text=text):
+            work.problem_changes += problems.remediating(problem, text, now)
+        case say.RunEnded(dry_run=True, text=text):
+            work.problem_changes += problems.comment(problem, text, now, "forewarn")
+        case say.RunEnded(state=RunState.SUCCEEDED, text=text):
+            work.problem_changes += problems.repaired(problem, text, now)
+        case say.RunEnded(reason=None, text=text):
+            work.problem_changes += problems.comment(problem, text, now, "forewarn")
+        case say.RunEnded(reason=EscalationReason() as reason, text=text):
+            work.problem_changes += problems.escalate(problem, reason, text, now)
+        case say.Acknowledge(by=by):
+            work.problem_changes += problems.acknowledge(problem, now, by)
+        case say.Resolve(by=by, note=note):
+            work.problem_changes += problems.resolve(problem, note or f"resolved by {by}", now, by)
+        case say.Escalate(by=by, note=note):
+            work.problem_changes += problems.escalate(problem, EscalationReason.BY_HAND, note, now, by)
+        case say.Comment(by=by, text=text):
+            work.problem_changes += problems.comment(problem, text, now, by)
+
+
+def detect(state: State, work: Work) -> None:
+    """Score the row, learn from it, and say what is over its bar or limit."""
+    if work.row is None:
+        return
+    row = work.row
+    state.welcome()
+    state.index.touch(row.slots, float(row.times[0]))
+    hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
+    work.scored = state.detection.step(row, hold)
+    work.signals = state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
+    for watch in state.rules:
+        work.signals += watch.step(row)
+    state.recent.take(work.scored)
+
+
+def alert(state: State, work: Work) -> None:
+    """Debounce: pending, firing, resolved; and mark what is silenced."""
+    if work.row is None:
+        return
+    row, at = work.row, float(work.row.times[0])
+    have = ~np.isnan(row.values[0])
+    values = dict(zip(row.slots[have].tolist(), row.values[0, have].tolist(), strict=True))
+    work.alert_changes = state.alerting.step(work.signals, values, work.source, at)
+    for firing in state.alerting.live.values():
+        firing.silenced_by = state.silences.why(firing.labels, work.now)
+
+
+def correlate(state: State, work: Work) -> None:
+    """Alerts into problems, and what time alone brings."""
+    work.problem_changes += state.problems.correlate(work.alert_changes, work.now)
+    work.problem_changes += state.problems.tick(work.now)
+    for change in work.problem_changes:
+        if change.to == ProblemState.RESOLVED:
+            state.alerting.settle(change.problem.alerts)
+
+
+def remediate(state: State, work: Work) -> None:
+    """A playbook for what has opened or worsened, or a person when a guard refuses."""
+    for problem in {c.problem.key: c.problem for c in work.problem_changes if _is_news(c)}.values():
+        if problem.state is not ProblemState.OPEN:
+            continue
+        decision = state.remediation.consider(problem, problem_context(problem), work.now)
+        match decision:
+            case Run():
+                work.runs.append((problem, decision))
+            case Refusal(reason=reason, text=text):
+                work.problem_changes += state.problems.escalate(problem, reason, text, work.now)
+
+
+def refresh(state: State, work: Work) -> None:
+    """Keep the evidence of open problems up to date, a few times a minute."""
+    changed = {change.alert.key for change in work.alert_changes}
+    for live in state.alerting.live.values():
+        due = live.id and live.key not in changed and work.now - state.refreshed.get(live.key, 0.0) >= REFRESH
+        if due and live.source == work.source:
+            work.refresh.append(live)
+            state.refreshed[live.key] = work.now
+
+
+PATH = (answer, detect, alert, correlate, remediate, refresh)
+
+
+def _is_news(change: ProblemChange) -> bool:
+    return change.actor == "forewarn" and change.to != ProblemState.RESOLVED
+
+
+# -- the task
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """All of `source` up to `until` has been handed over."""
+
+    source: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Samples to learn from, not to act on."""
+
+    source: str
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Run something between two inputs, where nothing else touches the state."""
+
+    work: Callable[[State], object]
+    done: asyncio.Future[object]
+
+
+Item: TypeAlias = tuple[str, Batch] | Pulled | History | Call | say.Message | None
+
+
+class Pipeline:
+    """Takes one input at a time through `PATH`, and records what came of it before it takes the next."""
+
+    def __init__(
+        self,
+        state: State,
+        recorder: Recorder,
+        clock: Clock,
+        metrics: Metrics,
+        late: Callable[[str], float],
+        woken: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.state = state
+        self.queue: asyncio.Queue[Item] = asyncio.Queue(64)
+        self._recorder = recorder
+        self._clock = clock
+        self._metrics = metrics
+        self._late = late
+        self._woken = woken
+        self.store_error = ""
+
+    async def run(self) -> None:
+        """Until `None` comes through the queue."""
+        while (item := await self.queue.get()) is not None:
+            self._metrics.queue.set(self.queue.qsize())
+            await self._one(item)
+
+    async def call(self, work: Callable[[State], object]) -> object:
+        """`work(state)` in the pipeline's turn."""
+        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        await self.queue.put(Call(work, done))
+        return await done
+
+    async def _one(self, item: Item) -> None:
+        match item:
+            case (source, Frame() as frame):
+                await self.take(source, frame)
+            case (source, Lines() as lines):
+                self._metrics.lines.labels(source).inc(len(lines.text))
+            case (_, Change()):
+                pass
+            case Pulled(source, until):
+                self.state.cursors[source] = until
+                await self._walk(Work(self._clock.now(), source))
+            case History(source, frame):
+                self.state.learn(frame)
+                self._metrics.samples.labels(source).inc(frame.samples)
+            case Call(work, done):
+                try:
+                    done.set_result(work(self.state))
+                except Exception as why:
+                    done.set_exception(why)
+            case None:
+                pass
+            case _:
+                await self._walk(Work(self._clock.now(), message=item))
+
+    async def take(self, source: str, frame: Frame) -> None:
+        """Act on what is new and timely; only learn from what is late or was acted on before a crash."""
+        self._metrics.samples.labels(source).inc(frame.samples)
+        seen = self.state.acted_until.get(source, 0.0)
+        act_after = max(seen, self._late(source))
+        before = frame.between(-np.inf, act_after)
+        if len(before.times):
+            self.state.learn(before)
+        for row in frame.between(act_after, np.inf).rows():
+            await self._walk(Work(self._clock.now(), source, row))
+            self.state.acted_until[source] = float(row.times[0])
+
+    async def _walk(self, work: Work) -> None:
+        with self._metrics.step_seconds.time():
+            for stage in PATH:
+                stage(self.state, work)
+            if work.matters:
+                await self._record(work)
+
+    async def _record(self, work: Work) -> None:
+        """Nothing is lost to a store that is away: the same work is tried until it is written."""
+        wait = 0.1
+        while True:
+            try:
+                await self._recorder.save(self.state, work)
+                break
+            except (SQLAlchemyError, OSError) as why:
+                self.store_error = str(why.__cause__ or why).splitlines()[0]
+                self._metrics.commit_failures.inc()
+                log.error("cannot write to the store, trying again in %.1f s: %s", wait, self.store_error)
+                await self._clock.sleep(wait)
+                wait = min(10.0, wait * 2)
+        self.store_error = ""
+        self._tell(work)
+        self._woken()
+
+    def _tell(self, work: Work) -> None:
+        """Every transition in the one grammar, and in the metrics."""
+        for change in work.alert_changes:
+            ident = change.alert.id
+            log.info(sentence("alert", ident, change.current, change.to, change.reason))
+            self._metrics.alerts.labels(change.alert.kind.value, change.to.value).inc()
+        for moved in work.problem_changes:
+            log.info(sentence("problem", moved.problem.id, moved.current, moved.to, moved.reason))
+            if moved.current != moved.to:
+                self._metrics.problems.labels(str(moved.to)).inc()
+            if moved.to == "active":
+                self._metrics.lead.observe(moved.problem.lead_seconds)
+        firing = [a for a in self.state.alerting.live.values() if a.state is AlertState.FIRING]
+        self._metrics.alerts_firing.set(len(firing))

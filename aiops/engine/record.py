@@ -1,0 +1,115 @@
+"""What a work brings about, in one transaction: problems, alerts, their evidence, outbox, runs, audit."""
+
+from typing import Any, TypeAlias
+
+from sqlalchemy.engine import Connection
+
+from aiops.core.notify import Told
+from aiops.core.problems import ProblemChange
+from aiops.engine.state import State
+from aiops.engine.tell import tell
+from aiops.engine.work import Work
+from aiops.model.lifecycle import AlertState
+from aiops.model.problem import Problem, Run
+from aiops.model.signal import Alert
+from aiops.store import audit, runs
+from aiops.store import problems as problem_rows
+from aiops.store.database import Database
+
+Points: TypeAlias = dict[str, list[float | None]]
+
+
+class Recorder:
+    """Writes works down. All or nothing: on an error the ids that the transaction gave are taken back."""
+
+    def __init__(self, db: Database, console: str = "") -> None:
+        self._db = db
+        self._console = console
+
+    async def save(self, state: State, work: Work) -> None:
+        """Raises SQLAlchemyError when nothing was written."""
+        alerts = _alerts(work)
+        courses = {a.key: state.course(a).to_json() for a in alerts if _wants_course(a)}
+        new: list[Problem | Alert | Run] = [p for p in work.problems() if p.id == 0]
+        new += [a for a in alerts if a.id == 0]
+        new += [run for _, run in work.runs if run.id == 0]
+        try:
+            told = await self._db.run(self._write, state, work, alerts, courses)
+        except BaseException:
+            for one in new:
+                one.id = 0
+            raise
+        state.told |= told
+        for _, run in work.runs:
+            state.remediation.note(run)
+        for change in work.alert_changes:
+            if change.to is AlertState.RESOLVED:
+                state.evidence.pop(change.alert.key, None)
+                state.refreshed.pop(change.alert.key, None)
+
+    def _write(
+        self, conn: Connection, state: State, work: Work, alerts: list[Alert], courses: dict[Any, Points]
+    ) -> dict[str, Told]:
+        touched = work.problems()
+        for problem in touched:
+            problem_rows.save_problem(conn, problem)
+        ids = {p.key: p.id for p in (*state.problems.known, *touched)}
+        for alert in alerts:
+            problem_rows.save_alert(conn, alert, ids.get(alert.problem_key))
+            if alert.key in courses:
+                problem_rows.save_evidence(conn, alert.id, courses[alert.key])
+        _audit_alerts(conn, work, ids)
+        for change in work.problem_changes:
+            _audit_problem(conn, change)
+        for problem, run in work.runs:
+            run.problem_id = problem.id
+            playbook = state.remediation.named(run.playbook)
+            runs.insert(conn, run, playbook.text if playbook else "")
+        for source, until in state.acted_until.items():
+            problem_rows.save_watermark(conn, source, until)
+        if work.row is not None:
+            problem_rows.save_watermark(conn, work.source, float(work.row.times[0]))
+        return tell(conn, state.router, work.problem_changes, state.told, self._console)
+
+
+def _alerts(work: Work) -> list[Alert]:
+    """Changed alerts, those to refresh, and those whose problem is written for the first time."""
+    found = {alert.key: alert for alert in work.refresh}
+    for problem in work.problems():
+        found |= {a.key: a for a in problem.alerts if a.state is AlertState.FIRING}
+    found |= {change.alert.key: change.alert for change in work.alert_changes}
+    return list(found.values())
+
+
+def _wants_course(alert: Alert) -> bool:
+    return alert.state is not AlertState.PENDING
+
+
+def _audit_alerts(conn: Connection, work: Work, ids: dict[str, int]) -> None:
+    for change in work.alert_changes:
+        audit.note(
+            conn,
+            at=change.at,
+            entity="alert",
+            entity_id=change.alert.id,
+            current=change.current,
+            to=change.to,
+            reason=change.reason,
+            problem_id=ids.get(change.alert.problem_key),
+            team=change.alert.team,
+        )
+
+
+def _audit_problem(conn: Connection, change: ProblemChange) -> None:
+    audit.note(
+        conn,
+        at=change.at,
+        entity="problem",
+        entity_id=change.problem.id,
+        current=change.current,
+        to=change.to,
+        reason=change.reason,
+        problem_id=change.problem.id,
+        actor=change.actor,
+        team=change.problem.team,
+    )

@@ -1,0 +1,54 @@
+"""Taking up where a former process stopped, however it stopped."""
+
+import logging
+
+from sqlalchemy.engine import Connection
+
+from aiops.core.notify import Told
+from aiops.core.remediate import escalation_of, history_seconds
+from aiops.engine import tell
+from aiops.engine.messages import Message, RunEnded
+from aiops.engine.state import State
+from aiops.model.lifecycle import AlertState
+from aiops.model.problem import Problem, Run
+from aiops.model.signal import Alert
+from aiops.store import problems as problem_rows
+from aiops.store import runs
+from aiops.store.database import Database
+
+log = logging.getLogger("aiops.engine")
+
+
+async def restore(db: Database, state: State, now: float) -> list[Message]:
+    """Problems, alerts, runs and watermarks into `state`; returns what a run had no time to tell."""
+    since = now - 2 * state.config.grouping.reopen_within
+    found = await db.read(_read, since, now - history_seconds(state.remediation.playbooks))
+    problems, loose, watermarks, told, history, untold = found
+    firing = [a for p in problems for a in p.alerts if a.state is AlertState.FIRING] + loose
+    state.alerting.restore(firing)
+    state.problems.restore(problems, [a for a in loose if not a.silenced_by], now)
+    state.acted_until = watermarks
+    for run in history:
+        state.remediation.note(run)
+    state.told = told
+    if problems:
+        log.info("took up %d problems and %d firing alerts", len(problems), len(firing))
+    return [_as_told(run) for run in untold]
+
+
+def _as_told(run: Run) -> Message:
+    return RunEnded(run.problem_id, run.id, run.state, escalation_of(run), run.reason, run.dry_run)
+
+
+def _read(
+    conn: Connection, since: float, runs_since: float
+) -> tuple[list[Problem], list[Alert], dict[str, float], dict[str, Told], list[Run], list[Run]]:
+    problems = problem_rows.load_known(conn, since)
+    return (
+        problems,
+        problem_rows.load_firing(conn),
+        problem_rows.watermarks(conn),
+        tell.recall(conn, problems),
+        runs.recent(conn, runs_since),
+        runs.ended_but_untold(conn),
+    )

@@ -1,0 +1,158 @@
+"""All that the pipeline owns, built from one configuration. Nothing here is shared with another task."""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from math import inf
+
+import numpy as np
+
+from aiops.config import Config
+from aiops.core import bars
+from aiops.core.alerting import Alerting
+from aiops.core.anomalies import AnomalyWatch
+from aiops.core.context import problem_context
+from aiops.core.detect import Detection
+from aiops.core.expressions import Expression
+from aiops.core.notify import Told
+from aiops.core.playbook import Playbook
+from aiops.core.problems import Problems
+from aiops.core.recent import Evidence, Recent
+from aiops.core.remediate import Remediation
+from aiops.core.rules import Rule, RuleWatch, watch_all
+from aiops.core.silence import Silence, Silences
+from aiops.engine.tell import router_of
+from aiops.model.frame import Frame
+from aiops.model.problem import Problem
+from aiops.model.selector import Selector
+from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
+from aiops.model.signal import Alert, AlertKind
+
+SLI_METRIC = "forewarn_sli"
+
+
+class State:
+    """One installation's learnt and living state; `welcome` keeps every part in step with the index."""
+
+    def __init__(self, config: Config, playbooks: list[Playbook], index: SeriesIndex) -> None:
+        self.config = config
+        self.index = index
+        self.detection = Detection(config.detection.detectors, index)
+        self.anomalies = AnomalyWatch(index, config.alerting)
+        self.rules: list[RuleWatch] = watch_all(rules_of(config), index)
+        self.recent = Recent()
+        self.alerting = Alerting(index, config.alerting, config.team)
+        self.silences = Silences(declared(config), config.maintenance)
+        self.problems = Problems(config.grouping, new_key, escalate_after(config))
+        self.remediation = Remediation(playbooks, config.remediation.enabled)
+        self.router = router_of(config)
+        self.told: dict[str, Told] = {}
+        """Per problem key: which sinks know of it."""
+        self.evidence: dict[tuple[Labels, AlertKind, str], Evidence] = {}
+        self.refreshed: dict[tuple[Labels, AlertKind, str], float] = {}
+        """When a firing alert's row was last brought up to date."""
+        self.detector_names = [d.kind for d in self.detection.detectors]
+        self.cursors: dict[str, float] = {}
+        """Per source: samples up to here are in the learnt state."""
+        self.acted_until: dict[str, float] = {}
+        """Per source: samples up to here have had their effect; learnt from again after a crash, no more."""
+
+    def adopt(self, old: "State") -> None:
+        """After a reload: what lives goes on living; only the rules by which it is judged are new."""
+        self.recent, self.evidence, self.told = old.recent, old.evidence, old.told
+        self.refreshed, self.acted_until = old.refreshed, old.acted_until
+        self.alerting.adopt(old.alerting)
+        self.problems.adopt(old.problems)
+        for run in old.remediation.recent():
+            self.remediation.note(run)
+
+    def welcome(self) -> None:
+        """Every columnar part makes room for, and forgets, the slots that were given anew."""
+        fresh = self.index.take_fresh()
+        if not len(fresh):
+            return
+        self.detection.welcome(fresh)
+        self.anomalies.welcome(fresh)
+        self.recent.welcome(fresh)
+        for watch in self.rules:
+            watch.welcome(fresh)
+
+    def learn(self, frame: Frame) -> None:
+        """Take samples into the models without acting on them."""
+        self.welcome()
+        self.detection.warm(frame)
+        self.anomalies.warm(frame.slots, np.count_nonzero(~np.isnan(frame.values), axis=0))
+        for watch in self.rules:
+            watch.warm(frame)
+
+    def bar(self, source: str) -> float:
+        """The bar for the scores of `source`."""
+        every = next((getattr(s, "every", 15.0) for s in self.config.sources if s.name == source), 15.0)
+        return bars.bar(len(self.index), every, self.config.detection.false_pages_per_week)
+
+    def course(self, alert: Alert) -> Evidence:
+        """The evidence of `alert`, brought up to date from the ring."""
+        course = self.evidence.setdefault(alert.key, Evidence())
+        slot = self.index.find(alert.labels)
+        if slot is not None:
+            course.extend(self.recent.points(slot, course.latest))
+        return course
+
+
+def new_key() -> str:
+    """A correlation key that no other installation makes."""
+    return f"fw-{uuid.uuid4().hex[:20]}"
+
+
+def sli_labels(name: str, labels: dict[str, str]) -> Labels:
+    """The series under which an SLI's query is recorded."""
+    return labels_of({NAME: SLI_METRIC, "sli": name, **labels})
+
+
+def rules_of(config: Config) -> list[Rule]:
+    """Limits and SLIs as rules."""
+    rules = []
+    for limit in config.limits:
+        breach = limit.breach
+        name = limit.name or f"{limit.match} {'>' if breach.sign > 0 else '<'} {breach.bound:g}"
+        rules.append(
+            Rule(
+                AlertKind.LIMIT,
+                name,
+                limit.match,
+                breach.bound,
+                breach.sign,
+                limit.severity,
+                breach.for_,
+                limit.horizon,
+            )
+        )
+    for sli in config.slis:
+        selector = sli.of.match or Selector.exact(dict(sli_labels(sli.name, sli.labels)))
+        breach = sli.breach
+        rules.append(
+            Rule(AlertKind.SLI, sli.name, selector, breach.bound, breach.sign, sli.severity, breach.for_)
+        )
+    return rules
+
+
+def declared(config: Config) -> list[Silence]:
+    def seconds(at: datetime | None, otherwise: float) -> float:
+        if at is None:
+            return otherwise
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+    return [
+        Silence(s.match, seconds(s.from_, -inf), seconds(s.until, inf), s.reason) for s in config.silences
+    ]
+
+
+def escalate_after(config: Config) -> Callable[[Problem], float]:
+    """The shortest wait that a matching route asks for; infinity when none does."""
+    routes = [(Expression(r.match), r.escalate.after) for r in config.routes if r.escalate]
+
+    def after(problem: Problem) -> float:
+        context = {"problem": problem_context(problem)}
+        return min((wait for match, wait in routes if match.matches(context)), default=inf)
+
+    return after

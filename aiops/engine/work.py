@@ -1,0 +1,40 @@
+"""What one input brings about, handed from stage to stage."""
+
+from dataclasses import dataclass, field
+
+from aiops.core.alerting import AlertChange
+from aiops.core.detect import Scored
+from aiops.core.problems import ProblemChange
+from aiops.engine.messages import Message
+from aiops.model.frame import Frame
+from aiops.model.problem import Problem, Run
+from aiops.model.signal import Alert, Signal
+
+
+@dataclass(slots=True)
+class Work:
+    """One row of samples of `source`, or one message, or neither (a tick); and its effects so far."""
+
+    now: float
+    """The engine's clock (epoch s); a row has its own time."""
+    source: str = ""
+    row: Frame | None = None
+    message: Message | None = None
+    scored: Scored | None = None
+    signals: list[Signal] = field(default_factory=list)
+    alert_changes: list[AlertChange] = field(default_factory=list)
+    problem_changes: list[ProblemChange] = field(default_factory=list)
+    runs: list[tuple[Problem, Run]] = field(default_factory=list)
+    refresh: list[Alert] = field(default_factory=list)
+    """Firing alerts whose row and evidence are to be brought up to date."""
+
+    @property
+    def matters(self) -> bool:
+        """Whether there is anything to write down."""
+        return bool(self.alert_changes or self.problem_changes or self.runs or self.refresh)
+
+    def problems(self) -> list[Problem]:
+        """Every problem that this work touches, once."""
+        seen: dict[str, Problem] = {c.problem.key: c.problem for c in self.problem_changes}
+        seen |= {problem.key: problem for problem, _ in self.runs}
+        return list(seen.values())
