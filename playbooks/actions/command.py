@@ -1,0 +1,144 @@
+"""`command`: run a program. An argument list, never a shell: nothing in a label can become a command."""
+
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from pydantic import ConfigDict, Field, field_validator
+
+from aiops.plugin import Action, Fatal, Outcome, Retryable
+
+MAX_OUTPUT = 65_536
+"""Bytes kept of each stream; the rest is read and dropped, so that the program never blocks on it."""
+
+KEY = "FOREWARN_KEY"
+
+_GRACE = 2.0
+"""Seconds between the polite signal and the other one."""
+_LINGER = 0.5
+
+
+class Command(Action):
+    """Run a program and look at its exit status.
+
+    `expect` sees ``status`` (int), ``stdout`` and ``stderr`` (text, the first 64 KiB of each). The program
+    gets the idempotency key in the environment as ``FOREWARN_KEY``, and an empty standard input.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"argv": ["/usr/bin/test", "-e", "/etc/hostname"]},
+                {
+                    "argv": ["logrotate", "--force", "/etc/logrotate.conf"],
+                    "timeout": "2m",
+                    "idempotent": True,
+                },
+            ]
+        }
+    )
+
+    argv: list[str] = Field(min_length=1, max_length=256, description="The program and its arguments.")
+    cwd: Path | None = Field(None, description="Where it runs; the engine's own folder when left out.")
+    env: dict[str, str] = Field(default_factory=dict, description="Variables that it gets.")
+    inherit: list[str] = Field(
+        ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"],
+        description="Variables of the engine that it gets too; no other, so that secrets stay here.",
+    )
+
+    @field_validator("argv")
+    @classmethod
+    def _program(cls, value: list[str]) -> list[str]:
+        if not value[0].strip():
+            raise ValueError("the program's name is empty")
+        if any("\x00" in part for part in value):
+            raise ValueError("an argument holds a NUL character")
+        return value
+
+    @property
+    def target(self) -> str:
+        line = shlex.join(self.argv)
+        return f"command/{line if len(line) < 200 else sha256(line.encode()).hexdigest()}"
+
+    def plan(self) -> str:
+        where = f" in {self.cwd}" if self.cwd else ""
+        return f"run {shlex.join(self.argv)}{where}, at most {self.timeout:g} s".replace("\n", "\\n")
+
+    async def run(self, key: str) -> Outcome:
+        process = await self._start(key)
+        assert process.stdout
+        assert process.stderr
+        kept = bytearray(), bytearray()
+        pipes = process.stdout, process.stderr
+        streams = [asyncio.create_task(_drain(*one)) for one in zip(pipes, kept, strict=True)]
+        try:
+            async with asyncio.timeout(self.timeout):
+                status = await process.wait()
+        except TimeoutError as why:
+            text = f"{self.argv[0]} was stopped after {self.timeout:g} s"
+            raise Retryable(text, ambiguous=True) from why
+        finally:
+            # Cancelled, too: nothing that was to be stopped goes on behind our back
+            if process.returncode is None:
+                await _end(process)
+            await _settle(streams)
+        stdout, stderr = (one.decode(errors="replace") for one in kept)
+        data = {"status": status, "stdout": stdout, "stderr": stderr}
+        said = (stdout + stderr).strip()
+        return Outcome(status == 0, f"exit status {status}" + (f"\n{said}" if said else ""), data)
+
+    async def _start(self, key: str) -> asyncio.subprocess.Process:
+        env = {name: os.environ[name] for name in self.inherit if name in os.environ}
+        if self.cwd and not self.cwd.is_dir():
+            raise Fatal(f"cwd: there is no folder {self.cwd}")
+        try:
+            return await asyncio.create_subprocess_exec(
+                self._found(),
+                *self.argv[1:],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=self.cwd,
+                env=env | self.env | {KEY: key},
+                start_new_session=True,
+            )
+        except OSError as why:
+            raise Fatal(f"{self.argv[0]} cannot be started: {why.strerror}") from why
+
+    def _found(self) -> str:
+        """The program by PATH, else next to the engine's own interpreter, where `forewarn` itself lies."""
+        name = self.argv[0]
+        if os.sep in name:
+            return name
+        path = self.env.get("PATH", os.environ.get("PATH", os.defpath))
+        found = shutil.which(name, path=path) or shutil.which(name, path=str(Path(sys.executable).parent))
+        if found is None:
+            raise Fatal(f"there is no program {name!r} on the PATH; give its whole path")
+        return found
+
+
+async def _drain(stream: asyncio.StreamReader, kept: bytearray) -> None:
+    while chunk := await stream.read(65_536):
+        kept += chunk[: MAX_OUTPUT - len(kept)]
+
+
+async def _settle(streams: list[asyncio.Task[None]]) -> None:
+    """Wait for the ends of the streams, but not for a service that the program left running on them."""
+    _, open_ = await asyncio.wait(streams, timeout=_LINGER)
+    for one in open_:
+        one.cancel()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Stop the program and its process group: politely, then not."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE)
