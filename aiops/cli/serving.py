@@ -18,7 +18,7 @@ from aiops.web.app import create_app
 
 
 def serve(config: Path | None, data: Path | None) -> int:
-    """Run the engine until it is told to stop; returns the exit code. Raises `Failure` when it cannot start."""
+    """Run the engine until it is told to stop; returns the exit code. Raises `Failure` if it cannot start."""
     started = time.monotonic()
     out = Console(highlight=False)
     _logging(out)
@@ -26,7 +26,9 @@ def serve(config: Path | None, data: Path | None) -> int:
 
     def greet(engine: Engine, token: str) -> None:
         sources = ", ".join(source.name for source in settings.sources)
-        out.print(f"\n  [bold]Forewarn[/] watches {sources} and is ready after {time.monotonic() - started:.1f} s")
+        out.print(
+            f"\n  [bold]Forewarn[/] watches {sources} and is ready after {time.monotonic() - started:.1f} s"
+        )
         out.print(f"  console  [link]http://{settings.web.listen}/[/]")
         if token:
             out.print(f"  token    {token}   (needed to change anything; shown only now)")

@@ -1,0 +1,72 @@
+"""The running engine's API, as commands see it."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiops.cli.failure import Failure, load
+
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
+
+TIMEOUT = 10.0
+
+
+class NotRunning(Failure):
+    """Nobody answers at the console's address."""
+
+
+class Api:
+    """GETs on one engine. ``FOREWARN_TOKEN`` is sent when set: reading needs it away from loopback."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    @classmethod
+    def of(cls, url: str, config: Path | None) -> "Api":
+        """At `url`, or where the config says that the console listens. Raises `Failure`."""
+        return cls(url or address(load(config).web.listen))
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON under ``/api/v1``. Raises `NotRunning`, or `Failure` with what the engine says."""
+        return json.loads(self.text(f"/api/v1{path}", **query))
+
+    def text(self, path: str, **query: Any) -> str:
+        import urllib.error
+        import urllib.parse
+        import urllib.request
+
+        asked = urllib.parse.urlencode({k: v for k, v in query.items() if v is not None}, doseq=True)
+        request = urllib.request.Request(f"{self.url}{path}" + (f"?{asked}" if asked else ""))
+        token = os.environ.get("FOREWARN_TOKEN")
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
+                return str(reply.read().decode())
+        except urllib.error.HTTPError as why:
+            raise Failure(_refusal(why, self.url)) from why
+        except (OSError, ValueError) as why:
+            reason = getattr(why, "reason", why)
+            raise NotRunning(
+                f"Forewarn does not answer at {self.url} ({reason}); start it with `forewarn run`"
+            ) from why
+
+
+def address(listen: str) -> str:
+    """Where to reach an engine that listens on ``host:port``."""
+    host, _, port = listen.rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+    return f"http://{host}:{port}"
+
+
+def _refusal(why: "HTTPError", url: str) -> str:
+    body = why.read().decode(errors="replace").strip()
+    try:
+        told = json.loads(body)["detail"]
+    except (ValueError, KeyError, TypeError):
+        told = body.splitlines()[0] if body else why.reason
+    if why.code == 401:
+        return f"{told}: set FOREWARN_TOKEN to the token that the first start printed"
+    return f"{url} says: {told}"

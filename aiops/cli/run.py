@@ -1,0 +1,80 @@
+"""``forewarn run``, ``db upgrade`` and ``version``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aiops.cli.failure import Failure, load
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The config file; ./forewarn.yaml, else the one that ships."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder for learnt models and the SQLite file, instead of `data`."),
+]
+
+database = typer.Typer(help="The store: SQLite or PostgreSQL.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(short_help="Start the engine and the console.")(run)
+    app.command()(version)
+    database.command()(upgrade)
+    database.callback()(_group)
+
+
+def run(config: ConfigOption = None, data: DataOption = None) -> None:
+    """Start the engine and the console; Ctrl-C drains and stops.
+
+    Examples:
+
+      forewarn run                         watch this host
+
+      forewarn run --config forewarn.yaml
+
+    Exit codes: 0 stopped cleanly, 1 could not start or failed, 2 wrong usage.
+    """
+    from aiops.cli.serving import serve
+
+    raise typer.Exit(serve(config, data))
+
+
+def upgrade(config: ConfigOption = None, data: DataOption = None) -> None:
+    """Bring the database to the schema of this version. `run` does so by itself.
+
+    Example:
+
+      forewarn db upgrade --config forewarn.yaml
+    """
+    settings = load(config, data)
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from aiops.store.database import Database, StoreError
+    from aiops.store.migrate import upgrade as migrate
+
+    try:
+        db = Database(settings.store)
+        try:
+            before, after = migrate(db)
+        finally:
+            db.close()
+    except (StoreError, OSError) as why:
+        raise Failure(str(why)) from why
+    except SQLAlchemyError as why:
+        raise Failure(f"the store cannot be reached: {str(why).splitlines()[0]}") from why
+    same = before == after
+    typer.echo(f"schema {after}: nothing to do" if same else f"schema {before or 'empty'} => {after}")
+
+
+def version() -> None:
+    """Print the version."""
+    from aiops import __version__
+
+    typer.echo(f"forewarn {__version__}")
+
+
+def _group() -> None:
+    """The store: SQLite or PostgreSQL."""
