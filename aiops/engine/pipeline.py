@@ -92,8 +92,10 @@ def alert(state: State, work: Work) -> None:
     if work.row is None:
         return
     row, at = work.row, float(work.row.times[0])
-    have = ~np.isnan(row.values[0])
-    values = dict(zip(row.slots[have].tolist(), row.values[0, have].tolist(), strict=True))
+    values: dict[int, float] = {}
+    if state.alerting.live:
+        have = ~np.isnan(row.values[0])
+        values = dict(zip(row.slots[have].tolist(), row.values[0, have].tolist(), strict=True))
     work.alert_changes = state.alerting.step(work.signals, values, work.source, at)
     for firing in state.alerting.live.values():
         firing.silenced_by = state.silences.why(firing.labels, work.now)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from aiops.model.frame import Frame
 from aiops.model.selector import Selector
+from aiops.model.series import SeriesIndex
 from aiops.model.signal import Scores
 from aiops.plugin.columns import Columns
 from aiops.plugin.params import Plugin, SelectorText
@@ -20,6 +21,9 @@ class Detector(Plugin):
     """
 
     match: SelectorText = Field(Selector(), description="Which series it looks at; all when left out.")
+
+    def open(self, index: SeriesIndex) -> None:
+        """Called once by the engine before anything else; `index` tells the labels of a slot."""
 
     @property
     @abstractmethod
