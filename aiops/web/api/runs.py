@@ -1,0 +1,101 @@
+"""Runs of playbooks: what was planned, done and found; approvals."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query
+from pydantic import BaseModel, Field
+from sqlalchemy.engine import Connection
+
+from aiops.model.lifecycle import RunState, check
+from aiops.store import runs, views
+from aiops.store.tables import run as run_table
+from aiops.web import schemas
+from aiops.web.api.paging import PagingDep
+from aiops.web.errors import not_found, responses
+from aiops.web.ports import Engine
+from aiops.web.security import EngineDep, Writer
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+
+class Refusal(BaseModel):
+    """Why the run is not wanted."""
+
+    note: str = Field("", max_length=10_000, examples=["not during the migration"])
+
+
+@router.get("", summary="List runs", responses=responses(401, 422))
+async def listed(
+    engine: EngineDep,
+    paging: PagingDep,
+    state: Annotated[list[RunState] | None, Query(description="Any of these.")] = None,
+    problem: Annotated[int | None, Query(description="Of this problem.")] = None,
+    playbook: Annotated[str, Query(max_length=128)] = "",
+) -> schemas.Page[schemas.Run]:
+    """Newest first, narrowed by every filter given."""
+    narrow = views.RunFilter(tuple(state or ()), problem, playbook)
+    rows = await engine.db.read(views.runs, narrow, paging.before, paging.limit + 1)
+    return schemas.Page[schemas.Run].model_validate(paging.cut(rows))
+
+
+@router.get("/{run_id}", summary="One run with its steps", responses=responses(401, 404))
+async def got(engine: EngineDep, run_id: int) -> schemas.RunDetail:
+    """Each step's plan stands there before the step acts."""
+    row = await engine.db.read(whole_run, run_id)
+    if row is None:
+        raise not_found("run", run_id)
+    return schemas.RunDetail.model_validate(row)
+
+
+def whole_run(conn: Connection, run_id: int) -> dict[str, Any] | None:
+    """The run's row with its ``steps``."""
+    row = views.get(conn, run_table, run_id)
+    return row and row | {"steps": views.steps_of(conn, [run_id]).get(run_id, [])}
+
+
+async def approve_run(engine: Engine, run_id: int, by: str) -> dict[str, Any]:
+    """Let an awaiting run go. Raises 404, `IllegalTransition`."""
+    await _awaiting(engine, run_id)
+    try:
+        await engine.db.run(runs.approve, run_id, by, engine.clock.now())
+    except runs.RunChanged as why:
+        raise HTTPException(409, str(why)) from why
+    return await _woken(engine, run_id)
+
+
+async def refuse_run(engine: Engine, run_id: int, by: str, note: str) -> dict[str, Any]:
+    """Turn an awaiting run down; its problem is then a person's. Raises 404, `IllegalTransition`."""
+    await _awaiting(engine, run_id)
+    try:
+        await engine.db.run(runs.refuse, run_id, by, engine.clock.now(), note)
+    except runs.RunChanged as why:
+        raise HTTPException(409, str(why)) from why
+    return await _woken(engine, run_id)
+
+
+async def _awaiting(engine: Engine, run_id: int) -> None:
+    row = await engine.db.read(views.get, run_table, run_id)
+    if row is None:
+        raise not_found("run", run_id)
+    if row["state"] != RunState.AWAITING_APPROVAL:
+        check(RunState(row["state"]), RunState.AWAITING_APPROVAL)
+
+
+async def _woken(engine: Engine, run_id: int) -> dict[str, Any]:
+    engine.runs_wake.set()
+    return await engine.db.read(whole_run, run_id) or {}
+
+
+@router.post("/{run_id}/approve", summary="Approve a run", responses=responses(401, 404, 409))
+async def approve(engine: EngineDep, who: Writer, run_id: int) -> schemas.RunDetail:
+    """It starts as soon as its target is free."""
+    return schemas.RunDetail.model_validate(await approve_run(engine, run_id, who.name))
+
+
+@router.post("/{run_id}/refuse", summary="Refuse a run", responses=responses(401, 404, 409))
+async def refuse(
+    engine: EngineDep, who: Writer, run_id: int, body: Refusal | None = None
+) -> schemas.RunDetail:
+    """Nothing is done, and the problem is escalated."""
+    note = body.note if body else ""
+    return schemas.RunDetail.model_validate(await refuse_run(engine, run_id, who.name, note))

@@ -1,0 +1,77 @@
+"""The one ASGI app: API, console and operations, made for one engine."""
+
+from fastapi import APIRouter, Depends, FastAPI
+
+import aiops
+from aiops.web import ops
+from aiops.web.api import alerts, config, deliveries, problems, runs, series, silences
+from aiops.web.console import install as install_console
+from aiops.web.errors import Trouble
+from aiops.web.ports import Engine
+from aiops.web.security import Guard, reader
+from aiops.web.series import Finder
+from aiops.web.session import Sessions, session_key
+
+TAGS = [
+    {"name": "problems", "description": "Alerts with one likely cause: read them, say what people decided."},
+    {
+        "name": "alerts",
+        "description": "Debounced anomalies and breaches, with what was observed around them.",
+    },
+    {"name": "series", "description": "What is watched, and how ready its detectors are."},
+    {"name": "runs", "description": "Attempts of playbooks: plan, steps, approvals."},
+    {"name": "deliveries", "description": "The outbox: what the ITSM was told, and what it would not take."},
+    {"name": "silences", "description": "Alerts that are not to become problems for a while."},
+    {"name": "configuration", "description": "Sources and the one YAML file."},
+    {"name": "operations", "description": "Metrics, health, readiness, reload."},
+]
+ABOUT = (
+    "Times are ISO 8601 in UTC, lists are newest first and paged by an opaque cursor, errors are "
+    "`application/problem+json` (RFC 9457). Reading is open on loopback; what changes something needs "
+    "`Authorization: Bearer fw_...`."
+)
+
+
+def create_app(engine: Engine) -> FastAPI:
+    """The app for `engine`. Reads or makes the session key in the config's data folder."""
+    app = FastAPI(
+        title="Forewarn",
+        version=aiops.__version__,
+        description=ABOUT,
+        openapi_tags=TAGS,
+        openapi_url="/api/v1/openapi.json",
+        # Both load scripts from another host; the console's own policy forbids that
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.engine = engine
+    app.state.finder = Finder(engine)
+    app.state.sessions = Sessions(session_key(engine.config.data))
+    app.add_middleware(Guard, listen=engine.config.web.host)
+    app.include_router(_api())
+    app.include_router(ops.router)
+    install_console(app)
+    _describe_errors(app)
+    return app
+
+
+def _api() -> APIRouter:
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(reader)])
+    for room in (problems, alerts, series, runs, deliveries, silences, config):
+        api.include_router(room.router)
+    return api
+
+
+def _describe_errors(app: FastAPI) -> None:
+    """Every error in the OpenAPI document has the shape that is really sent."""
+    made = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = made()
+        schemas = document["components"]["schemas"]
+        if "Trouble" not in schemas:
+            described = Trouble.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= described.pop("$defs", {}) | {"Trouble": described}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,196 @@
+"""Lists: problems, alerts, series, runs, deliveries, silences, sources."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState, Stage
+from aiops.model.selector import SelectorError
+from aiops.model.signal import AlertKind, Severity
+from aiops.store import silences, views
+from aiops.web import points
+from aiops.web.api.deliveries import whole_delivery
+from aiops.web.api.paging import Paging, PagingDep, decode, encode
+from aiops.web.api.runs import whole_run
+from aiops.web.api.series import finder_of
+from aiops.web.console.access import Visitor
+from aiops.web.console.pages import beside, sparks
+from aiops.web.console.render import renderer_of
+from aiops.web.console.spark import spark
+from aiops.web.errors import not_found
+from aiops.web.ports import Engine
+from aiops.web.security import EngineDep
+
+router = APIRouter()
+
+Text = Annotated[str, Query(max_length=300)]
+_LIVE_RUNS = (RunState.QUEUED, RunState.AWAITING_APPROVAL, RunState.RUNNING, RunState.VERIFYING)
+
+
+def _one_of(value: str, known: Any) -> str:
+    """A filter from the address bar: what is not known narrows nothing."""
+    return value if value in list(known) else ""
+
+
+def _next(request: Request, paging: Paging, rows: list[views.Row]) -> dict[str, Any]:
+    """The page's ``items``, and the address of the page after (None at the end)."""
+    cut = paging.cut(rows)
+    url = str(request.url.include_query_params(cursor=cut["next"]).query) if cut["next"] else ""
+    return {"items": cut["items"], "next": f"?{url}" if url else None}
+
+
+@router.get("/problems")
+async def problems(
+    request: Request,
+    engine: EngineDep,
+    who: Visitor,
+    paging: PagingDep,
+    state: Text = "",
+    stage: Text = "",
+    severity: Text = "",
+    q: Text = "",
+) -> Response:
+    """All problems, ended ones too."""
+    chosen = {
+        "state": _one_of(state, ProblemState),
+        "stage": _one_of(stage, Stage),
+        "severity": _one_of(severity, Severity),
+        "q": q.strip(),
+    }
+    states = (chosen["state"],) if chosen["state"] else ()
+    labels, words = _label_words(chosen["q"])
+    narrow = views.ProblemFilter(states, chosen["stage"], chosen["severity"], labels, words)
+    rows = await engine.db.read(views.problems, narrow, paging.before, paging.limit + 1)
+    page = _next(request, paging, rows)
+    found = await engine.db.read(beside, page["items"])
+    context = page | found | {"sparks": sparks(engine, found), "chosen": chosen}
+    return await renderer_of(request).page(request, "problems.html", who, **context)
+
+
+def _label_words(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """``service=web disk`` -> the label ``service=web`` and the words ``disk``."""
+    parts = text.split()
+    labels = tuple((name, value) for name, _, value in (p.partition("=") for p in parts if "=" in p) if name)
+    return labels, " ".join(p for p in parts if "=" not in p)
+
+
+@router.get("/alerts")
+async def alerts(
+    request: Request,
+    engine: EngineDep,
+    who: Visitor,
+    paging: PagingDep,
+    state: Text = "",
+    kind: Text = "",
+    q: Text = "",
+) -> Response:
+    chosen = {"state": _one_of(state, AlertState), "kind": _one_of(kind, AlertKind), "q": q.strip()}
+    states = (chosen["state"],) if chosen["state"] else ()
+    narrow = views.AlertFilter(states, chosen["kind"], None, chosen["q"])
+    rows = await engine.db.read(views.alerts, narrow, paging.before, paging.limit + 1)
+    context = _next(request, paging, rows) | {"chosen": chosen}
+    return await renderer_of(request).page(request, "alerts.html", who, **context)
+
+
+@router.get("/series")
+async def series(
+    request: Request, engine: EngineDep, who: Visitor, q: Text = "", cursor: Text = ""
+) -> Response:
+    """By selector or words; a selector that cannot be read is explained beside the field."""
+    wrong, items, more = "", list[Any](), None
+    try:
+        items, more = finder_of(request).search(q.strip(), decode(cursor) if cursor else 0, 60)
+    except SelectorError as why:
+        wrong = str(why)
+    drawn = {one.id: spark(points.recent(engine, one.labels)) for one in items}
+    url = f"?{request.url.include_query_params(cursor=encode(more)).query}" if more is not None else None
+    return await renderer_of(request).page(
+        request, "series.html", who, items=items, next=url, sparks=drawn, wrong=wrong, chosen={"q": q}
+    )
+
+
+@router.get("/series/{series_id}")
+async def one_series(request: Request, engine: EngineDep, who: Visitor, series_id: str) -> Response:
+    found = finder_of(request).get(series_id)
+    if found is None:
+        raise not_found("series", series_id)
+    line = points.recent(engine, found.labels)
+    latest = {name: float(column[-1]) for name, column in line.items() if len(column)}
+    return await renderer_of(request).page(
+        request, "series_one.html", who, series=found, latest=latest, drawn=spark(line)
+    )
+
+
+@router.get("/runs")
+async def runs(
+    request: Request, engine: EngineDep, who: Visitor, paging: PagingDep, state: Text = ""
+) -> Response:
+    chosen = {"state": "live" if state == "live" else _one_of(state, RunState)}
+    states: tuple[str, ...] = (chosen["state"],) if chosen["state"] else ()
+    narrow = views.RunFilter(_LIVE_RUNS if chosen["state"] == "live" else states)
+    rows = await engine.db.read(views.runs, narrow, paging.before, paging.limit + 1)
+    context = _next(request, paging, rows) | {"chosen": chosen}
+    return await renderer_of(request).page(request, "runs.html", who, **context)
+
+
+@router.get("/runs/{run_id}")
+async def one_run(request: Request, engine: EngineDep, who: Visitor, run_id: int) -> Response:
+    row = await engine.db.read(whole_run, run_id)
+    if row is None:
+        raise not_found("run", run_id)
+    return await renderer_of(request).page(request, "run.html", who, run=row)
+
+
+@router.get("/deliveries")
+async def deliveries(
+    request: Request, engine: EngineDep, who: Visitor, paging: PagingDep, state: Text = "", sink: Text = ""
+) -> Response:
+    chosen = {"state": _one_of(state, DeliveryState), "sink": sink}
+    narrow = views.DeliveryFilter(chosen["state"], sink)
+    rows = await engine.db.read(views.deliveries, narrow, paging.before, paging.limit + 1)
+    context = _next(request, paging, rows) | {"chosen": chosen, "sinks": engine.config.sinks}
+    return await renderer_of(request).page(request, "deliveries.html", who, **context)
+
+
+@router.get("/deliveries/{delivery_id}")
+async def one_delivery(request: Request, engine: EngineDep, who: Visitor, delivery_id: int) -> Response:
+    row = await engine.db.read(whole_delivery, delivery_id)
+    if row is None:
+        raise not_found("delivery", delivery_id)
+    return await renderer_of(request).page(request, "delivery.html", who, delivery=row)
+
+
+@router.get("/silences")
+async def silence_list(request: Request, engine: EngineDep, who: Visitor, match: Text = "") -> Response:
+    """Those made here, those of the file, and the form; `match` fills the form in."""
+    return await render_silences(request, engine, who, {"match": match, "duration": "2h", "reason": ""})
+
+
+async def render_silences(
+    request: Request, engine: Engine, who: Visitor, typed: dict[str, str], wrong: str = ""
+) -> Response:
+    """The page, with what was `typed` into its form, and what is `wrong` with that."""
+    request.scope["forewarn_page"] = "/silences"
+    found = await engine.db.read(silences.listed, engine.clock.now(), expired=True)
+    context = {
+        "items": found,
+        "declared": engine.config.silences,
+        "windows": engine.config.maintenance,
+        "typed": typed,
+        "wrong": wrong,
+    }
+    status = 422 if wrong else 200
+    return await renderer_of(request).page(request, "silences.html", who, status, **context)
+
+
+@router.get("/sources")
+async def sources(request: Request, engine: EngineDep, who: Visitor) -> Response:
+    return await renderer_of(request).page(
+        request, "sources.html", who, items=engine.sources(), every=_intervals(engine.config.sources)
+    )
+
+
+def _intervals(configured: list[Any]) -> dict[str, float | None]:
+    """Source name -> how often it is pulled (s); None for one that pushes."""
+    return {one.name: getattr(one, "every", None) for one in configured}

@@ -1,0 +1,105 @@
+"""The pages that people live on: Now, and the problem."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from sqlalchemy.engine import Connection
+
+from aiops.store import views
+from aiops.store.tables import alert as alert_table
+from aiops.store.tables import problem as problem_table
+from aiops.web import points
+from aiops.web.api.problems import whole_problem
+from aiops.web.console.access import Visitor
+from aiops.web.console.render import renderer_of
+from aiops.web.console.spark import Spark, spark
+from aiops.web.errors import not_found
+from aiops.web.ports import Engine
+from aiops.web.security import EngineDep
+
+router = APIRouter()
+
+RECENTLY = 86400.0
+"""Seconds for which a resolved problem stays on Now."""
+CHARTS = 6
+"""Evidence charts on a problem's page; the alerts beyond are listed."""
+
+
+def ranked(conn: Connection, now: float) -> dict[str, Any]:
+    """Now: open problems by urgency and the latest resolved ones, with alert, evidence and run of each."""
+    open_ = views.open_problems(conn, now)
+    over = views.resolved_problems(conn, now - RECENTLY, 8)
+    return {"open": open_, "over": over} | beside(conn, [*open_[:100], *over])
+
+
+def beside(conn: Connection, problems: Sequence[views.Row]) -> dict[str, Any]:
+    """What a list of problems shows beside each: its worst alert, that alert's evidence, its newest run."""
+    ids = [one["id"] for one in problems]
+    worst = views.worst_alerts(conn, ids)
+    return {
+        "worst": worst,
+        "evidence": views.evidence_of(conn, [one["id"] for one in worst.values()]),
+        "runs": views.latest_runs(conn, ids),
+    }
+
+
+def sparks(engine: Engine, found: dict[str, Any]) -> dict[int, Spark | None]:
+    """Problem id -> the line of its worst alert."""
+    drawn = {}
+    for problem_id, alert in found["worst"].items():
+        line = points.of_alert(engine, alert, found["evidence"].get(alert["id"]))
+        drawn[problem_id] = spark(line, alert["started"])
+    return drawn
+
+
+@router.get("/")
+async def now_page(request: Request, engine: EngineDep, who: Visitor) -> Response:
+    """Most urgent first; when there is nothing, what is watched and how ready it is."""
+    found = await engine.db.read(ranked, engine.clock.now())
+    context = found | {"sparks": sparks(engine, found), "sources": engine.sources()}
+    return await renderer_of(request).page(request, "now.html", who, **context)
+
+
+@router.get("/problems/{problem_id}")
+async def problem_page(request: Request, engine: EngineDep, who: Visitor, problem_id: int) -> Response:
+    return await render_problem(request, engine, who, problem_id)
+
+
+async def render_problem(request: Request, engine: Engine, who: Visitor, problem_id: int) -> Response:
+    """The problem's page, also as the answer to an action on it."""
+    whole = await engine.db.read(whole_problem, problem_id)
+    if whole is None:
+        raise not_found("problem", problem_id)
+    request.scope["forewarn_page"] = f"/problems/{problem_id}"
+    charts = whole["alerts"][:CHARTS]
+    drawn = {
+        one["id"]: spark(points.of_alert(engine, one, whole["evidence"].get(one["id"])), one["started"])
+        for one in charts
+    }
+    return await renderer_of(request).page(
+        request,
+        "problem.html",
+        who,
+        problem=whole,
+        charts=charts,
+        sparks=drawn,
+        more=whole["alerts"][CHARTS:],
+    )
+
+
+@router.get("/alerts/{alert_id}")
+async def alert_page(request: Request, engine: EngineDep, who: Visitor, alert_id: int) -> Response:
+    """One alert with its chart, for alerts that became no problem too."""
+    row = await engine.db.read(views.get, alert_table, alert_id)
+    if row is None:
+        raise not_found("alert", alert_id)
+    stored = await engine.db.read(views.evidence_of, [alert_id])
+    drawn = spark(points.of_alert(engine, row, stored.get(alert_id)), row["started"])
+    problem = None
+    if row["problem_id"] is not None:
+        problem = await engine.db.read(views.get, problem_table, row["problem_id"])
+    return await renderer_of(request).page(
+        request, "alert.html", who, alert=row, problem=problem, sparks={alert_id: drawn}
+    )

@@ -1,0 +1,109 @@
+"""Templates to pages. Everything is escaped; a request by htmx gets only the live part of its page."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from aiops.core import words as core_words
+from aiops.store import views
+from aiops.store.tokens import Principal
+from aiops.web.console import spark, words
+from aiops.web.security import engine_of, session_of
+from aiops.web.series import watch
+
+ROOM = Path(__file__).resolve().parent.parent
+STATIC = ROOM / "static"
+
+
+class Renderer:
+    """The template environment of one app."""
+
+    def __init__(self) -> None:
+        self._env = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(ROOM / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._env.filters |= {
+            "duration": core_words.duration,
+            "number": _number,
+            "clock": clock,
+            "stamp": stamp,
+            "labels": words.shown_labels,
+            "pretty": _pretty,
+        }
+        self._env.globals |= {"asset": asset, "words": words, "spark": spark}
+
+    async def page(
+        self, request: Request, template: str, who: Principal | None, status: int = 200, **context: Any
+    ) -> HTMLResponse:
+        """`template` as a whole page, or as its live part for htmx."""
+        engine = engine_of(request)
+        session = session_of(request) if who else None
+        partial = request.headers.get("HX-Request") == "true"
+        common = {
+            "layout": "live.html" if partial else "page.html",
+            "now": engine.clock.now(),
+            "path": request.url.path,
+            "here": _here(request),
+            "who": who,
+            "csrf": session.csrf if session else "",
+            "counts": await engine.db.read(views.counts),
+            "watch": watch(engine),
+            "ready": engine.ready(),
+        }
+        text = self._env.get_template(template).render(common | context)
+        return HTMLResponse(text, status, headers={"Vary": "HX-Request, Cookie"})
+
+    def bare(self, template: str, context: dict[str, Any], status: int = 200) -> HTMLResponse:
+        """A page without navigation, which needs neither store nor engine."""
+        return HTMLResponse(self._env.get_template(template).render(context), status)
+
+
+def renderer_of(request: Request) -> Renderer:
+    """The app's one renderer."""
+    renderer: Renderer = request.app.state.renderer
+    return renderer
+
+
+def _here(request: Request) -> str:
+    """The page's own address for polling; after an action it is the page that the form stands on."""
+    path = request.scope.get("forewarn_page", request.url.path)
+    query = urlencode([(k, v) for k, v in request.query_params.multi_items() if v])
+    return f"{path}?{query}" if query else str(path)
+
+
+@cache
+def asset(name: str) -> str:
+    """The URL of a static file, with its content's hash, so that it can be cached for good."""
+    path = STATIC / name
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "missing"
+    return f"/static/{name}?v={digest}"
+
+
+def clock(seconds: float | None) -> str:
+    """``14:03:59`` (UTC)."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
+
+
+def stamp(seconds: float | None) -> str:
+    """``2026-01-31 14:03:59 UTC``."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _number(value: float | None, metric: str = "") -> str:
+    return "" if value is None else core_words.number(float(value), metric)

@@ -1,0 +1,283 @@
+"""What the API answers. Times are ISO 8601 in UTC; a number that is not known is null, never NaN."""
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState, Stage
+from aiops.model.signal import AlertKind, Severity
+
+T = TypeVar("T")
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC) if math.isfinite(value) else None
+    return value
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _mapping(value: Any) -> Any:
+    return value if isinstance(value, dict) else dict(value)
+
+
+_WHEN = {"examples": ["2026-01-31T09:26:53.589Z"]}
+Instant = Annotated[datetime, BeforeValidator(_moment), Field(json_schema_extra=_WHEN)]
+"""From epoch seconds."""
+MaybeInstant = Annotated[datetime | None, BeforeValidator(_moment), Field(json_schema_extra=_WHEN)]
+Number = Annotated[float | None, BeforeValidator(_finite)]
+LabelMap = Annotated[
+    dict[str, str],
+    BeforeValidator(_mapping),
+    Field(json_schema_extra={"examples": [{"service": "checkout", "host": "web-1"}]}),
+]
+
+
+class Schema(BaseModel):
+    """Base: built from rows and from objects alike; what is not declared stays inside."""
+
+    model_config = ConfigDict(from_attributes=True, extra="ignore")
+
+
+class Page(Schema, Generic[T]):
+    """One page of a list, newest first."""
+
+    items: list[T]
+    next: str | None = Field(
+        None, description="Pass it as `cursor` for the page after; null at the end.", examples=["NDE"]
+    )
+
+
+class Problem(Schema):
+    """Alerts with one likely cause."""
+
+    id: int = Field(examples=[42])
+    key: str = Field(description="Stable; the correlation key in every outside system.", examples=["fw-7c1e"])
+    title: str = Field(examples=["checkout error ratio is 0.8 %, expected 0 to 0.2 %"])
+    state: ProblemState
+    stage: Stage = Field(description="`predicted` until an SLI is breached, then `active`.")
+    severity: Severity
+    team: str
+    labels: LabelMap = Field(description="The labels on which all its alerts agree.")
+    reason: str = Field(description="Why it is in its state, in words.")
+    opened: Instant
+    updated: Instant
+    last_evidence: MaybeInstant = None
+    breached: MaybeInstant = Field(None, description="When its SLI was breached.")
+    breach_earliest: MaybeInstant = None
+    breach_expected: MaybeInstant = Field(None, description="When the breach is forecast.")
+    breach_latest: MaybeInstant = None
+    resolved: MaybeInstant = None
+    acknowledged: MaybeInstant = None
+    assignee: str = ""
+    escalation: str | None = Field(None, description="Why a person was asked.")
+
+
+class Alert(Schema):
+    """A debounced anomaly or breach on one series."""
+
+    id: int
+    problem_id: int | None
+    kind: AlertKind
+    rule: str = Field(description="The detector, limit or SLI that speaks.", examples=["adaptive"])
+    source: str
+    labels: LabelMap
+    state: AlertState
+    severity: Severity
+    score: Number = Field(description="-log10 p under the learnt model: 4 means 1 in 10,000.", examples=[6.2])
+    peak: Number = Field(description="The highest score so far.", examples=[9.1])
+    observed: Number
+    expected: Number
+    lower: Number
+    upper: Number
+    bound: Number = Field(description="The limit, for kinds that have one.")
+    breach_earliest: MaybeInstant
+    breach_expected: MaybeInstant
+    breach_latest: MaybeInstant
+    started: Instant
+    fired: MaybeInstant
+    resolved: MaybeInstant
+    updated: Instant
+    flaps: int
+    silenced_by: str
+    reason: str
+    examples: list[str] = Field(description="Log lines, for alerts on logs.")
+
+
+class Points(Schema):
+    """A line and its band; all lists are of one length, null where nothing is known."""
+
+    times: list[Instant]
+    observed: list[Number]
+    expected: list[Number]
+    lower: list[Number]
+    upper: list[Number]
+
+
+class TimelineEntry(Schema):
+    """One transition of the problem or of anything that belongs to it."""
+
+    at: Instant
+    actor: str = Field(examples=["forewarn"])
+    entity: str = Field(examples=["problem"])
+    entity_id: str = Field(examples=["42"])
+    from_state: str = Field(examples=["open"])
+    to_state: str = Field(examples=["remediating"])
+    reason: str = Field(examples=["playbook restart-nginx matched"])
+
+
+class Ticket(Schema):
+    """The record of a problem in an outside ITSM."""
+
+    id: int
+    problem_id: int
+    sink: str
+    ref: str = Field(examples=["INC0012345"])
+    url: str
+    state: str
+    created: Instant
+    updated: Instant
+
+
+class Delivery(Schema):
+    """One message in the outbox."""
+
+    id: int
+    problem_id: int
+    sink: str
+    seq: int = Field(description="Orders the messages of one problem to one sink.")
+    reason: str = Field(examples=["opened"])
+    message_id: str = Field(description="The same on every attempt.")
+    state: DeliveryState
+    attempts: int
+    said: Instant
+    due: Instant
+    sent: MaybeInstant
+    error: str
+
+
+class Attempt(Schema):
+    """One try of a delivery."""
+
+    at: Instant
+    seconds: Number
+    ok: bool
+    error: str
+
+
+class DeliveryDetail(Delivery):
+    """A delivery with what it carries and every try."""
+
+    body: dict[str, Any]
+    tries: list[Attempt]
+
+
+class Run(Schema):
+    """One attempt of a playbook on one problem."""
+
+    id: int
+    problem_id: int
+    playbook: str = Field(examples=["restart-service"])
+    revision: str = Field(description="Hash of the playbook text that this run is pinned to.")
+    target: str = Field(description="What it acts on; one run at a time holds it.")
+    state: RunState
+    autonomy: str = Field(examples=["approve"])
+    dry_run: bool
+    queued: Instant
+    started: MaybeInstant
+    ended: MaybeInstant
+    reason: str
+    approved_by: str
+
+
+class Step(Schema):
+    """One intent to act, stored before the act."""
+
+    number: int
+    name: str
+    phase: str = Field(description="precheck, step, verify or rollback", examples=["step"])
+    plan: str = Field(description="What it does, in words: the dry run.")
+    started: Instant
+    ended: MaybeInstant
+    ok: bool | None
+    output: str
+
+
+class RunDetail(Run):
+    steps: list[Step]
+
+
+class ProblemDetail(Problem):
+    """A problem with all that belongs to it."""
+
+    alerts: list[Alert]
+    evidence: dict[int, Points] = Field(description="Alert id -> what was observed and expected around it.")
+    timeline: list[TimelineEntry]
+    tickets: list[Ticket]
+    deliveries: list[Delivery]
+    runs: list[RunDetail]
+
+
+class SeriesOut(Schema):
+    """One labelled metric stream."""
+
+    id: str = Field(description="16 hex digits that name the label set.", examples=["9f86d081884c7d65"])
+    text: str = Field(examples=['node_load1{instance="web-1"}'])
+    labels: LabelMap
+    ready: bool = Field(description="Whether its detector has learnt enough to judge it.")
+    last_seen: MaybeInstant = Field(description="Its last sample.")
+
+
+class SilenceOut(Schema):
+    """Alerts that are not to become problems for a while."""
+
+    id: int
+    match: str = Field(examples=['{service="checkout"}'])
+    starts: Instant
+    ends: MaybeInstant = Field(description="null: until somebody ends it")
+    reason: str
+    created_by: str
+    created: Instant
+    state: str = Field(description="pending, active or expired", examples=["active"])
+
+
+class SourceOut(Schema):
+    """How one source does."""
+
+    name: str
+    kind: str = Field(examples=["prometheus"])
+    series: int
+    last_ok: MaybeInstant
+    lag: Number = Field(description="Seconds between now and its newest sample.")
+    error: str = Field(description="Empty while it is well.")
+
+
+class ComplaintOut(Schema):
+    """One thing wrong with a config text."""
+
+    line: int = Field(description="From 1; 0 is the whole text.", examples=[7])
+    column: int = Field(examples=[5])
+    key: str = Field(examples=["sources.0.evry"])
+    message: str = Field(examples=["unknown key 'evry'"])
+    suggestion: str = Field(
+        validation_alias="hint", description="What was probably meant.", examples=["did you mean `every`?"]
+    )
+
+
+class Checked(Schema):
+    """The verdict on a config text."""
+
+    ok: bool
+    complaints: list[ComplaintOut]
+
+
+class Told(Schema):
+    """The pipeline was told; it acts at its next turn."""
+
+    told: str = Field(examples=["acknowledge"])
+    problem: Problem

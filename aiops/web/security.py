@@ -1,0 +1,164 @@
+"""Who may do what: host check, headers, and the token that every change needs."""
+
+import ipaddress
+import socket
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aiops.store import tokens
+from aiops.store.tokens import Principal
+from aiops.web.errors import trouble
+from aiops.web.ports import Engine
+from aiops.web.session import COOKIE, Session, Sessions
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_ANY = frozenset({"0.0.0.0", "::", "*"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to bind to is reached from this machine only."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """ASGI middleware: refuses foreign Host headers (DNS rebinding), adds security headers to every answer."""
+
+    def __init__(self, app: ASGIApp, listen: str) -> None:
+        self.app = app
+        self.listen = listen.lower()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        host = Headers(scope=scope).get("host", "")
+        if self._known(host):
+            await self.app(scope, receive, guarded)
+        else:
+            answer = trouble(421, f"this server does not answer as {host!r}; it listens as {self.listen!r}")
+            await answer(scope, receive, guarded)
+
+    def _known(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").lower()
+        except ValueError:
+            return False
+        if name in _LOOPBACK_NAMES or name == self.listen:
+            return True
+        # Rebinding needs a name that an attacker's DNS answers for; an address literal is none
+        return self.listen in _ANY and (_is_address(name) or name == socket.gethostname().lower())
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def engine_of(request: Request) -> Engine:
+    """The engine that this app was made for."""
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+def sessions_of(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+EngineDep = Annotated[Engine, Depends(engine_of)]
+_bearer = HTTPBearer(auto_error=False, description="A token such as `fw_...`, shown once when it is made.")
+
+
+def session_of(request: Request) -> Session | None:
+    """The console session that the cookie names, if its signature holds."""
+    cookie = request.cookies.get(COOKIE, "")
+    return sessions_of(request).read(cookie, engine_of(request).clock.now()) if cookie else None
+
+
+async def by_session(request: Request) -> Principal | None:
+    """Who is signed in to the console; nobody once the token was revoked."""
+    session = session_of(request)
+    return await engine_of(request).db.read(tokens.holder, session.token_id) if session else None
+
+
+async def by_token(engine: Engine, plain: str) -> Principal | None:
+    """Whom a plain token speaks for; notes its use."""
+    now = engine.clock.now()
+    found = await engine.db.read(tokens.verify, plain, now)
+    if found and found.stale:
+        await engine.db.run(tokens.touch, found.token_id, now)
+    return found
+
+
+async def writer(
+    request: Request,
+    engine: EngineDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
+) -> Principal:
+    """Dependency of every API route that changes something: a bearer token."""
+    found = await by_token(engine, credentials.credentials) if credentials else None
+    if found is None:
+        told = "this token is not known" if credentials else "this changes something and needs a token"
+        raise HTTPException(401, f"{told}; send `Authorization: Bearer fw_...`", _challenge())
+    return found
+
+
+async def reader(
+    request: Request,
+    engine: EngineDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
+) -> Principal | None:
+    """Dependency of every API route that only reads: open on loopback, else a token or a console session."""
+    if is_loopback(engine.config.web.host):
+        return None
+    found = await by_token(engine, credentials.credentials) if credentials else await by_session(request)
+    if found is None:
+        raise HTTPException(401, "reading needs a token where others can reach the port", _challenge())
+    return found
+
+
+def _challenge() -> dict[str, Any]:
+    return {"WWW-Authenticate": 'Bearer realm="forewarn"'}
+
+
+Writer = Annotated[Principal, Depends(writer)]

@@ -1,0 +1,85 @@
+// What htmx does not do: say things aloud, rest while nobody looks, show that the engine is away.
+"use strict";
+(() => {
+  const notice = document.getElementById("notice");
+  let hide = 0;
+
+  function say(text, bad = false, stay = 2600) {
+    notice.textContent = text;
+    notice.className = bad ? "notice bad shown" : "notice shown";
+    clearTimeout(hide);
+    if (stay) hide = setTimeout(() => notice.classList.remove("shown"), stay);
+  }
+
+  function isPoll(ctx) {
+    return ctx.sourceElement && ctx.sourceElement.id === "live";
+  }
+
+  function detailOf(ctx) {
+    try {
+      return JSON.parse(ctx.text).detail || ctx.text;
+    } catch {
+      return `The server answered ${ctx.response.status}`;
+    }
+  }
+
+  document.addEventListener("notice", (event) => say(event.detail.text));
+
+  document.addEventListener("htmx:before:request", (event) => {
+    if (isPoll(event.detail.ctx) && document.hidden) event.preventDefault();
+  });
+
+  let away = false;
+  document.addEventListener("htmx:error", (event) => {
+    if (!isPoll(event.detail.ctx)) return say("The engine did not answer", true);
+    away = true;
+    say("The engine does not answer; trying again", true, 0);
+  });
+  document.addEventListener("htmx:after:request", (event) => {
+    if (away && isPoll(event.detail.ctx)) say("The engine is back");
+    if (isPoll(event.detail.ctx)) away = false;
+  });
+  document.addEventListener("htmx:response:error", (event) => {
+    if (!isPoll(event.detail.ctx)) say(detailOf(event.detail.ctx), true, 6000);
+  });
+
+  // A form that was sent starts anew; a menu closes
+  document.addEventListener("htmx:finally:request", (event) => {
+    const ctx = event.detail.ctx;
+    if (!ctx.response || ctx.response.status >= 400) return;
+    const form = ctx.sourceElement;
+    if (form && form.matches && form.matches("form[data-reset]")) form.reset();
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (menu.contains(form)) menu.open = false;
+    });
+  });
+
+  document.addEventListener("click", (event) => {
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+  });
+
+  // j and k walk a list, / goes to the search field, Escape closes a menu
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      document.querySelectorAll("details.menu[open]").forEach((menu) => {
+        menu.open = false;
+        menu.querySelector("summary").focus();
+      });
+    }
+    if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") {
+      const field = document.querySelector("input[type=search]");
+      if (field) {
+        field.focus();
+        event.preventDefault();
+      }
+    }
+    if (event.key !== "j" && event.key !== "k") return;
+    const rows = [...document.querySelectorAll(".problem .row, .list .subject > a")];
+    const at = rows.indexOf(document.activeElement);
+    const to = rows[at < 0 ? 0 : at + (event.key === "j" ? 1 : -1)];
+    if (to) to.focus();
+  });
+})();
