@@ -189,6 +189,12 @@ def escalation_of(run: Run) -> EscalationReason | None:
     return next(named, None)
 
 
+def detail_of(run: Run) -> str:
+    """A run's last reason without the named one: what `ending` was given."""
+    reason = escalation_of(run)
+    return run.reason.removeprefix(f"{reason.value}: ") if reason else run.reason
+
+
 def _fires(problem: Problem) -> bool:
     return not problem.alerts or any(alert.state is AlertState.FIRING for alert in problem.alerts)
 

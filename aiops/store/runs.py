@@ -4,7 +4,6 @@ Each change of state is one compare-and-set with its audit row, so that two who 
 approval and its expiry, two engines) cannot both succeed: the later one gets `RunChanged`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,12 @@ from aiops.store.tables import playbook_revision, problem, run, step
 HOLDING = (RunState.RUNNING, RunState.VERIFYING)
 """States in which a run holds its target."""
 WAITING = (RunState.QUEUED, RunState.AWAITING_APPROVAL)
+
+_UNHEARD = (
+    EscalationReason.APPROVAL_EXPIRED.value,
+    EscalationReason.APPROVAL_REFUSED.value,
+    EscalationReason.BY_HAND.value,
+)
 
 MAX_OUTPUT = 16_384
 """Characters of a step's output that are kept."""
@@ -69,25 +74,6 @@ def steps(conn: Connection, run_id: int) -> list[Step]:
     """A run's steps in the order of their numbers."""
     rows = conn.execute(sa.select(step).where(step.c.run_id == run_id).order_by(step.c.number)).mappings()
     return [_step(row) for row in rows]
-
-
-def listed(
-    conn: Connection,
-    *,
-    problem_id: int | None = None,
-    states: Iterable[str] = (),
-    before: int | None = None,
-    limit: int = 50,
-) -> list[Run]:
-    """Newest first; ``before`` is the last id of the page before."""
-    query = sa.select(run).order_by(run.c.id.desc()).limit(limit)
-    if problem_id is not None:
-        query = query.where(run.c.problem_id == problem_id)
-    if wanted := list(states):
-        query = query.where(run.c.state.in_(wanted))
-    if before is not None:
-        query = query.where(run.c.id < before)
-    return [_run(row) for row in conn.execute(query).mappings()]
 
 
 def recent(conn: Connection, since: float) -> list[Run]:
@@ -172,17 +158,18 @@ def conclude(conn: Connection, one: Step) -> None:
 
 
 def ended_but_untold(conn: Connection) -> list[Run]:
-    """The newest runs of problems that do not show that the run has ended: a crash came between.
+    """The newest runs of problems that do not show that the run has ended.
 
-    Those are problems still being remediated, and open ones whose approval was refused or ran out.
+    Those are problems still being remediated (a crash came between), and open ones whose run a person refused
+    or took back, or nobody approved.
     """
-    newest = sa.select(sa.func.max(run.c.id)).group_by(run.c.problem_id)
-    unheard = [r.value for r in (EscalationReason.APPROVAL_EXPIRED, EscalationReason.APPROVAL_REFUSED)]
-    asked = (problem.c.state == ProblemState.OPEN) & sa.or_(*(run.c.reason.startswith(t) for t in unheard))
+    newest = run.alias()
+    latest = sa.select(sa.func.max(newest.c.id)).where(newest.c.problem_id == problem.c.id).scalar_subquery()
+    asked = (problem.c.state == ProblemState.OPEN) & sa.or_(*(run.c.reason.startswith(t) for t in _UNHEARD))
     query = (
         sa.select(run)
         .join(problem, problem.c.id == run.c.problem_id)
-        .where(run.c.id.in_(newest), run.c.state.not_in(LIVE_RUN))
+        .where(run.c.id == latest, run.c.state.not_in(LIVE_RUN))
         .where((problem.c.state == ProblemState.REMEDIATING) | asked)
         .order_by(run.c.id)
     )

@@ -21,8 +21,8 @@ class Http(Action):
     """Send one HTTP request; a status of 200 to 299 is good. Redirects are not followed.
 
     `expect` sees ``status`` (int; 0 when nobody answered), ``body`` (text, the first 64 KiB), ``json`` (the
-    body when it is JSON, else null) and ``seconds`` (null when nobody answered). The idempotency key is sent as
-    the header ``Idempotency-Key``.
+    body when it is JSON, else null) and ``seconds`` (null when nobody answered). The idempotency key is sent
+    as the header ``Idempotency-Key``.
     """
 
     model_config = ConfigDict(

@@ -39,8 +39,9 @@ _FAULTS = {
 class Service(Action):
     """Act on a service of this host, through systemd or supervisor.
 
-    `expect` sees ``status`` (text: systemd's active, inactive, failed...; supervisor's RUNNING, STOPPED, FATAL...,
-    of a group the first that is not RUNNING), ``running`` (bool) and ``processes`` (supervisor: name to status).
+    `expect` sees ``status`` (text: systemd's active, inactive, failed...; supervisor's RUNNING, STOPPED,
+    FATAL..., of a group the first that is not RUNNING), ``running`` (bool) and ``processes`` (supervisor:
+    name to status).
     """
 
     model_config = ConfigDict(

@@ -1,0 +1,83 @@
+"""Calling an action: once, again where that is safe, and what its answer means. No fault of it escapes."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from aiops.core.acts import Retry
+from aiops.core.expressions import Expression, ExpressionError
+from aiops.engine.clock import Clock
+from aiops.plugin import Action, Fatal, Outcome, PluginError, Retryable
+from aiops.plugin.params import format_duration
+
+log = logging.getLogger("aiops.run")
+
+BACKSTOP = 5.0
+"""Seconds over its own timeout after which an action that ignores it is cut off."""
+
+
+async def attempts(
+    action: Action, retry: Retry, key: str, context: Mapping[str, Any], clock: Clock
+) -> tuple[bool, str]:
+    """Do it, and again as `retry` allows; whether it was done, and what it said.
+
+    What may have acted although its answer was lost is done again only when it is idempotent, or when its
+    probe says that it has not happened.
+    """
+    left = retry.times
+    while True:
+        wait = retry.wait
+        try:
+            ok, said = judged(action, await once(action, key), context)
+            again = not ok
+        except Retryable as why:
+            ok, said, again = False, str(why), True
+            wait = max(wait, why.after or 0.0)
+            if why.ambiguous and not action.idempotent:
+                happened = await probe(action, key)
+                ok, again = happened is True, happened is False
+        except Fatal as why:
+            ok, said, again = False, str(why), False
+        if ok or not again or left <= 0:
+            return ok, said
+        left -= 1
+        await clock.sleep(wait)
+
+
+async def once(action: Action, key: str) -> Outcome:
+    """One call. Raises `Retryable` or `Fatal`, and nothing else."""
+    try:
+        async with asyncio.timeout(action.timeout + BACKSTOP):
+            return await action.run(key)
+    except PluginError:
+        raise
+    except TimeoutError as why:
+        text = f"{action.kind} did not end within {format_duration(action.timeout)}"
+        raise Retryable(text, ambiguous=True) from why
+    except Exception as why:
+        log.exception("%s: the action %s broke", key, action.kind)
+        raise Fatal(f"the action {action.kind} broke: {type(why).__name__}: {why}") from why
+
+
+async def probe(action: Action, key: str) -> bool | None:
+    """Whether it has happened; None when that cannot be told, or may not be trusted."""
+    if action.never_retry:
+        return None
+    try:
+        async with asyncio.timeout(action.timeout + BACKSTOP):
+            return await action.probe(key)
+    except Exception as why:
+        log.warning("%s: the probe of %s: %s", key, action.kind, why)
+        return None
+
+
+def judged(action: Action, outcome: Outcome, context: Mapping[str, Any]) -> tuple[bool, str]:
+    """The outcome by the step's own `expect`, else by what the action itself says."""
+    if not action.expect:
+        return outcome.ok, outcome.output
+    try:
+        held = Expression(action.expect).test({**outcome.data, **context})
+    except ExpressionError as why:
+        return False, f"{why}\n{outcome.output}"
+    return held, f"`{action.expect}` {'holds' if held else 'does not hold'}: {outcome.output}"

@@ -1,0 +1,264 @@
+"""The run worker: begins queued runs, lets approvals expire, and takes up what a crash left in the middle.
+
+The store is the truth. Each look at it finds what is to be done, so a run that this process lost sight of (a
+crash, a store that was away) is found again by the next look.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from aiops.config import Remediation as Settings
+from aiops.config.playbooks import PlaybookError, read_playbook
+from aiops.core.playbook import Playbook
+from aiops.core.remediate import advance, detail_of, ending, escalation_of, history_seconds, refused_by, rest
+from aiops.core.templates import BadTemplate, render
+from aiops.engine.clock import Clock
+from aiops.engine.interpret import Drained, Ending, Interpreter
+from aiops.engine.messages import Message, RunEnded, RunStarted
+from aiops.model.lifecycle import LIVE_RUN, RunState
+from aiops.model.problem import EscalationReason, Run
+from aiops.plugin.params import format_duration
+from aiops.store import runs
+from aiops.store.database import Database
+
+log = logging.getLogger("aiops.run")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Context: TypeAlias = dict[str, Any]
+
+AWAY = (OperationalError, InterfaceError, OSError)
+"""The store cannot be used for now; any other error of it is a fault of ours."""
+
+GRACE = 15.0
+"""Seconds that steps under way get when the engine stops."""
+
+
+def ended_message(run: Run) -> RunEnded:
+    """What the pipeline is told about a run that has ended."""
+    return RunEnded(run.problem_id, run.id, run.state, escalation_of(run), detail_of(run), run.dry_run)
+
+
+class RunWorker:
+    """Carries runs out. `settings` and what `playbooks` returns may change at any time, by a reload."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        playbooks: Callable[[], Mapping[str, Playbook]],
+        context_of: Callable[[int], Awaitable[tuple[Context, bool]]],
+        tell: Callable[[Message], Awaitable[None]],
+        wake: asyncio.Event,
+        settings: Settings,
+        poll: float = 1.0,
+    ) -> None:
+        self.settings = settings
+        self._db = db
+        self._clock = clock
+        self._playbooks = playbooks
+        self._context_of = context_of
+        self._tell = tell
+        self._wake = wake
+        self._poll = poll
+        self._halt = asyncio.Event()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._told: set[int] = set()
+        self._pinned: dict[str, Playbook] = {}
+
+    def stop(self) -> None:
+        """Ask `run` to end once the steps under way have ended."""
+        self._halt.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until `stop`. Runs that have steps left are taken up by the next process."""
+        try:
+            while not self._halt.is_set():
+                self._wake.clear()
+                try:
+                    await self._look()
+                except AWAY as why:
+                    log.error("the store cannot be asked for runs: %s", _first_line(why))
+                await self._sleep()
+            if self._tasks:
+                log.info("%d runs finish their step", len(self._tasks))
+                await asyncio.wait(self._tasks.values(), timeout=GRACE)
+        finally:
+            left = list(self._tasks.values())
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    async def _look(self) -> None:
+        # Before the store is read: a run that ends while it is read is not one that nobody carries out
+        ours = set(self._tasks)
+        found = await self._db.read(runs.waiting, self.settings.parallel)
+        for run in found.begun:
+            if run.id not in ours:
+                self._spawn(run, self._go_on)
+        for run in found.unapproved:
+            await self._guarded(run, self._expire)
+        for run in found.queued:
+            if run.id not in self._tasks and len(self._tasks) < self.settings.parallel:
+                self._spawn(run, self._begin)
+        for run in await self._db.read(runs.ended_but_untold):
+            if run.id not in self._told:
+                await self._say_ended(run)
+
+    async def _begin(self, run: Run) -> None:
+        """Everything that was so when the run was queued must still be so."""
+        playbook = await self._pinned_playbook(run)
+        context, firing = await self._context_of(run.problem_id)
+        if playbook is None:
+            reason = ending(EscalationReason.REFUSED_BY_GUARD, "its playbook's text can no longer be read")
+            return await self._end(run, RunState.EXPIRED, reason)
+        if playbook.guards.only_while_firing and not firing:
+            return await self._end(run, RunState.EXPIRED, "the problem resolved before the run began")
+        if not run.dry_run:
+            now = self._clock.now()
+            history = await self._db.read(runs.recent, now - history_seconds([playbook]))
+            if rest(playbook, run, history, now) > 0:
+                return
+            off = "" if self.settings.enabled else "remediation was switched off"
+            if refused := off or refused_by(playbook, run, history, now):
+                reason = ending(EscalationReason.REFUSED_BY_GUARD, refused)
+                return await self._end(run, RunState.EXPIRED, reason)
+        if self._halt.is_set():
+            return
+        await self._move(run, RunState.RUNNING, f"playbook {playbook.name} begins on {run.target}")
+        await self._carry_out(run, playbook, context)
+
+    async def _go_on(self, run: Run) -> None:
+        """Take up what an earlier process left."""
+        log.info("run %s is taken up where it was left: %s", run.id, run.state)
+        playbook = await self._pinned_playbook(run)
+        context, firing = await self._context_of(run.problem_id)
+        if playbook is None:
+            reason = ending(EscalationReason.INTERRUPTED, "its playbook's text can no longer be read")
+            return await self._end(run, RunState.INTERRUPTED, reason)
+        acted = any(step.phase == "step" for step in await self._db.read(runs.steps, run.id))
+        if playbook.guards.only_while_firing and not (firing or acted):
+            return await self._end(run, RunState.SUCCEEDED, "the problem resolved before anything was done")
+        await self._carry_out(run, playbook, context)
+
+    async def _carry_out(self, run: Run, playbook: Playbook, context: Context) -> None:
+        steps = await self._db.read(runs.steps, run.id)
+        interpreter = Interpreter(run, playbook, context, steps, self._clock, self._write, self._halt)
+        try:
+            if run.dry_run:
+                end = await interpreter.rehearse()
+            else:
+                await self._tell(RunStarted(run.problem_id, run.id, f"playbook {playbook.name} runs"))
+                end = await interpreter.perform(lambda: self._move(run, RunState.VERIFYING, "all steps done"))
+        except Drained:
+            log.info("run %s is left %s: the engine stops", run.id, run.state)
+            return
+        await self._end(run, end.state, _reason(end, playbook, context))
+
+    async def _expire(self, run: Run) -> None:
+        """A run whose time, or whose problem, is over while it waits for approval."""
+        playbook = await self._pinned_playbook(run)
+        _, firing = await self._context_of(run.problem_id)
+        limit = self.settings.approval_timeout
+        if not firing and (playbook is None or playbook.guards.only_while_firing):
+            await self._end(run, RunState.EXPIRED, "the problem resolved while the run waited for approval")
+        elif self._clock.now() >= run.queued + limit:
+            reason = ending(EscalationReason.APPROVAL_EXPIRED, f"nobody did within {format_duration(limit)}")
+            await self._end(run, RunState.EXPIRED, reason)
+
+    async def _pinned_playbook(self, run: Run) -> Playbook | None:
+        """The playbook as it was when the run was queued, whatever the file says by now."""
+        current = self._playbooks().get(run.playbook)
+        if current and current.revision == run.revision:
+            return current
+        if run.revision not in self._pinned:
+            text = await self._db.read(runs.revision_text, run.revision)
+            try:
+                self._pinned[run.revision] = read_playbook(text or "", f"revision {run.revision[:12]}")
+            except PlaybookError as why:
+                log.error("run %s: %s", run.id, why)
+                return None
+        return self._pinned[run.revision]
+
+    async def _move(self, run: Run, to: RunState, reason: str) -> None:
+        """Make and store a transition. Raises `RunChanged` when somebody else has changed the run."""
+        was, now = run.state, self._clock.now()
+        said = advance(run, to, reason, now)
+        await self._write(runs.save, run, was, now)
+        log.info(said)
+
+    async def _end(self, run: Run, to: RunState, reason: str) -> None:
+        await self._move(run, to, reason)
+        await self._say_ended(run)
+
+    async def _say_ended(self, run: Run) -> None:
+        self._told.add(run.id)
+        await self._tell(ended_message(run))
+
+    async def _write(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """In a write transaction, tried until the store is back: what was done must not be forgotten."""
+        wait = 0.1
+        while True:
+            try:
+                return await self._db.run(work, *args, **kwargs)
+            except AWAY as why:
+                log.error("cannot write to the store, trying again in %.1f s: %s", wait, _first_line(why))
+            await self._clock.sleep(wait)
+            wait = min(5.0, wait * 2)
+
+    def _spawn(self, run: Run, work: Callable[[Run], Awaitable[None]]) -> None:
+        async def inside() -> None:
+            try:
+                await self._guarded(run, work)
+            finally:
+                del self._tasks[run.id]
+                self._wake.set()
+
+        self._tasks[run.id] = asyncio.create_task(inside(), name=f"run {run.id}")
+
+    async def _guarded(self, run: Run, work: Callable[[Run], Awaitable[None]]) -> None:
+        """No fault of one run touches another; one of ours ends the run, in words, with a person asked."""
+        try:
+            await work(run)
+        except runs.RunChanged as why:
+            log.info("%s", why)
+        except AWAY as why:
+            log.error("run %s waits for the store: %s", run.id, _first_line(why))
+        except Exception as why:
+            log.exception("run %s broke", run.id)
+            if run.state in LIVE_RUN:
+                text = ending(EscalationReason.INTERRUPTED, f"{type(why).__name__}: {why}")
+                await self._end(run, RunState.INTERRUPTED, text)
+
+    async def _sleep(self) -> None:
+        nap = asyncio.ensure_future(self._clock.sleep(self._poll))
+        wake = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait({nap, wake}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            nap.cancel()
+            wake.cancel()
+
+
+def _reason(end: Ending, playbook: Playbook, context: Context) -> str:
+    """The run's last reason: what happened, and what the playbook's author wants a person to know."""
+    if end.reason is None:
+        return end.text
+    try:
+        note = render(playbook.escalate.note, {"problem": context})
+    except BadTemplate as why:
+        note = str(why)
+    return ending(end.reason, end.text + (f". {note}" if note else ""))
+
+
+def _first_line(why: Exception) -> str:
+    return str(getattr(why, "__cause__", None) or why).splitlines()[0]
