@@ -1,14 +1,15 @@
 """A sink for anything that takes a signed HTTP POST.
 
-Signed by Standard Webhooks (https://www.standardwebhooks.com): ``webhook-id`` is the same on every attempt, so
-a receiver drops repeats by it; ``webhook-timestamp`` is the attempt's. The body is a CloudEvents 1.0 event in
-its structured JSON form (https://cloudevents.io), its ``data`` the ticket of `aiops.core.ticket`.
+Signed by Standard Webhooks (https://www.standardwebhooks.com): ``webhook-id`` is the same on every attempt,
+so a receiver drops repeats by it; ``webhook-timestamp`` is the attempt's. The body is a CloudEvents 1.0 event
+in its structured JSON form (https://cloudevents.io), its ``data`` the ticket of `aiops.core.ticket`.
 """
 
 import asyncio
 import base64
 import binascii
 import json
+import logging
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from pydantic import Field, PrivateAttr, field_validator
 from standardwebhooks import Webhook as Signer
 
 from aiops.plugin import Duration, Fatal, Message, NotConnected, Retryable, Secret, Sink, TicketRef
+
+# httpx logs every address at INFO, and the address of a webhook may be a secret
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 MOST_READ = 65_536
 """Bytes of an answer that are looked at."""
@@ -71,7 +75,7 @@ class Webhook(Sink):
         return value
 
     async def create(self, message: Message) -> TicketRef:
-        """Named by the `ref`, `id` or `ticket` of the receiver's JSON answer where it has one, else by the key."""
+        """Named by `ref`, `id` or `ticket` of the receiver's JSON answer; without any, by the key."""
         answer = await self._post(message, {})
         ref = next((str(answer[k]) for k in ("ref", "id", "ticket") if _names(answer.get(k))), message.key)
         url = answer.get("url")
