@@ -65,7 +65,9 @@ AnyDetector = Annotated[Detector, BeforeValidator(lambda v: build(Detector, v))]
 
 
 def _compiles(text: str) -> str:
-    Expression(text)
+    unknown = sorted(Expression(text).names - {"problem"})
+    if unknown:
+        raise ValueError(f"`{unknown[0]}` is not known here; conditions speak of `problem`")
     return text
 
 
