@@ -3,31 +3,13 @@
 import threading
 
 import pytest
-import sqlalchemy as sa
 
 from aiops.model.lifecycle import IllegalTransition
-from aiops.model.problem import NotifyReason
 from aiops.plugin import TicketRef
 from aiops.store import audit, backlog, outbox
 from aiops.store.database import Database
 from aiops.store.outbox import Claimed
-from aiops.store.tables import attempt, delivery, problem, ticket
-
-R = NotifyReason
-
-
-def a_problem(db: Database, key: str = "P-1", state: str = "open") -> int:
-    row = {"key": key, "title": "disk fills", "state": state, "stage": "predicted", "severity": "major"}
-    with db.begin() as conn:
-        made = conn.execute(problem.insert().values(**row, labels={}, opened=1.0, updated=1.0))
-        return int((made.inserted_primary_key or (0,))[0])
-
-
-def say(
-    db: Database, problem_id: int, *reasons: NotifyReason, sink: str = "itsm", at: float = 1.0
-) -> list[int]:
-    with db.begin() as conn:
-        return [outbox.enqueue(conn, problem_id, sink, r, {"n": r.value}, at=at) for r in reasons]
+from tests.outboxes import R, a_problem, attempt, delivery, rows, say, ticket
 
 
 def claim(db: Database, now: float, owner: str = "a", limit: int = 10, sink: str = "itsm") -> list[Claimed]:
@@ -43,11 +25,6 @@ def succeed(db: Database, one: Claimed, owner: str = "a", at: float = 2.0, ref: 
 def bury(db: Database, one: Claimed, owner: str = "a", at: float = 2.0) -> bool:
     with db.begin() as conn:
         return outbox.bury(conn, one, owner, at, 0.1, "400 no such queue")
-
-
-def rows(db: Database, table: sa.Table) -> list[dict[str, object]]:
-    with db.read_only() as conn:
-        return [dict(r) for r in conn.execute(sa.select(table).order_by(table.c.id)).mappings()]
 
 
 def test_messages_of_a_stream_go_one_after_the_other(db: Database) -> None:
