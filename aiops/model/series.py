@@ -53,6 +53,7 @@ class SeriesIndex:
         self._labels: list[Labels | None] = []
         self._free: list[int] = []
         self._fresh: list[int] = []
+        self._asked: set[int] = set()
         self._last_seen = np.zeros(0)
 
     def __len__(self) -> int:
@@ -71,6 +72,7 @@ class SeriesIndex:
             self._labels[slot] = labels
             self._slot_of[labels] = slot
             self._fresh.append(slot)
+        self._asked.add(slot)
         return slot
 
     def slots(self, many: Iterable[Labels]) -> NDArray[np.int32]:
@@ -102,15 +104,20 @@ class SeriesIndex:
     def touch(self, slots: NDArray[np.int32], now: float) -> None:
         """Note that `slots` had samples at `now` (seconds since the epoch)."""
         self._grow_seen()
-        self._last_seen[slots] = now
+        self._last_seen[slots] = np.maximum(self._last_seen[slots], now)
 
     def last_seen(self, slot: int) -> float:
         return float(self._last_seen[slot]) if slot < len(self._last_seen) else 0.0
 
     def evict(self, before: float) -> list[Labels]:
-        """Free every slot not seen since `before` (seconds since the epoch); returns what went."""
+        """Free every slot not seen since `before` (seconds since the epoch); returns what went.
+
+        One that was asked for since the last call stays: its samples may still be on their way.
+        """
         self._grow_seen()
-        gone = [(labels, s) for labels, s in self._slot_of.items() if self._last_seen[s] < before]
+        old = ((labels, s) for labels, s in self._slot_of.items() if self._last_seen[s] < before)
+        gone = [(labels, s) for labels, s in old if s not in self._asked]
+        self._asked.clear()
         for labels, slot in gone:
             del self._slot_of[labels]
             self._labels[slot] = None
