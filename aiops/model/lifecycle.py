@@ -43,35 +43,41 @@ class DeliveryState(StrEnum):
 
 State = AlertState | ProblemState | Stage | RunState | DeliveryState
 
-_A, _P, _R, _D = AlertState, ProblemState, RunState, DeliveryState
+_A, _P, _S, _R, _D = AlertState, ProblemState, Stage, RunState, DeliveryState
 
-LEGAL: dict[State, frozenset[State]] = {
-    # Alert: owned by core/alerting
-    _A.PENDING: frozenset({_A.FIRING, _A.RESOLVED}),
-    _A.FIRING: frozenset({_A.RESOLVED}),
-    _A.RESOLVED: frozenset(),
-    # Problem: owned by core/problems
-    _P.OPEN: frozenset({_P.REMEDIATING, _P.ESCALATED, _P.RESOLVED}),
-    _P.REMEDIATING: frozenset({_P.OPEN, _P.ESCALATED, _P.RESOLVED}),
-    _P.ESCALATED: frozenset({_P.REMEDIATING, _P.RESOLVED}),
-    _P.RESOLVED: frozenset({_P.OPEN}),
-    # A prediction comes true once; it never becomes untrue again
-    Stage.PREDICTED: frozenset({Stage.ACTIVE}),
-    Stage.ACTIVE: frozenset(),
-    # Run: owned by core/remediate
-    _R.QUEUED: frozenset({_R.AWAITING_APPROVAL, _R.RUNNING, _R.EXPIRED, _R.INTERRUPTED}),
-    _R.AWAITING_APPROVAL: frozenset({_R.QUEUED, _R.RUNNING, _R.EXPIRED, _R.INTERRUPTED}),
-    _R.RUNNING: frozenset({_R.VERIFYING, _R.SUCCEEDED, _R.FAILED, _R.ROLLED_BACK, _R.INTERRUPTED}),
-    _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.FAILED, _R.ROLLED_BACK, _R.INTERRUPTED}),
-    _R.SUCCEEDED: frozenset(),
-    _R.FAILED: frozenset(),
-    _R.ROLLED_BACK: frozenset(),
-    _R.EXPIRED: frozenset(),
-    _R.INTERRUPTED: frozenset(),
-    # Delivery: owned by engine/deliver; a dead letter can be replayed
-    _D.DUE: frozenset({_D.SENT, _D.DEAD}),
-    _D.SENT: frozenset(),
-    _D.DEAD: frozenset({_D.DUE}),
+LEGAL: dict[type[State], dict[State, frozenset[State]]] = {
+    # A table an entity: words of two entities may be equal, their states are not
+    _A: {  # owned by core/alerting
+        _A.PENDING: frozenset({_A.FIRING, _A.RESOLVED}),
+        _A.FIRING: frozenset({_A.RESOLVED}),
+        _A.RESOLVED: frozenset(),
+    },
+    _P: {  # owned by core/problems
+        _P.OPEN: frozenset({_P.REMEDIATING, _P.ESCALATED, _P.RESOLVED}),
+        _P.REMEDIATING: frozenset({_P.OPEN, _P.ESCALATED, _P.RESOLVED}),
+        _P.ESCALATED: frozenset({_P.REMEDIATING, _P.RESOLVED}),
+        _P.RESOLVED: frozenset({_P.OPEN}),
+    },
+    _S: {  # a prediction comes true once; it never becomes untrue again
+        _S.PREDICTED: frozenset({_S.ACTIVE}),
+        _S.ACTIVE: frozenset(),
+    },
+    _R: {  # owned by core/remediate
+        _R.QUEUED: frozenset({_R.AWAITING_APPROVAL, _R.RUNNING, _R.EXPIRED, _R.INTERRUPTED}),
+        _R.AWAITING_APPROVAL: frozenset({_R.QUEUED, _R.RUNNING, _R.EXPIRED, _R.INTERRUPTED}),
+        _R.RUNNING: frozenset({_R.VERIFYING, _R.SUCCEEDED, _R.FAILED, _R.ROLLED_BACK, _R.INTERRUPTED}),
+        _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.FAILED, _R.ROLLED_BACK, _R.INTERRUPTED}),
+        _R.SUCCEEDED: frozenset(),
+        _R.FAILED: frozenset(),
+        _R.ROLLED_BACK: frozenset(),
+        _R.EXPIRED: frozenset(),
+        _R.INTERRUPTED: frozenset(),
+    },
+    _D: {  # owned by engine/deliver; a dead letter can be replayed
+        _D.DUE: frozenset({_D.SENT, _D.DEAD}),
+        _D.SENT: frozenset(),
+        _D.DEAD: frozenset({_D.DUE}),
+    },
 }
 
 LIVE_RUN = frozenset({_R.QUEUED, _R.AWAITING_APPROVAL, _R.RUNNING, _R.VERIFYING})
@@ -84,8 +90,9 @@ class IllegalTransition(Exception):
 
 def check(current: State, to: State) -> None:
     """Raise `IllegalTransition` unless ``current => to`` is in the table."""
-    if to not in LEGAL[current]:
-        legal = ", ".join(sorted(LEGAL[current])) or "nothing: it has ended"
+    legal_now = LEGAL[type(current)][current]
+    if type(to) is not type(current) or to not in legal_now:
+        legal = ", ".join(sorted(legal_now)) or "nothing: it has ended"
         raise IllegalTransition(f"{type(current).__name__} {current} => {to}; legal from here: {legal}")
 
 
