@@ -33,20 +33,22 @@ def _bytes(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Two units at most: ``40 s``, ``3 min``, ``2 h 5 min``, ``3 d 4 h``."""
+    """Two units at most: ``40 s``, ``1 min 40 s``, ``3 min``, ``2 h 5 min``, ``3 d 4 h``."""
     if math.isnan(seconds):
         return "unknown"
     sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
+    if math.isinf(seconds):
+        return f"{sign}for ever"
     if seconds < 1:
         return f"{sign}{seconds * 1000:.3g} ms" if seconds else "0 s"
-    if seconds < 100:
+    if seconds < 99.5:
         return f"{sign}{seconds:.3g} s" if seconds < 10 else f"{sign}{seconds:.0f} s"
-    parts = []
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+    seconds, parts = round(seconds), []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count:.0f} {unit}")
-    return sign + " ".join(parts[:2])
+        parts.append(f"{count} {unit}" if count else "")
+    first = next(place for place, part in enumerate(parts) if part)
+    return sign + " ".join(filter(None, parts[first : first + 2]))
 
 
 def subject(labels: Labels) -> str:
@@ -63,8 +65,10 @@ def of_alert(alert: Alert) -> str:
     seen, bound = number(alert.observed, metric), number(alert.bound, metric)
     match alert.kind:
         case AlertKind.FORECAST:
-            left = duration(max(0.0, alert.breach_expected - alert.updated))
-            return f"{name} is {seen} and will cross {bound} in about {left}"
+            left = alert.breach_expected - alert.updated
+            if left <= 0:
+                return f"{name} is {seen} and has crossed {bound}, as foreseen"
+            return f"{name} is {seen} and will cross {bound} in about {duration(left)}"
         case AlertKind.LIMIT:
             return f"{name} is {seen}, past its limit of {bound}"
         case AlertKind.SLI:
