@@ -45,7 +45,7 @@ class Recent:
         self._count[slots] += 1
 
     def points(self, slot: int, since: float = 0.0) -> dict[str, NDArray[Any]]:
-        """``times`` (epoch s), ``observed``, ``expected``, ``lower``, ``upper``; oldest first, after `since`."""
+        """``times`` (epoch s), ``observed``, ``expected``, ``lower``, ``upper`` after `since`, oldest first."""
         if slot >= len(self._count):
             empty = np.zeros(0)
             return dict.fromkeys(("times", "observed", "expected", "lower", "upper"), empty)
@@ -76,9 +76,16 @@ class Evidence:
 
     def __init__(self) -> None:
         self.times: list[float] = []
-        self.columns: dict[str, list[float | None]] = {n: [] for n in ("observed", "expected", "lower", "upper")}
+        self.latest = 0.0
+        """Exact time of the newest point; ``times`` are rounded."""
+        self.columns: dict[str, list[float | None]] = {
+            n: [] for n in ("observed", "expected", "lower", "upper")
+        }
 
     def extend(self, points: dict[str, NDArray[Any]]) -> None:
+        if not len(points["times"]):
+            return
+        self.latest = float(points["times"][-1])
         self.times += [round(float(t), 3) for t in points["times"]]
         for name, column in self.columns.items():
             # 7 significant digits are all that a float32 holds
@@ -91,10 +98,6 @@ class Evidence:
         keep = [*range(0, half, 2), *range(half, len(self.times))]
         self.times = [self.times[i] for i in keep]
         self.columns = {name: [column[i] for i in keep] for name, column in self.columns.items()}
-
-    @property
-    def latest(self) -> float:
-        return self.times[-1] if self.times else 0.0
 
     def to_json(self) -> dict[str, list[float | None]]:
         return {"times": list(self.times), **self.columns}
