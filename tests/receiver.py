@@ -50,6 +50,7 @@ class Receiver:
     fault: Callable[[Request], Fault] = lambda _request: Fault.NONE
     secret: str = SECRET
     late_by: float = 2.0
+    retry_after: str = "1"
     answer: Callable[[Request], tuple[int, dict[str, str], bytes]] | None = None
     """Replaces the usual answer."""
     port: int = 0
@@ -113,7 +114,7 @@ class Receiver:
             case Fault.BUSY:
                 return await _write(writer, 503, {}, b"busy")
             case Fault.TOO_MANY:
-                return await _write(writer, 429, {"retry-after": "1"}, b"slow down")
+                return await _write(writer, 429, {"retry-after": self.retry_after}, b"slow down")
             case Fault.BROKEN:
                 return await _write(writer, 500, {}, b"oops")
             case Fault.REFUSED:
