@@ -51,7 +51,7 @@ class Expression:
         """Whether it holds. A missing key or a type that does not fit raises `ExpressionError`."""
         try:
             result = self._program.execute({"level": LEVELS, **context})
-        except (ValueError, TypeError, KeyError, RuntimeError) as why:
+        except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as why:
             raise ExpressionError(f"{self.text!r}: {_first_line(why)}") from why
         if not isinstance(result, bool):
             raise ExpressionError(f"{self.text!r} gives {type(result).__name__}, not true or false")

@@ -45,7 +45,15 @@ def test_what_cannot_be_meant_is_refused_when_it_is_read(text: str, said: str) -
         Expression(text)
 
 
-@pytest.mark.parametrize("text", ["problem.labels.team == 'x'", "problem.level", "nothing.here"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "problem.labels.team == 'x'",
+        "problem.level",
+        "nothing.here",
+        "problem.level / (problem.level - 2) > 1",
+    ],
+)
 def test_what_a_problem_lacks_raises_in_test_and_is_no_match(text: str) -> None:
     with pytest.raises(ExpressionError, match=re.escape(text[:7])):
         Expression(text).test({"problem": PROBLEM})
