@@ -45,7 +45,7 @@ class Recent:
         self._count[slots] += 1
 
     def points(self, slot: int, since: float = 0.0) -> dict[str, NDArray[Any]]:
-        """``times`` (epoch s), ``observed``, ``expected``, ``lower``, ``upper`` after `since`, oldest first."""
+        """``times`` (epoch s), ``observed``, ``expected``, ``lower``, ``upper`` since then, oldest first."""
         if slot >= len(self._count):
             empty = np.zeros(0)
             return dict.fromkeys(("times", "observed", "expected", "lower", "upper"), empty)
