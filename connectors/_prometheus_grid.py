@@ -42,7 +42,7 @@ class Raw:
 def place(
     raw: Raw, since: float, grid: NDArray[np.float64], last: Last, gap: float, counters: bool
 ) -> NDArray[np.float64]:
-    """Values ``[T, S]`` on `grid` (ascending, all > `since`); updates `last`.
+    """Values ``[T, S]`` on `grid` (ascending; its first point begins at `since`); updates `last`.
 
     A point has a series' newest sample not used before, so a late sample shows at the next point and a
     series that stopped is NaN at once. NaN and infinite samples (staleness marks) count as none. A counter

@@ -152,14 +152,14 @@ class Prometheus(Connector):
             columns: dict[Labels, NDArray[np.float64]] = {}
             for one in asks:
                 last = memory.setdefault(one.query, Last())
-                columns = await self._columns(one, max(since, (first - 1) * step), grid, step, last) | columns
+                columns = await self._columns(one, grid, step, last) | columns
             if columns:
                 yield Frame(grid, self._index.slots(columns), np.column_stack(list(columns.values())))
             series = max(series, len(columns))
             first += points
 
     async def _columns(
-        self, one: _Ask, since: float, grid: NDArray[np.float64], step: float, last: Last
+        self, one: _Ask, grid: NDArray[np.float64], step: float, last: Last
     ) -> dict[Labels, NDArray[np.float64]]:
         """The answer to one query: series -> values on `grid`."""
         # nocache: without it VictoriaMetrics hides the newest 30 s and moves the grid
@@ -182,7 +182,9 @@ class Prometheus(Connector):
         raw = self._named(one, answer)
         if not one.counters:
             last = Last()
-        values = await asyncio.to_thread(place, raw, since, grid, last, max(_GAP, 1.5 * step), one.counters)
+        values = await asyncio.to_thread(
+            place, raw, grid[0] - step, grid, last, max(_GAP, 1.5 * step), one.counters
+        )
         return dict(zip(raw.labels, values.T, strict=True))
 
     def _named(self, one: _Ask, answer: Answer) -> Raw:

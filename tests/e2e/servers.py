@@ -1,0 +1,295 @@
+"""Real servers for tests, on free loopback ports: started, stopped, killed, restarted.
+
+Each is a context manager; leaving it stops the process. `need` skips where a binary is not installed.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from tests.database import free_port
+
+__all__ = [
+    "Server",
+    "SupervisedNginx",
+    "blackbox_exporter",
+    "free_port",
+    "need",
+    "node_exporter",
+    "probe_job",
+    "prometheus",
+    "scrape_job",
+    "until",
+    "victoria_metrics",
+]
+
+_PACKAGES = {
+    "prometheus": "prometheus",
+    "prometheus-node-exporter": "prometheus-node-exporter",
+    "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
+    "victoria-metrics": "victoria-metrics",
+    "nginx": "nginx-light",
+}
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Loopback is never asked through a proxy."""
+
+
+def need(binary: str) -> str:
+    """Its path; skips the test, saying what to install, where there is none."""
+    found = shutil.which(binary, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    beside = Path(sys.executable).with_name(binary)
+    if found or beside.exists():
+        return found or str(beside)
+    pytest.skip(
+        f"{binary} is not installed (Debian package {_PACKAGES.get(binary, binary)}; make test-servers)"
+    )
+
+
+def until(true: Callable[[], object], within: float = 15.0, what: str = "") -> None:
+    """Wait for `true()`; raises TimeoutError that says what was waited for."""
+    end = time.monotonic() + within
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {within:g} s: {what or true}")
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    """Whether a GET gives 2xx."""
+    try:
+        with _DIRECT.open(url, timeout=2) as response:
+            return bool(response.status < 300)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def get_json(url: str) -> Any:
+    with _DIRECT.open(url, timeout=5) as response:
+        return json.load(response)
+
+
+class Server:
+    """One process that serves HTTP at `url`. Its output is in `folder`/`name`.log."""
+
+    def __init__(self, name: str, argv: Sequence[object], folder: Path, port: int, ready: str = "/") -> None:
+        self.name, self.folder, self.port = name, folder, port
+        self.url = f"http://127.0.0.1:{port}"
+        self._argv = [str(word) for word in argv]
+        self._ready = ready
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """host:port, as a scrape target."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def start(self) -> Self:
+        log = self.folder / f"{self.name}.log"
+        # a test run that is killed takes its servers with it
+        prefix = ["setpriv", "--pdeathsig=KILL"] if shutil.which("setpriv") else []
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                prefix + self._argv, cwd=self.folder, stdout=out, stderr=out, start_new_session=True
+            )
+        try:
+            until(lambda: answers(self.url + self._ready) or self._process.poll() is not None)
+        except TimeoutError:
+            self.stop()
+            raise
+        if self._process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended at once:\n{log.read_text(errors='replace')[-2000:]}")
+        return self
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self.start() if self._process is None else self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def node_exporter(folder: Path) -> Server:
+    """Metrics of this host; `*.prom` files in `folder`/textfiles are served as they are."""
+    port = free_port()
+    textfiles = folder / "textfiles"
+    textfiles.mkdir(exist_ok=True)
+    argv = [need("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{port}"]
+    return Server(
+        "node_exporter", [*argv, f"--collector.textfile.directory={textfiles}"], folder, port, "/metrics"
+    )
+
+
+def blackbox_exporter(folder: Path) -> Server:
+    """Probes by the modules http_2xx and tcp_connect, each within 2 s."""
+    port = free_port()
+    config = folder / "blackbox.json"
+    modules = {
+        "http_2xx": {"prober": "http", "timeout": "2s", "http": {"preferred_ip_protocol": "ip4"}},
+        "tcp_connect": {"prober": "tcp", "timeout": "2s"},
+    }
+    config.write_text(json.dumps({"modules": modules}))
+    argv = [need("prometheus-blackbox-exporter"), f"--config.file={config}"]
+    return Server("blackbox", [*argv, f"--web.listen-address=127.0.0.1:{port}"], folder, port, "/metrics")
+
+
+def scrape_job(name: str, *addresses: str, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A job that scrapes host:port addresses."""
+    return {"job_name": name, "static_configs": [{"targets": list(addresses), "labels": dict(labels or {})}]}
+
+
+def probe_job(
+    name: str,
+    blackbox: Server,
+    *targets: str,
+    module: str = "http_2xx",
+    labels: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A job that has `blackbox` probe the targets (URLs); `instance` is the target."""
+    return scrape_job(name, *targets, labels=labels) | {
+        "metrics_path": "/probe",
+        "params": {"module": [module]},
+        "relabel_configs": [
+            {"source_labels": ["__address__"], "target_label": "__param_target"},
+            {"source_labels": ["__param_target"], "target_label": "instance"},
+            {"target_label": "__address__", "replacement": blackbox.address},
+        ],
+    }
+
+
+def _scrape_config(folder: Path, jobs: Sequence[dict[str, Any]], interval: str) -> Path:
+    path = folder / "scrape.json"  # JSON is YAML
+    path.write_text(json.dumps({"global": {"scrape_interval": interval}, "scrape_configs": list(jobs)}))
+    return path
+
+
+def prometheus(folder: Path, jobs: Sequence[dict[str, Any]], interval: str = "1s", *flags: str) -> Server:
+    """Scrapes `jobs`; its data outlives a restart."""
+    port = free_port()
+    config = _scrape_config(folder, jobs, interval)
+    argv = [need("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}"]
+    return Server(
+        "prometheus", [*argv, f"--web.listen-address=127.0.0.1:{port}", *flags], folder, port, "/-/ready"
+    )
+
+
+def victoria_metrics(
+    folder: Path, jobs: Sequence[dict[str, Any]], interval: str = "1s", *flags: str
+) -> Server:
+    """Scrapes `jobs`, with its own default of hiding the newest 30 s left on."""
+    port = free_port()
+    config = _scrape_config(folder, jobs, interval)
+    argv = [need("victoria-metrics"), f"-promscrape.config={config}", f"-storageDataPath={folder / 'vm'}"]
+    return Server("victoria", [*argv, f"-httpListenAddr=127.0.0.1:{port}", *flags], folder, port, "/health")
+
+
+class SupervisedNginx:
+    """nginx under a supervisord of its own, which does not restart it by itself. `url` answers 200 "ok"."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.socket = folder / "sv.sock"
+        self.access_log = folder / "access.log"
+        self._configs(need("nginx"), need("supervisord"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def server(self) -> str:
+        """The supervisor's address, as the action `service` takes it."""
+        return f"unix://{self.socket}"
+
+    def __enter__(self) -> Self:
+        with (self.folder / "supervisord.out").open("ab") as out:
+            self._process = subprocess.Popen(
+                [need("supervisord"), "-n", "-c", str(self.folder / "supervisord.conf")],
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        try:
+            until(lambda: answers(self.url), what="nginx under supervisor")
+        except TimeoutError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(15)
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL to nginx' whole process group."""
+        pid = int((self.folder / "nginx.pid").read_text())
+        os.killpg(os.getpgid(pid), signal.SIGKILL)
+        until(lambda: not answers(self.url), what="nginx gone")
+
+    def answers(self) -> bool:
+        return answers(self.url)
+
+    def _configs(self, nginx: str, supervisord: str) -> None:
+        folder = self.folder
+        (folder / "nginx.conf").write_text(
+            f"""daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+{"user root;" if os.geteuid() == 0 else ""}
+events {{ worker_connections 256; }}
+http {{
+  access_log {self.access_log};
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  server {{ listen 127.0.0.1:{self.port}; location / {{ return 200 "ok"; }} }}
+}}
+"""
+        )
+        (folder / "supervisord.conf").write_text(
+            f"""[supervisord]
+logfile={folder}/supervisord.log
+pidfile={folder}/supervisord.pid
+{"user=root" if os.geteuid() == 0 else ""}
+[unix_http_server]
+file={self.socket}
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix://{self.socket}
+[program:nginx]
+command={nginx} -c {folder}/nginx.conf -e {folder}/error.log
+autorestart=false
+startsecs=0
+startretries=0
+stopasgroup=true
+killasgroup=true
+"""
+        )
