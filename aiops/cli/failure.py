@@ -13,7 +13,8 @@ class Failure(Exception):
 
 def load(path: Path | None, data: Path | None = None) -> "Config":
     """The config that is meant. Raises `Failure`, with every complaint about it."""
-    from aiops.config.read import ConfigError, find, read
+    from aiops.config.complaint import ConfigError
+    from aiops.config.read import find, read
 
     try:
         return read(find(path), data)

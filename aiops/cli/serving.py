@@ -10,6 +10,7 @@ from rich.logging import RichHandler
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.cli.failure import Failure, load
+from aiops.config.complaint import ConfigError
 from aiops.config.read import find
 from aiops.engine.engine import Engine
 from aiops.engine.main import serve as serve_engine
@@ -37,7 +38,7 @@ def serve(config: Path | None, data: Path | None) -> int:
 
     try:
         return asyncio.run(serve_engine(settings, find(config), create_app, greet))
-    except StoreError as why:
+    except (StoreError, ConfigError) as why:
         raise Failure(str(why)) from why
     except SQLAlchemyError as why:
         raise Failure(f"the store cannot be used: {str(why).splitlines()[0]}") from why

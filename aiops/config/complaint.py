@@ -34,6 +34,14 @@ class Complaint:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
+class ConfigError(Exception):
+    """The file cannot be used. Its text is all complaints, each with its line and a caret; secrets masked."""
+
+    def __init__(self, complaints: "list[Complaint]", text: str = "") -> None:
+        super().__init__(render(complaints, text))
+        self.complaints = complaints
+
+
 def render(complaints: Iterable[Complaint], text: str) -> str:
     """All complaints in file order, each with its line of `text`, a caret and the help; secrets masked."""
     lines = text.splitlines()

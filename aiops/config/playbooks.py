@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from aiops.config.complaint import Complaint, render
+from aiops.config.complaint import Complaint, ConfigError
 from aiops.config.document import parse
 from aiops.config.explain import explain
 from aiops.core.playbook import Playbook
@@ -13,15 +13,14 @@ from aiops.core.playbook import Playbook
 _ENDINGS = (".yaml", ".yml")
 
 
-class PlaybookError(Exception):
+class PlaybookError(ConfigError):
     """The file is no playbook. Its text is all complaints, each with its line and a caret.
 
     `complaints` are in file order; `file`, `line`, `key`, `message` and `hint` are those of the first.
     """
 
     def __init__(self, complaints: list[Complaint], text: str = "") -> None:
-        super().__init__(render(complaints, text))
-        self.complaints = complaints
+        super().__init__(complaints, text)
         first = complaints[0]
         self.file, self.line, self.key = first.file, first.line, first.key
         self.message, self.hint = first.message, first.hint

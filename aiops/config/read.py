@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from aiops.config.complaint import Complaint, render
+from aiops.config.complaint import Complaint, ConfigError
 from aiops.config.document import Document, dotted, parse
 from aiops.config.explain import explain
 from aiops.config.faults import broken_references
@@ -18,14 +18,6 @@ PACKAGED = Path(__file__).resolve().parent.parent / "default.yaml"
 
 LIBRARY = Path("playbooks/library")
 """Playbooks that ship with Forewarn; a file beside the config goes first."""
-
-
-class ConfigError(Exception):
-    """The file cannot be used. Its text is all complaints, each with its line and a caret; secrets masked."""
-
-    def __init__(self, complaints: list[Complaint], text: str) -> None:
-        super().__init__(render(complaints, text))
-        self.complaints = complaints
 
 
 def find(path: Path | None = None) -> Path:

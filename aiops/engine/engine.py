@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.config import Config
-from aiops.config.complaint import Complaint
+from aiops.config.complaint import Complaint, ConfigError
 from aiops.config.playbooks import load_playbooks
-from aiops.config.read import PACKAGED, ConfigError, check, read
+from aiops.config.read import PACKAGED, check, read
 from aiops.core.context import problem_context
 from aiops.core.correlate import still_firing
 from aiops.core.playbook import Playbook

@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from aiops.config.read import ConfigError
+from aiops.config.playbooks import PlaybookError
+from aiops.config.complaint import ConfigError
 from aiops.web import schemas
 from aiops.web.errors import Invalid, responses, trouble
 from aiops.web.redact import redacted
@@ -48,7 +49,7 @@ async def reload(engine: EngineDep, who: Writer) -> Response:
     """All or nothing: when anything is wrong with the file, the old configuration keeps running."""
     try:
         await engine.reload()
-    except ConfigError as why:
+    except (ConfigError, PlaybookError) as why:
         errors = [
             Invalid(where=f"{one.place} {one.key}".strip(), message=one.message) for one in why.complaints
         ]
