@@ -1,0 +1,225 @@
+"""What every kind of sink must do. Kinds are found by themselves; a new one needs no line here.
+
+Each is built from its own fields: `url` is a misbehaving server's, secrets come from the environment, other
+required fields are taken from `NEEDS` where a guess will not do.
+"""
+
+import asyncio
+import copy
+import importlib
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from aiops.plugin import Fatal, Message, NotConnected, PluginError, Retryable, Secret, Sink, TicketRef
+from aiops.plugin.load import kinds, load
+from tests.database import free_port
+from tests.receiver import SECRET, Fault, Receiver
+
+NEEDS: dict[str, dict[str, Any]] = {}
+"""Kind -> required fields whose values cannot be guessed from their types."""
+
+IMPATIENCE = 0.4
+"""Seconds: the timeout that sinks are given here."""
+
+
+def _sinks() -> list[str]:
+    found = []
+    for kind, module in kinds("connectors").items():
+        classes = vars(importlib.import_module(module.partition(":")[0])).values()
+        if any(inspect.isclass(c) and issubclass(c, Sink) and c.__module__ == module for c in classes):
+            found.append(kind)
+    return found
+
+
+SINKS = _sinks()
+
+
+def a_class(kind: str) -> type[Sink]:
+    return load("connectors", kind, Sink)  # type: ignore[type-abstract]
+
+
+def block(kind: str, url: str) -> dict[str, Any]:
+    """A configuration of `kind` that talks to `url`."""
+    made: dict[str, Any] = {"name": "under test", **NEEDS.get(kind, {})}
+    for name, field in a_class(kind).model_fields.items():
+        if name in made:
+            continue
+        if name == "url":
+            made[name] = url
+        elif name == "timeout":
+            made[name] = IMPATIENCE
+        elif field.is_required():
+            made[name] = {"env": "SINK_SECRET"} if field.annotation is Secret else "x"
+    return made
+
+
+def a_message(**other: Any) -> Message:
+    body = {"version": 1, "title": "disk fills", "summary": "It fills.", "severity": "major", "labels": {}}
+    fields = {"id": "msg_1", "key": "fw-1", "reason": "opened", "at": time.time(), "body": body}
+    return Message(**{**fields, "sent_at": time.time(), **other})
+
+
+@pytest.fixture(params=SINKS)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("SINK_SECRET", SECRET)
+    return str(request.param)
+
+
+@asynccontextmanager
+async def talking_to(kind: str, itsm: Receiver) -> AsyncIterator[Sink]:
+    async with itsm.serve():
+        sink = a_class(kind).model_validate(block(kind, itsm.url))
+        yield sink
+        await sink.close()
+
+
+def misbehaving(fault: Fault) -> Receiver:
+    return Receiver(fault=lambda _request: fault, late_by=5.0)
+
+
+def answering(status: int, body: bytes, **headers: str) -> Receiver:
+    return Receiver(answer=lambda _request: (status, headers, body))
+
+
+async def _create(sink: Sink) -> object:
+    return await sink.create(a_message())
+
+
+async def _update(sink: Sink) -> object:
+    await sink.update("T-1", a_message(reason="resolved", seq=2))
+    return None
+
+
+async def _find(sink: Sink) -> object:
+    return await sink.find("fw-1")
+
+
+Call = Callable[[Sink], Any]
+SAYS = pytest.mark.parametrize("call", [_create, _update])
+ASKS = pytest.mark.parametrize("call", [_create, _update, _find])
+
+
+def test_there_is_at_least_one_sink() -> None:
+    assert "webhook" in SINKS
+
+
+def test_every_key_is_documented(kind: str) -> None:
+    found = a_class(kind)
+    assert found.kind == kind
+    assert (found.__doc__ or "").strip()
+    undocumented = [name for name, field in found.model_fields.items() if not field.description]
+    assert undocumented == []
+
+
+def test_unknown_keys_and_secrets_in_plain_text_are_refused(kind: str) -> None:
+    good = block(kind, "http://127.0.0.1:1/")
+    a_class(kind).model_validate(good)
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        a_class(kind).model_validate({**good, "no_such_key": 1})
+    for name, field in a_class(kind).model_fields.items():
+        if "Secret" in str(field.annotation):
+            with pytest.raises(ValidationError, match="by reference"):
+                a_class(kind).model_validate({**good, name: "hunter2"})
+
+
+async def test_a_sink_may_be_closed_unused_twice_and_used_again(kind: str) -> None:
+    async with talking_to(kind, Receiver()) as sink:
+        await sink.close()
+        await sink.close()
+        assert isinstance(await sink.create(a_message()), TicketRef)
+        await sink.close()
+        await sink.update("T-1", a_message(id="msg_2", reason="updated", seq=2))
+
+
+async def test_create_names_the_ticket_and_leaves_the_message_as_it_was(kind: str) -> None:
+    message = a_message()
+    before = copy.deepcopy(message)
+    async with talking_to(kind, Receiver()) as sink:
+        ticket = await sink.create(message)
+    assert ticket.ref
+    assert message == before
+
+
+@ASKS
+async def test_nobody_there(kind: str, call: Call) -> None:
+    if call is _find and a_class(kind).find is Sink.find:
+        pytest.skip("it cannot search")
+    sink = a_class(kind).model_validate(block(kind, f"http://127.0.0.1:{free_port()}/"))
+    with pytest.raises(NotConnected):
+        await call(sink)
+    await sink.close()
+
+
+@SAYS
+@pytest.mark.parametrize("fault", [Fault.BUSY, Fault.TOO_MANY])
+async def test_a_busy_server_is_tried_again_and_has_done_nothing(kind: str, call: Call, fault: Fault) -> None:
+    async with talking_to(kind, misbehaving(fault)) as sink:
+        with pytest.raises(Retryable) as caught:
+            await call(sink)
+    assert not caught.value.ambiguous
+    assert caught.value.after == (1.0 if fault is Fault.TOO_MANY else None)
+
+
+@SAYS
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.LATE, Fault.BROKEN])
+async def test_a_lost_answer_is_ambiguous_and_is_not_waited_for_long(
+    kind: str, call: Call, fault: Fault
+) -> None:
+    async with talking_to(kind, misbehaving(fault)) as sink, asyncio.timeout(5 * IMPATIENCE):
+        with pytest.raises(Retryable) as caught:
+            await call(sink)
+    assert caught.value.ambiguous
+
+
+@SAYS
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
+async def test_a_refusal_is_fatal_and_quotes_the_server(kind: str, call: Call, status: int) -> None:
+    async with talking_to(kind, answering(status, b"queue is locked")) as sink:
+        with pytest.raises(Fatal, match=rf"{status}.*queue is locked"):
+            await call(sink)
+
+
+@ASKS
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"<html>log in</html>"),
+        (200, b""),
+        (200, b"[]"),
+        (200, b'{"a": '),
+        (204, b""),
+        (200, b"\xff\xfe"),
+    ],
+)
+async def test_odd_answers_raise_nothing_but_what_the_engine_understands(
+    kind: str, call: Call, status: int, body: bytes
+) -> None:
+    async with talking_to(kind, answering(status, body)) as sink:
+        try:
+            got = await call(sink)
+        except PluginError:
+            return
+    assert got is None or (isinstance(got, TicketRef) and got.ref)
+
+
+@SAYS
+async def test_no_error_shows_a_secret_that_the_server_echoes(kind: str, call: Call) -> None:
+    itsm = Receiver(answer=lambda r: (400, {}, f"{SECRET} {SECRET[6:]} {r.headers}".encode()))
+    async with talking_to(kind, itsm) as sink:
+        with pytest.raises(Fatal) as caught:
+            await call(sink)
+    assert SECRET[6:] not in str(caught.value)
+    assert SECRET[6:] not in repr(sink)
+
+
+async def test_changes_of_a_sink_that_reports_none_are_none(kind: str) -> None:
+    async with talking_to(kind, Receiver()) as sink:
+        if a_class(kind).changes is not Sink.changes:
+            pytest.skip("it reports changes: its own test covers them")
+        assert [one async for one in sink.changes(0.0)] == []
