@@ -100,7 +100,7 @@ def test_the_first_that_fits_decides() -> None:
 
 
 def test_a_condition_that_the_problem_cannot_answer_does_not_fit() -> None:
-    chooser = Remediation([book(match='problem.labels.zone == "a"'.replace('"', '"'))], True)
+    chooser = Remediation([book(match='problem.labels.zone == "a"')], True)
     assert chooser.consider(problem(), context(), NOW) is None
 
 
