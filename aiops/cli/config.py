@@ -25,9 +25,9 @@ def check(
 
     Exit codes: 0 the file is good, 1 it is not, 2 wrong usage.
     """
-    from aiops.config.complaint import render
-    from aiops.config.read import ConfigError, load_text
+    from aiops.config.complaint import ConfigError, render
     from aiops.config.read import check as checked
+    from aiops.config.read import load_text
 
     try:
         text = load_text(config)

@@ -137,7 +137,7 @@ async def _replayed(config: "Config", frames: Frames, span: tuple[float, float])
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from aiops.core.playbook_file import load_playbooks
+    from aiops.config.playbooks import load_playbooks
     from aiops.engine.replay import replay as walk
     from aiops.engine.tables_read import TableError
     from aiops.model.series import SeriesIndex

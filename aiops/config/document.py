@@ -48,6 +48,7 @@ _EXPLAINED = {
     ),
     "found undefined alias": ("an alias (`*name`) to no anchor", "quote the text if `*` is part of it"),
     "found another document": ("a second document begins here", "one file holds one document: remove `---`"),
+    "maximum depth": ("nested too deeply", ""),
     "unacceptable character": ("a character that YAML does not allow", "remove it"),
 }
 
@@ -101,6 +102,8 @@ def parse(text: str, file: str) -> Document:
         document.complain((), f"the file has {len(text)} characters; the most is {LARGEST}")
         return document
     yaml = YAML(typ="safe", pure=True)
+    yaml.max_depth = DEEPEST
+    yaml.composer.warn_double_anchors = False  # YAML lets a later anchor take the name
     try:
         node = yaml.compose(text)
     except RecursionError:

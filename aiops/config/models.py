@@ -60,17 +60,17 @@ class Sli(Block):
     of: SliOf
     breach: BreachRule
     labels: dict[str, str] = Field(default_factory=dict, description="Labels that tie it to a service.")
-    severity: Severity = Severity.CRITICAL
+    severity: Severity = Field(Severity.CRITICAL, description="Of a problem that breaches it.")
 
 
 class Limit(Block):
     """A hard limit on series; with a horizon, its crossing is also forecast."""
 
     name: str = Field("", description="In words; made from the series and the bound when left out.")
-    match: SelectorText
+    match: SelectorText = Field(description="Which series.")
     breach: BreachRule
     horizon: Duration = Field(0.0, description="How far ahead a crossing is announced; 0 = not at all.")
-    severity: Severity = Severity.MAJOR
+    severity: Severity = Field(Severity.MAJOR, description="Of a problem that crosses it, or will.")
 
 
 class Detection(Block):
@@ -135,7 +135,7 @@ class Grouping(Block):
 class SilenceRule(Block):
     """Alerts that are not to become problems for a while."""
 
-    match: SelectorText
+    match: SelectorText = Field(description="Which series.")
     from_: Moment | None = Field(None, alias="from", description="Start; at once when left out.")
     until: Moment | None = Field(None, description="End; never when left out.")
     reason: str = Field(description="Shown wherever an alert is held back.")
@@ -150,10 +150,10 @@ class Maintenance(Block):
 
     match: SelectorText = Field(Selector(), description="Which series; all when left out.")
     days: list[Day] = Field(list(_DAYS), description="Days on which it starts.")
-    start: time
+    start: time = Field(description="When it starts, such as 22:00.")
     end: time = Field(description="May be earlier than start: then it ends on the next day.")
     timezone: str = Field("UTC", description="IANA name.")
-    reason: str = "maintenance"
+    reason: str = Field("maintenance", description="Shown wherever an alert is held back.")
 
     @model_validator(mode="after")
     def _zone(self) -> "Maintenance":

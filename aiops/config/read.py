@@ -1,5 +1,6 @@
 """A config file -> a checked `Config`, or everything that is wrong with it, with file, line and key."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from aiops.config.document import Document, dotted, parse
 from aiops.config.explain import explain
 from aiops.config.faults import broken_references
 from aiops.config.models import Config
+from aiops.config.playbooks import PlaybookError, load_playbooks
 from aiops.config.secret_files import secrets_of
 from aiops.plugin.load import HOUSE
 
@@ -121,6 +123,26 @@ def _resolved(value: Any, folder: Path, data: Path) -> Any:
 
 def _check_playbooks(config: Config, document: Document) -> None:
     """Read the playbooks only for their faults: the engine reads them again when it builds its graph."""
+    sinks = [sink.name for sink in config.sinks]
     for place, path in enumerate(config.playbooks):
+        at = ("playbooks", place)
         if not path.exists():
-            document.complain(("playbooks", place), f"there is no file or folder {path}")
+            document.complain(at, f"there is no file or folder {path}")
+            continue
+        try:
+            # Up to here, so that a name given twice is told at its second place
+            found = load_playbooks(config.playbooks[: place + 1])
+        except PlaybookError as why:
+            document.complaints += [_quoted(complaint) for complaint in why.complaints]
+            return
+        for playbook in found:
+            to = playbook.escalate.to
+            if to and to not in sinks:
+                message = f"playbook `{playbook.name}` escalates to {to!r}, which is no sink"
+                document.complain(at, message, f"there are: {', '.join(sinks)}" if sinks else "")
+
+
+def _quoted(complaint: Complaint) -> Complaint:
+    """With its own line, as it is in another file than the one that is checked."""
+    lines = Path(complaint.file).read_text("utf-8", "replace").splitlines() if complaint.line else []
+    return replace(complaint, excerpt=lines[complaint.line - 1] if complaint.line <= len(lines) > 0 else "")
