@@ -1,0 +1,118 @@
+"""Label pairs, each kept once: series share names and most values, so a series is a row of small numbers."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.model.selector import Matcher
+
+Pair = tuple[str, str]
+
+_MASK = (1 << 64) - 1
+
+
+def _digest(pair: Pair) -> int:
+    """The same in every process, so that a checkpoint keeps the hashes of series."""
+    text = f"{pair[0]}\x00{pair[1]}".encode(errors="surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+
+
+class Pairs:
+    """(name, value) -> a number; numbers of pairs that no series uses are given anew."""
+
+    def __init__(self, known: Sequence[Pair] = ()) -> None:
+        self._ids = {pair: number for number, pair in enumerate(known)}
+        self._pairs: list[Pair | None] = list(known)
+        self._hashes = array("Q", (_digest(pair) for pair in known))
+        self._free = array("i")
+
+    def __len__(self) -> int:
+        """One more than the highest number ever given."""
+        return len(self._pairs)
+
+    def find(self, pairs: Iterable[Pair]) -> list[int] | None:
+        """Their numbers in the same order; None when one is not known."""
+        ids = self._ids
+        try:
+            return [ids[pair] for pair in pairs]
+        except KeyError:
+            return None
+
+    def take(self, pairs: Iterable[Pair]) -> list[int]:
+        """Their numbers in the same order, made where they are new."""
+        return [self._ids[pair] if pair in self._ids else self._new(pair) for pair in pairs]
+
+    def pairs(self, ids: Iterable[int]) -> tuple[Pair, ...]:
+        """The pairs of numbers that are in use."""
+        return tuple(map(self._pairs.__getitem__, ids))  # type: ignore[arg-type]
+
+    def hash(self, ids: Iterable[int]) -> int:
+        """64 bits of a set of pairs in any order: the sum of the pairs' own hashes."""
+        return sum(map(self._hashes.__getitem__, ids)) & _MASK
+
+    def matching(self, matcher: Matcher) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """By number: whether the pair bears the matcher's label, and whether it fulfils the matcher too."""
+        named = np.zeros(len(self._pairs), np.bool_)
+        right = np.zeros(len(self._pairs), np.bool_)
+        for number, pair in enumerate(self._pairs):
+            if pair is not None and pair[0] == matcher.label:
+                named[number] = True
+                right[number] = matcher.matches({pair[0]: pair[1]})
+        return named, right
+
+    def keep(self, used: NDArray[np.bool_]) -> None:
+        """Forget the pairs whose number is not in ``used[len(self)]``."""
+        for number in np.flatnonzero(~used).tolist():
+            pair = self._pairs[number]
+            if pair is not None:
+                self._ids.pop(pair, None)
+                self._pairs[number] = None
+                self._free.append(number)
+        if self._free and len(self._free) * 2 > len(self._pairs):
+            self._ids = dict(self._ids)  # a dict does not shrink by itself
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """``text``: all UTF-8 end to end; ``ends[2 * len(self)]``: where each name and each value ends in it.
+
+        A number that is not in use stands as an empty name.
+        """
+        words = [word.encode(errors="surrogatepass") for pair in self._pairs for word in pair or ("", "")]
+        ends = np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))
+        return {"text": np.frombuffer(b"".join(words), np.uint8), "ends": ends}
+
+    @classmethod
+    def restore(cls, text: NDArray[np.uint8], ends: NDArray[np.int64]) -> "Pairs":
+        """The same numbers again. Raises ValueError when the arrays are not what `arrays` gives."""
+        if len(ends) % 2 or (
+            len(ends) and (int(ends[-1]) != len(text) or (np.diff(ends, prepend=0) < 0).any())
+        ):
+            raise ValueError("the ends of the label texts do not fit the texts")
+        raw, stops = text.tobytes(), ends.tolist()
+        words = (
+            [
+                raw[start:stop].decode(errors="surrogatepass")
+                for start, stop in zip([0, *stops[:-1]], stops, strict=True)
+            ]
+            if stops
+            else []
+        )
+        found = cls(list(zip(words[::2], words[1::2], strict=True)))
+        lengths = np.diff(ends, prepend=0).reshape(-1, 2)
+        found.keep(lengths[:, 0] + lengths[:, 1] > 0)
+        return found
+
+    def _new(self, pair: Pair) -> int:
+        if self._free:
+            number = self._free.pop()
+            self._pairs[number] = pair
+            self._hashes[number] = _digest(pair)
+        else:
+            number = len(self._pairs)
+            self._pairs.append(pair)
+            self._hashes.append(_digest(pair))
+        self._ids[pair] = number
+        return number
