@@ -260,10 +260,16 @@ class _Transport(xmlrpc.client.Transport):
         self._timeout = timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        if self._path:
-            return _UnixConnection(self._path, self._timeout)
-        name, _, _ = self.get_host_info(host)
-        return http.client.HTTPConnection(name, timeout=self._timeout)
+        # The base class closes what stands in `_connection`, and no other
+        _, made = self._connection
+        if made is None:
+            made = (
+                _UnixConnection(self._path, self._timeout)
+                if self._path
+                else http.client.HTTPConnection(self.get_host_info(host)[0], timeout=self._timeout)
+            )
+            self._connection = host, made
+        return made
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -4,14 +4,16 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from aiops.config import Remediation as Settings
 from aiops.model.lifecycle import IllegalTransition, RunState
-from aiops.model.problem import EscalationReason, Step
+from aiops.model.problem import EscalationReason, Run, Step
 from aiops.plugin.load import HOUSE
 from aiops.store import audit, runs
 from aiops.store.database import Database
@@ -262,7 +264,9 @@ async def test_nothing_is_done_before_it_is_approved(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("decide", [runs.refuse, runs.cancel])
-async def test_a_refused_run_is_told_and_does_nothing(bench: Bench, decide: object) -> None:
+async def test_a_refused_run_is_told_and_does_nothing(
+    bench: Bench, decide: Callable[[Connection, int, str, float], Run]
+) -> None:
     run_id = bench.queue(playbook(shell(f"touch {bench.folder / 'out'}"), autonomy="approve"))
     async with bench.working():
         await asyncio.sleep(0.1)
