@@ -1,7 +1,7 @@
 """All that a plug-in may import, beside `aiops.model` and `aiops.wire`."""
 
 from aiops.plugin.action import Action, Outcome
-from aiops.plugin.columns import Column, Columns
+from aiops.plugin.columns import LANES, Column, Columns, Layout
 from aiops.plugin.connector import Connector, Receiver
 from aiops.plugin.detector import Detector
 from aiops.plugin.errors import Fatal, NotConnected, PluginError, Retryable
@@ -9,6 +9,7 @@ from aiops.plugin.params import Duration, Plugin, Secret, SelectorText
 from aiops.plugin.sink import Message, Sink, SinkChange, TicketRef
 
 __all__ = [
+    "LANES",
     "Action",
     "Column",
     "Columns",
@@ -16,6 +17,7 @@ __all__ = [
     "Detector",
     "Duration",
     "Fatal",
+    "Layout",
     "Message",
     "NotConnected",
     "Outcome",

@@ -2,23 +2,89 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+LANES = 16
+"""Rows side by side in a block: one AVX-512 register of float32, two of AVX2."""
+
+_SMALLEST = 64
+
+
+class Layout(StrEnum):
+    """Where the row (slot) axis stands. Values do not change with it, only what lies next to what in memory."""
+
+    ROWS = "rows"
+    """``[capacity, *shape]``: one row together. For code that works on a row at a time."""
+    BLOCKS = "blocks"
+    """``[capacity / LANES, *shape, LANES]``: a block of rows together, for compiled loops over lanes."""
+    LAST = "last"
+    """``[*shape, capacity]``: one field of all rows together. For tables of which a step touches one line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One named array: ``[capacity, *shape]`` of `dtype`, new rows filled with `fill`."""
+    """One named array: for each row `shape` values of `dtype`; new rows are filled with `fill`.
+
+    A `lazy` column takes no memory, and is in no snapshot, until `Columns.allocate`.
+    """
 
     dtype: DTypeLike
     fill: float = 0.0
     shape: tuple[int, ...] = ()
+    layout: Layout = Layout.ROWS
+    lazy: bool = False
+
+    def shape_for(self, rows: int) -> tuple[int, ...]:
+        """The array's shape with `rows` rows."""
+        match self.layout:
+            case Layout.ROWS:
+                return (rows, *self.shape)
+            case Layout.BLOCKS:
+                return (rows // LANES, *self.shape, LANES)
+            case Layout.LAST:
+                return (*self.shape, rows)
+
+    def rows_of(self, array: NDArray[Any]) -> int:
+        """How many rows `array` has. Raises ValueError when its shape is not this column's."""
+        axis = -1 if self.layout is Layout.LAST else 0
+        length = array.shape[axis] if array.ndim else 0
+        rows = length * LANES if self.layout is Layout.BLOCKS else length
+        if array.shape != self.shape_for(rows):
+            raise ValueError(f"{array.shape} is not {self.shape} a row in layout {self.layout.value!r}")
+        return rows
+
+    def new(self, rows: int) -> NDArray[Any]:
+        shape = self.shape_for(rows)
+        if self.fill == 0:  # pages of zeros cost no memory until they are written
+            return np.zeros(shape, self.dtype)
+        return np.full(shape, self.fill, self.dtype)
+
+    def grown(self, array: NDArray[Any], rows: int) -> NDArray[Any]:
+        """A copy of `array` with `rows` rows."""
+        bigger = self.new(rows)
+        if self.layout is Layout.LAST:
+            bigger[..., : array.shape[-1]] = array
+        else:
+            bigger[: len(array)] = array
+        return bigger
+
+    def clear(self, array: NDArray[Any], slots: NDArray[np.int32]) -> None:
+        """Fill the rows `slots` as if new."""
+        match self.layout:
+            case Layout.ROWS:
+                array[slots] = self.fill
+            case Layout.BLOCKS:
+                array[slots // LANES, ..., slots % LANES] = self.fill
+            case Layout.LAST:
+                array[..., slots] = self.fill
 
 
 class Columns:
-    """Named arrays that grow together by doubling; row = slot.
+    """Named arrays that grow together by doubling; row = slot. The capacity is a multiple of `LANES`.
 
     `array` hands out the live array: write into it in place, and ask again after `ensure`, which may move it.
     """
@@ -26,56 +92,68 @@ class Columns:
     def __init__(self, **spec: Column) -> None:
         self.spec = spec
         self.capacity = 0
-        self._arrays = {name: self._new(column, 0) for name, column in spec.items()}
+        self._arrays = {name: column.new(0) for name, column in spec.items() if not column.lazy}
 
     def array(self, name: str) -> NDArray[Any]:
+        """The live array, of the column's `Layout`; with no rows while a lazy column is not allocated."""
+        if name not in self._arrays:
+            return self.spec[name].new(0)
         return self._arrays[name]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._arrays[name]
+        return self.array(name)
+
+    def allocated(self, name: str) -> bool:
+        """Whether the column has its rows; always so when it is not lazy."""
+        return name in self._arrays
+
+    def allocate(self, name: str) -> None:
+        """Give a lazy column its rows."""
+        if name not in self._arrays:
+            self._arrays[name] = self.spec[name].new(self.capacity)
 
     def ensure(self, capacity: int) -> None:
         """Hold at least `capacity` rows; existing rows keep their values."""
         if capacity <= self.capacity:
             return
-        grown = max(capacity, 2 * self.capacity, 64)
-        for name, column in self.spec.items():
-            bigger = self._new(column, grown)
-            bigger[: self.capacity] = self._arrays[name]
-            self._arrays[name] = bigger
-        self.capacity = grown
+        wanted = max(capacity, 2 * self.capacity, _SMALLEST)
+        rows = -(-wanted // LANES) * LANES
+        for name, array in self._arrays.items():
+            self._arrays[name] = self.spec[name].grown(array, rows)
+        self.capacity = rows
 
     def reset(self, slots: NDArray[np.int32]) -> None:
         """Forget these rows: a slot was given to another series."""
         if len(slots) == 0:
             return
         self.ensure(int(slots.max()) + 1)
-        for name, column in self.spec.items():
-            self._arrays[name][slots] = column.fill
+        for name, array in self._arrays.items():
+            self.spec[name].clear(array, slots)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
-        """Copies that later steps do not touch."""
+        """Copies that later steps do not touch; ``name -> array``."""
         return {name: array.copy() for name, array in self._arrays.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over a snapshot. Raises ValueError, changing nothing, when its shape is not this state's."""
-        if set(arrays) != set(self.spec):
+        required = {name for name, column in self.spec.items() if not column.lazy}
+        if not required <= set(arrays) <= set(self.spec):
             raise ValueError(f"columns {sorted(arrays)} are not {sorted(self.spec)}")
-        capacities = {len(array) for array in arrays.values()}
-        if len(capacities) > 1:
-            raise ValueError(f"columns differ in length: {sorted(capacities)}")
-        for name, column in self.spec.items():
-            if arrays[name].shape[1:] != column.shape:
-                raise ValueError(f"column {name!r} has rows of {arrays[name].shape[1:]}, not {column.shape}")
+        rows = set()
+        for name, array in arrays.items():
+            try:
+                rows.add(self.spec[name].rows_of(array))
+            except ValueError as why:
+                raise ValueError(f"column {name!r}: {why}") from why
+        if len(rows) > 1:
+            raise ValueError(f"columns differ in length: {sorted(rows)}")
+        if any(count % LANES for count in rows):
+            raise ValueError(f"{rows.pop()} rows are no multiple of {LANES}")
         self._arrays = {
-            name: np.array(arrays[name], dtype=column.dtype) for name, column in self.spec.items()
+            name: np.array(arrays[name], dtype=self.spec[name].dtype, order="C") for name in arrays
         }
-        self.capacity = capacities.pop() if capacities else 0
+        self.capacity = rows.pop() if rows else 0
 
     @property
     def nbytes(self) -> int:
         return sum(array.nbytes for array in self._arrays.values())
-
-    @staticmethod
-    def _new(column: Column, rows: int) -> NDArray[Any]:
-        return np.full((rows, *column.shape), column.fill, column.dtype)

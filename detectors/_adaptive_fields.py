@@ -1,0 +1,96 @@
+"""What a series' state is made of, and the constants of learning.
+
+A block is one flat float32 row of 16 series: field `k` of lane `j` stands at ``block[k + j]``. Inputs, state
+and outputs share it, so that the compiler sees one base pointer with constant offsets and vectorises the lane
+loop (separate arrays: "too many memory checks", 7x slower). A block of zeros is a block of fresh series.
+"""
+
+import numpy as np
+
+from aiops.plugin.columns import LANES
+
+f = np.float32
+ZERO, HALF, ONE, TWO = f(0), f(0.5), f(1), f(2)
+NAN = f(np.nan)
+
+# Inputs and outputs, zero at rest. A float64 stands as the float32 nearest to it and the float32 of the rest.
+RAW_HIGH, RAW_LOW = 0 * LANES, 1 * LANES  # unit: the sample; NaN = none
+LEARN = 2 * LANES  # 0 or 1
+VALUE, GAP, MAGNITUDE = 0 * LANES, 1 * LANES, 3 * LANES  # unit less the anchor; s since the last; |unit|
+SCORE, EXPECTED, REACH = 0 * LANES, 1 * LANES, 3 * LANES  # unit less the anchor; half the width of the band
+INPUTS = 4 * LANES
+# State; "unit" is the metric's own, less the anchor where it is a level
+COUNT = 4 * LANES  # samples learnt
+INTERVAL = 5 * LANES  # s, the usual time between samples
+LAST = 6 * LANES  # unit, the last value learnt
+FLAT = 7 * LANES  # share of samples that equal their predecessor
+LEVEL = 8 * LANES  # unit
+TREND = 9 * LANES  # unit per interval
+DRIFT = 10 * LANES  # unit per s: what this time of day adds to the trend
+RESIDUAL = 11 * LANES  # unit: the last value less its level
+RHO = 12 * LANES  # share of the residual that carries over to the next sample
+SCALE = 13 * LANES  # unit: the spread of what is left (as a Gaussian's sigma)
+PATIENCE = 14 * LANES  # scales: how far an outlier may pull; grows while outliers go on
+Q10 = 15 * LANES  # scales: the size that 10 % exceed
+Q1 = 16 * LANES  # ... 1 %
+Q01 = 17 * LANES  # ... 0.1 %
+EPISODE = 18 * LANES  # unit: the peak of the burst that is going on, 0 when none is
+BURSTS = 19 * LANES  # bursts that came and went, slowly forgotten
+BURST_SIZE = 20 * LANES  # log2 unit: their usual peak
+BURST_SPREAD = 21 * LANES  # log2 unit: how their peaks differ
+CUSUM_UP = 22 * LANES
+CUSUM_DOWN = 23 * LANES
+BUCKET_SUM = 24 * LANES  # unit: sum of clipped values over this bucket of the day
+BUCKET_COUNT = 25 * LANES
+PEAK = 26 * LANES  # unit, absolute: how large values have been of late
+ANCHOR_HIGH, ANCHOR_LOW = 27 * LANES, 28 * LANES  # unit: 1e9 +- 10 would be lost in float32 without it
+SEEN_HIGH, SEEN_LOW = 29 * LANES, 30 * LANES  # s since the epoch: the last sample learnt
+FIELDS = 31
+
+SET_BACK = f(
+    300
+)  # s: a sample older than the last by less is late and dropped; by more, the clock was set back
+HUGE = f(1e30)  # beyond it a sample counts as missing, as infinity does
+ANCHOR_CHECK = f(16)  # samples after which an anchor that was a freak is moved; later once a bucket
+FAR = f(4096)  # scales from level to anchor at which it moves: float32 still resolves 1/2000 of the scale
+
+LEVEL_GAIN = f(1 / 40)
+TREND_GAIN = f(1 / 160)  # of the level's: a quarter of its gain is critical damping
+TREND_DAMP = f(0.998)
+SCALE_GAIN = f(1 / 200)
+FLAT_GAIN = f(1 / 100)
+RHO_GAIN = f(0.004)
+RHO_MAX = f(0.98)
+INTERVAL_GAIN = f(0.25)
+MAX_STEP = f(8)  # intervals: how far the trend is followed over a gap
+MAX_WIDENING = f(4)
+GAUSSIAN = f(1.2546)  # sigma / E[min(|x|, 3 sigma)]
+CLIP = f(3)  # scales: Huber's bound on what one sample may teach
+PATIENCE_GROWTH = f(1.2)
+PATIENCE_DECAY = f(0.913)  # so that it grows when more than a third are outliers
+PEAK_DECAY = f(0.998)
+SHIFTED = f(26)  # patience after 12 outliers in a row: they are the new normal
+FRESH = f(6)  # patience in the first 4 samples of an outlier: later ones teach the tail nothing
+RELATIVE_FLOOR = f(1e-9)  # of the magnitude: float64 noise of sums is below it
+FLAT_FLOOR = f(1e-3)  # of the magnitude, on a series that mostly stands still
+ABSOLUTE_FLOOR = f(1e-9)
+TAIL_GAIN = f(0.05)
+LOW10, LOW1, LOW01 = f(1.4), f(2.2), f(2.8)
+# Heavier than a Gaussian's 1.64, 2.58, 3.29: the scales of young series are rough
+PRIOR10, PRIOR1, PRIOR01 = f(1.7), f(2.9), f(4.4)
+P10, P1, P01 = f(0.1), f(0.01), f(0.001)
+LIGHTEST, STRAIGHT, HEAVIEST = f(0.75), f(1.05), f(8)
+MEMORY = f(20000)  # samples over which bursts are remembered
+USUAL = f(3.5)  # bursts that it takes to call them usual
+BURST_GAIN = f(0.15)
+BURST_SCORE = f(5)  # everyday noise that scores more is a burst
+LEAST_SPREAD = f(0.5)  # octaves
+SLACK = f(0.5)
+CUSUM_START = f(1)
+CUSUM_MAX = f(40)
+CUSUM_NEEDS = f(2)
+MAX_SCORE = f(30)
+BAND = f(4)  # the band's edge is where the score would be this
+LOG10_2 = f(0.30103)
+LOG10_E = f(0.43429)
+TINY = f(1e-30)  # below it a state is zero: subnormals are slow

@@ -1,0 +1,204 @@
+"""How `adaptive` judges a sample: one lane, strict float32, inlined into the block loop of `tick`.
+
+Nothing here may branch: every `if` is a select of two values that both exist.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from detectors import _adaptive_fields as k
+from detectors._adaptive_fields import f
+
+F = TypeVar("F", bound=Callable[..., Any])
+Block: TypeAlias = NDArray[np.float32]
+f32: TypeAlias = np.float32
+i32 = np.int32
+
+
+class View(NamedTuple):
+    """What a lane makes of its sample before it learns from it; in the metric's unit, less the anchor."""
+
+    step: f32
+    """The gap in usual intervals."""
+    predicted: f32
+    """Where the level would be."""
+    expected: f32
+    """Where the sample would be."""
+    noise: f32
+    """The spread after one interval; `unit` is that after the gap."""
+    unit: f32
+    surprise: f32
+    z: f32
+    body: f32
+    """-log10 p by everyday noise alone."""
+    reach: f32
+    """The surprise that would score `BAND`."""
+
+
+def compiled(function: F) -> F:
+    """No fastmath: NaN checks must survive, and the oracle in the tests must give the same bits."""
+    return cast(F, njit(function, error_model="numpy", nogil=True, forceinline=True))
+
+
+@compiled
+def clip(x: f32, low: f32, high: f32) -> f32:
+    x = x if x > low else low
+    return x if x < high else high
+
+
+@compiled
+def keep(block: Block, place: int, new: f32, learn: bool) -> None:
+    """Write `new` where the lane learns."""
+    block[place] = new if learn else block[place]
+
+
+@compiled
+def flush(x: f32) -> f32:
+    return x if abs(x) > k.TINY else k.ZERO
+
+
+@compiled
+def log2(x: f32) -> f32:
+    """Exponent bits and a least-squares polynomial of the mantissa; absolute error 6e-5. Never infinite."""
+    bits = f(x).view(np.int32)
+    m = i32((bits & i32(0x7FFFFF)) | i32(0x3F800000)).view(np.float32) - k.ONE
+    p = f(0.44227418) + m * (f(-0.22771264) + m * f(0.05994559))
+    return f(i32((bits >> i32(23)) - i32(127))) + m * (f(1.44261568) + m * (f(-0.71706393) + m * p))
+
+
+@compiled
+def _exp2(x: f32) -> f32:
+    """The same in reverse; relative error 8e-5."""
+    x = clip(x, f(-100), f(100))
+    whole = f(math.floor(x))
+    m = x - whole
+    p = f(0.99992783) + m * (f(0.6957771) + m * (f(0.22623319) + m * f(0.07790716)))
+    return i32((i32(whole) + i32(127)) << i32(23)).view(np.float32) * p
+
+
+@compiled
+def _steps(gap: f32, interval: f32) -> f32:
+    """The gap in intervals. One while the interval is unknown, or when the clock was set back."""
+    step = clip(gap / interval, f(0.1), k.MAX_STEP)
+    return step if (gap > k.ZERO) & (interval > k.ZERO) else k.ONE
+
+
+@compiled
+def _carry(rho: f32, step: f32) -> f32:
+    """What AR(1) leaves of the residual after `step` intervals: rho**step, to first order in 1 - rho."""
+    left = k.ONE - (k.ONE - rho) * step
+    return left if left > k.ZERO else k.ZERO
+
+
+@compiled
+def _noise(scale: f32, magnitude: f32, flat: f32) -> f32:
+    """The spread, never below what matters: 0.1 % of a value that mostly stands still, else float noise."""
+    still = k.TWO * flat - k.ONE
+    still = still if still > k.ZERO else k.ZERO
+    floor = magnitude * (k.RELATIVE_FLOOR + k.FLAT_FLOOR * still) + k.ABSOLUTE_FLOOR
+    return scale if scale > floor else floor
+
+
+@compiled
+def _ratio(q10: f32, q1: f32, q01: f32) -> f32:
+    """By how much each further decade of rarity is wider than the last. Pickands (1975), on decades."""
+    return clip((q01 - q1) / (q1 - q10), k.LIGHTEST, k.HEAVIEST)
+
+
+@compiled
+def _body_score(size: f32, q10: f32, q1: f32, q01: f32) -> f32:
+    """-log10 p under the tracked quantiles; beyond 0.1 % a Pareto tail whose decades grow by `_ratio`."""
+    ratio = _ratio(q10, q1, q01)
+    base = ratio if ratio > k.STRAIGHT else k.STRAIGHT
+    over = size - q01
+    over = over if over > k.ZERO else k.ZERO
+    beyond = log2(k.ONE + over * (base - k.ONE) / ((q01 - q1) * ratio)) / log2(base)
+    within = clip(size / q10, k.ZERO, k.ONE) + clip((size - q10) / (q1 - q10), k.ZERO, k.ONE)
+    return within + clip((size - q1) / (q01 - q1), k.ZERO, k.ONE) + beyond
+
+
+@compiled
+def _slow_score(up: f32, down: f32, z: f32) -> f32:
+    """Two-sided CUSUM (Page 1954): P(C > h) falls as exp(-2 * SLACK * h) for whitened z.
+
+    It speaks only through samples that are off themselves: a frozen sum must not outlive its fault.
+    """
+    bounded = clip(z, -k.CLIP, k.CLIP)
+    strength = (up + bounded if z > k.ZERO else down - bounded) - k.SLACK - k.CUSUM_START
+    return k.LOG10_E * strength if abs(z) > k.CUSUM_NEEDS else k.ZERO
+
+
+@compiled
+def take_in(block: Block, j: int, time_high: f32, time_low: f32) -> tuple[bool, bool]:
+    """Raw inputs to VALUE, GAP, MAGNITUDE; ``present, learn``. The first sample learnt is the anchor."""
+    fresh, high, low = block[k.COUNT + j] < k.HALF, block[k.RAW_HIGH + j], block[k.RAW_LOW + j]
+    since = (time_high - block[k.SEEN_HIGH + j]) + (time_low - block[k.SEEN_LOW + j])
+    late = (since <= k.ZERO) & (since > -k.SET_BACK) & ~fresh
+    present = (abs(high) < k.HUGE) & ~late
+    learn = present & (block[k.LEARN + j] > k.ZERO)
+    keep(block, k.ANCHOR_HIGH + j, high, learn & fresh)
+    keep(block, k.ANCHOR_LOW + j, low, learn & fresh)
+    keep(block, k.SEEN_HIGH + j, time_high, learn)
+    keep(block, k.SEEN_LOW + j, time_low, learn)
+    value = (high - block[k.ANCHOR_HIGH + j]) + (low - block[k.ANCHOR_LOW + j])
+    block[k.VALUE + j] = value if present else k.NAN
+    block[k.GAP + j] = since if (since > k.ZERO) & ~fresh else k.ZERO
+    block[k.MAGNITUDE + j] = abs(high) if present else k.ZERO
+    return present, learn
+
+
+@compiled
+def _expect(block: Block, j: int) -> tuple[f32, f32, f32]:
+    """``step, predicted, expected``: damped trend (Gardner 1985), the season's drift, AR(1) residual."""
+    interval = block[k.INTERVAL + j]
+    step = _steps(block[k.GAP + j], interval)
+    predicted = block[k.LEVEL + j] + (block[k.TREND + j] + block[k.DRIFT + j] * interval) * step
+    return step, predicted, predicted + _carry(block[k.RHO + j], step) * block[k.RESIDUAL + j]
+
+
+@compiled
+def _spread(block: Block, j: int, step: f32) -> tuple[f32, f32]:
+    """``noise, unit``: the spread after one interval and after `step`; AR(1) noise adds up over a gap."""
+    magnitude, peak, rho = block[k.MAGNITUDE + j], block[k.PEAK + j], block[k.RHO + j]
+    noise = _noise(block[k.SCALE + j], magnitude if magnitude > peak else peak, block[k.FLAT + j])
+    gaps = step if step < k.MAX_WIDENING else k.MAX_WIDENING
+    return noise, noise * math.sqrt(k.ONE + rho * rho * (gaps - k.ONE))
+
+
+@compiled
+def _burst_score(block: Block, j: int, surprise: f32) -> tuple[f32, f32]:
+    """``score, reach``: -log10 p if it is one of the series' usual bursts, and the burst that scores `BAND`.
+
+    The logarithms of bursts' peaks are taken as exponential beyond their mean; 30 and 0 while none are usual.
+    """
+    count, bursts, spread = block[k.COUNT + j], block[k.BURSTS + j], block[k.BURST_SPREAD + j]
+    usual = bursts > k.USUAL
+    rarity = k.LOG10_2 * (log2(count if count < k.MEMORY else k.MEMORY) - log2(bursts))
+    excess = log2(abs(surprise)) - block[k.BURST_SIZE + j]
+    score = rarity + k.LOG10_E * (excess if excess > k.ZERO else k.ZERO) / spread
+    reach = _exp2(block[k.BURST_SIZE + j] + spread * (k.BAND - rarity) / k.LOG10_E)
+    return score if usual else k.MAX_SCORE, reach if usual & (rarity < k.BAND) else k.ZERO
+
+
+@compiled
+def look(block: Block, j: int) -> tuple[f32, View]:
+    """``score``, and what it rests on: noise or a usual burst, whichever explains more; or a slow shift."""
+    step, predicted, expected = _expect(block, j)
+    noise, unit = _spread(block, j, step)
+    q10, q1, q01 = block[k.Q10 + j], block[k.Q1 + j], block[k.Q01 + j]
+    surprise = block[k.VALUE + j] - expected
+    z = surprise / unit
+    body = _body_score(abs(z), q10, q1, q01)
+    burst, burst_reach = _burst_score(block, j, surprise)
+    slow = _slow_score(block[k.CUSUM_UP + j], block[k.CUSUM_DOWN + j], z)
+    score = burst if burst < body else body
+    score = slow if slow > score else score
+    reach = unit * (q01 + (q01 - q1) * _ratio(q10, q1, q01))
+    reach = burst_reach if burst_reach > reach else reach
+    view = View(step, predicted, expected, noise, unit, surprise, z, body, reach)
+    return clip(score, k.ZERO, k.MAX_SCORE), view

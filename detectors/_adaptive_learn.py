@@ -1,0 +1,168 @@
+"""How `adaptive` learns from a sample: one lane, strict float32, inlined into the block loop of `tick`.
+
+Each step writes its own fields, and reads the others as they were unless it says otherwise.
+"""
+
+import math
+
+from aiops.plugin.columns import LANES
+from detectors import _adaptive_fields as k
+from detectors._adaptive_fields import f
+from detectors._adaptive_judge import Block, View, clip, compiled, f32, flush, keep, log2, look, take_in
+
+
+@compiled
+def _young(count: f32, gain: f32) -> f32:
+    """The gain of a plain mean until that falls below `gain`."""
+    mean = k.ONE / (count + k.ONE)
+    return mean if mean > gain else gain
+
+
+@compiled
+def _learn_level(block: Block, j: int, learn: bool, v: View) -> None:
+    """Holt's damped trend with Huber-clipped errors (Gelper, Fried and Croux 2010).
+
+    A row of outliers that does not end is a new level, and is taken over at half its distance a sample.
+    """
+    value, count, rho = block[k.VALUE + j], block[k.COUNT + j], block[k.RHO + j]
+    shifted, settled = block[k.PATIENCE + j] > k.SHIFTED, count > f(4.5)
+    error = value - v.predicted
+    reach = k.CLIP * v.unit / math.sqrt(f(1.02) - rho * rho)
+    bounded = clip(error, -reach, reach) if settled else error
+    level = v.predicted + clip(_young(count, k.LEVEL_GAIN) * v.step, k.ZERO, k.ONE) * bounded
+    level = v.predicted + k.HALF * error if shifted else level
+    level = value if count < k.HALF else level
+    trend = (block[k.TREND + j] + k.LEVEL_GAIN * k.TREND_GAIN * bounded / v.step) * k.TREND_DAMP
+    trend = trend if settled & ~shifted else k.ZERO
+    usual = v.predicted + bounded if count > k.HALF else value
+    block[k.BUCKET_SUM + j] = block[k.BUCKET_SUM + j] + (usual if learn else k.ZERO)
+    keep(block, k.LEVEL + j, flush(level), learn)
+    keep(block, k.TREND + j, flush(trend), learn)
+
+
+@compiled
+def _learn_carry(block: Block, j: int, learn: bool, v: View) -> None:
+    """AR(1) of the residual by normalised, clipped LMS. After `_learn_level`, whose new level it needs."""
+    count, rho, residual = block[k.COUNT + j], block[k.RHO + j], block[k.RESIDUAL + j]
+    usual = v.unit / math.sqrt(f(1.02) - rho * rho)
+    pull = clip(v.z, -k.CLIP, k.CLIP) * clip(residual / usual, -k.CLIP, k.CLIP)
+    moved = clip(rho + _young(count, k.RHO_GAIN) * pull, k.ZERO, k.RHO_MAX)
+    steady = (count > f(4.5)) & (v.step < f(1.5)) & (block[k.PATIENCE + j] < k.SHIFTED)
+    keep(block, k.RHO + j, moved, learn & steady)
+    keep(block, k.RESIDUAL + j, flush(block[k.VALUE + j] - block[k.LEVEL + j]), learn)
+
+
+@compiled
+def _learn_scale(block: Block, j: int, learn: bool, v: View) -> None:
+    """Mean absolute surprise, clipped as Huber's proposal 2, in units of a Gaussian's sigma."""
+    count, scale, patience = block[k.COUNT + j], block[k.SCALE + j], block[k.PATIENCE + j]
+    size = abs(v.z) * v.noise
+    bound = block[k.Q10 + j] if block[k.Q10 + j] > k.CLIP else k.CLIP
+    bound = (patience if patience > k.SHIFTED else bound) * v.noise
+    bounded = size if (size < bound) | (count < f(4.5)) else bound
+    moved = scale + _young(count - k.ONE, k.SCALE_GAIN) * (k.GAUSSIAN * bounded - scale)
+    keep(block, k.SCALE + j, flush(moved), learn & (count > k.HALF))
+
+
+@compiled
+def _quantile(q: f32, size: f32, share: f32, low: f32, gain: f32) -> f32:
+    """One multiplicative stochastic step towards the size that `share` of the samples exceed."""
+    moved = q * (k.ONE + gain * ((k.ONE if size > q else k.ZERO) - share))
+    return moved if moved > low else low
+
+
+@compiled
+def _learn_tail(block: Block, j: int, learn: bool, v: View) -> None:
+    """The three quantiles, each above the one before. A long outlier teaches with its first samples only."""
+    count = block[k.COUNT + j]
+    young, gain = count < f(9.5), k.TAIL_GAIN + k.TWO / (count + f(20))
+    q10 = k.PRIOR10 if young else _quantile(block[k.Q10 + j], abs(v.z), k.P10, k.LOW10, gain)
+    q1 = k.PRIOR1 if young else _quantile(block[k.Q1 + j], abs(v.z), k.P1, k.LOW1, gain)
+    q01 = k.PRIOR01 if young else _quantile(block[k.Q01 + j], abs(v.z), k.P01, k.LOW01, gain)
+    q1 = q1 if q1 > q10 * f(1.25) else q10 * f(1.25)
+    q01 = q01 if q01 > q1 * f(1.15) else q1 * f(1.15)
+    fresh = learn & (block[k.PATIENCE + j] < k.FRESH)
+    keep(block, k.Q10 + j, q10, fresh)
+    keep(block, k.Q1 + j, q1, fresh)
+    keep(block, k.Q01 + j, q01, fresh)
+
+
+@compiled
+def _learn_bursts(block: Block, j: int, learn: bool, v: View) -> None:
+    """A burst is learnt once it is over, so that one that goes on keeps its score.
+
+    One that was interrupted (held as a confirmed anomaly, or not seen) is not learnt: its end is not known.
+    Before `_learn_tail`: the quantiles are those that the sample was judged by.
+    """
+    episode, bursts = block[k.EPISODE + j], block[k.BURSTS + j]
+    mean, spread = block[k.BURST_SIZE + j], block[k.BURST_SPREAD + j]
+    deviation = abs(v.surprise)
+    alike = (bursts > k.HALF) & (abs(v.z) > k.TWO * k.CLIP) & (log2(deviation) > mean - spread)
+    high = alike | (v.body > k.BURST_SCORE)
+    lasting = (high | (abs(v.z) > block[k.Q1 + j])) & (block[k.PATIENCE + j] < k.SHIFTED)
+    ended = learn & (episode > k.ZERO) & ~lasting
+    counts = ended & (v.step < f(1.5))
+    gain = _young(bursts, k.BURST_GAIN)
+    excess = log2(episode) - mean
+    wider = spread + gain * (abs(excess) - spread) if bursts > k.HALF else k.LEAST_SPREAD
+    peak = deviation if high & (deviation > episode) else episode
+    remembered = bursts * (k.ONE - k.ONE / k.MEMORY)
+    keep(block, k.EPISODE + j, (peak if lasting else k.ZERO), learn)
+    keep(block, k.BURSTS + j, (remembered + (k.ONE if counts else k.ZERO)), learn)
+    keep(block, k.BURST_SIZE + j, mean + gain * excess, counts)
+    keep(block, k.BURST_SPREAD + j, (wider if wider > k.LEAST_SPREAD else k.LEAST_SPREAD), counts)
+
+
+@compiled
+def _learn_slow(block: Block, j: int, learn: bool, v: View) -> None:
+    """The sums behind `_slow_score`; an accepted shift starts them anew."""
+    bounded = clip(v.z, -k.CLIP, k.CLIP)
+    counts = (block[k.COUNT + j] > f(9.5)) & (block[k.PATIENCE + j] < k.SHIFTED)
+    up = clip(block[k.CUSUM_UP + j] + bounded - k.SLACK, k.ZERO, k.CUSUM_MAX) if counts else k.ZERO
+    down = clip(block[k.CUSUM_DOWN + j] - bounded - k.SLACK, k.ZERO, k.CUSUM_MAX) if counts else k.ZERO
+    keep(block, k.CUSUM_UP + j, up, learn)
+    keep(block, k.CUSUM_DOWN + j, down, learn)
+
+
+@compiled
+def _learn_habits(block: Block, j: int, learn: bool, v: View) -> None:
+    """Patience, flatness, interval, counts. Last: the others read them as they were."""
+    value, count = block[k.VALUE + j], block[k.COUNT + j]
+    gap, interval = block[k.GAP + j], block[k.INTERVAL + j]
+    outlier = (abs(v.z) > k.CLIP) & (count > f(9.5))
+    patience = block[k.PATIENCE + j] * (k.PATIENCE_GROWTH if outlier else k.PATIENCE_DECAY)
+    patience = clip(patience, k.CLIP, f(1e12))
+    magnitude, peak = block[k.MAGNITUDE + j], block[k.PEAK + j] * k.PEAK_DECAY
+    same = abs(value - block[k.LAST + j]) <= k.RELATIVE_FLOOR * magnitude
+    flat = block[k.FLAT + j]
+    flat = flat + _young(count, k.FLAT_GAIN) * ((k.ONE if same else k.ZERO) - flat)
+    bounded = clip(gap, k.HALF * interval, k.TWO * interval)
+    usual = interval + k.INTERVAL_GAIN * (bounded - interval) if interval > k.ZERO else gap
+    usual = usual if gap > k.ZERO else interval
+    more = count + k.ONE if count < f(1e6) else count
+    keep(block, k.PATIENCE + j, patience, learn)
+    keep(block, k.FLAT + j, flat, learn)
+    keep(block, k.PEAK + j, flush(magnitude if magnitude > peak else peak), learn)
+    keep(block, k.LAST + j, value, learn)
+    keep(block, k.INTERVAL + j, usual, learn)
+    block[k.BUCKET_COUNT + j] = block[k.BUCKET_COUNT + j] + (k.ONE if learn else k.ZERO)
+    keep(block, k.COUNT + j, more, learn)
+
+
+@compiled
+def tick(block: Block, warmup: f32, time_high: f32, time_low: f32) -> None:
+    """Score all lanes under the state so far, then learn where LEARN is set. No sample changes nothing."""
+    for j in range(LANES):
+        ready = block[k.COUNT + j] >= warmup
+        present, learn = take_in(block, j, time_high, time_low)
+        score, v = look(block, j)
+        _learn_bursts(block, j, learn, v)
+        _learn_tail(block, j, learn, v)
+        _learn_level(block, j, learn, v)
+        _learn_carry(block, j, learn, v)
+        _learn_scale(block, j, learn, v)
+        _learn_slow(block, j, learn, v)
+        _learn_habits(block, j, learn, v)
+        block[k.SCORE + j] = score if present & ready else k.ZERO
+        block[k.EXPECTED + j] = v.expected if ready else k.NAN
+        block[k.REACH + j] = v.reach

@@ -1,0 +1,118 @@
+"""The default detector: learns level, trend, spread, season and tail of every series in one compiled pass.
+
+Per series: a Huber-clipped damped trend, a time-of-day drift that is used only where it foretells, AR(1)
+whitening, a scale, three tracked quantiles with a Pareto tail beyond, a memory of bursts that came and went, and a
+two-sided CUSUM. `_adaptive_judge.py` and `_adaptive_learn.py` have each step with its source.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr
+
+from aiops.model.frame import Frame
+from aiops.model.signal import Scores
+from aiops.plugin import LANES, Column, Columns, Detector, Layout
+
+
+class Adaptive(Detector):
+    """Learns each series by itself. Late, doubled and infinite samples count as missing."""
+
+    warmup_samples: int = Field(30, ge=12, description="Samples of a series before it is scored.")
+
+    _columns: Columns = PrivateAttr()
+    _kernel: Any = PrivateAttr()
+    _bucket: int = PrivateAttr(-1)
+
+    def model_post_init(self, _context: Any) -> None:
+        from detectors import _adaptive_kernel  # numba: not needed to describe or check a configuration
+
+        self._kernel = _adaptive_kernel
+        self._columns = Columns(
+            blocks=Column(np.float32, shape=(_adaptive_kernel.k.FIELDS,), layout=Layout.BLOCKS),
+            season=Column(np.float32, shape=(_adaptive_kernel.SEASON_ROWS,), layout=Layout.LAST, lazy=True),
+        )
+
+    @property
+    def columns(self) -> Columns:
+        return self._columns
+
+    def score(self, frame: Frame) -> Scores:
+        return self._scored(frame, np.zeros(frame.values.shape, np.bool_))
+
+    def learn(self, frame: Frame, mask: NDArray[np.bool_]) -> None:
+        self._make_room_for_seasons(frame.times)
+        self._advance(frame, mask, np.empty((0, 0), np.float32), np.empty((3, 0, 0)))
+
+    def update(self, frame: Frame, hold: NDArray[np.bool_]) -> Scores:
+        self._make_room_for_seasons(frame.times)
+        return self._scored(frame, np.broadcast_to(~hold, frame.values.shape))
+
+    def ready(self) -> NDArray[np.bool_]:
+        count = self._columns["blocks"][:, self._kernel.k.COUNT // LANES, :]
+        ready: NDArray[np.bool_] = count.reshape(-1) >= self.warmup_samples
+        return ready
+
+    def explain(self, slot: int) -> str:
+        k = self._kernel.k
+        if slot >= self._columns.capacity or self._state(slot, k.COUNT) < self.warmup_samples:
+            return f"still learning: needs {self.warmup_samples} samples"
+        level = sum(self._state(slot, field) for field in (k.ANCHOR_HIGH, k.ANCHOR_LOW, k.LEVEL))
+        per_minute = 60.0 / max(self._state(slot, k.INTERVAL), 1e-3)
+        words = [
+            f"expected about {level:.6g}",
+            f"trend {self._state(slot, k.TREND) * per_minute:+.3g} a minute",
+            f"usual spread {self._state(slot, k.SCALE):.3g}",
+        ]
+        if self._state(slot, k.FLAT) > 0.5:
+            words.append("mostly stands still")
+        if self._state(slot, k.BURSTS) > k.USUAL:
+            words.append(f"known for bursts of about {2.0 ** self._state(slot, k.BURST_SIZE):.3g}")
+        drift = self._state(slot, k.DRIFT) * 60.0
+        words.append(f"time of day adds {drift:+.3g} a minute" if drift else "time of day not used")
+        return ", ".join(words)
+
+    def _state(self, slot: int, field: int) -> float:
+        return float(self._columns["blocks"][slot // LANES, field // LANES, slot % LANES])
+
+    def _scored(self, frame: Frame, learn: NDArray[np.bool_]) -> Scores:
+        score = np.empty(frame.values.shape, np.float32)
+        band = np.empty((3, *frame.values.shape))
+        self._advance(frame, learn, score, band)
+        return Scores(score, band[0], band[1], band[2])
+
+    def _advance(
+        self, frame: Frame, learn: NDArray[np.bool_], score: NDArray[np.float32], band: NDArray[np.float64]
+    ) -> None:
+        if frame.values.size == 0:
+            return
+        if int(frame.slots.min()) < 0:
+            raise ValueError("slots must not be negative")
+        columns = self._columns
+        columns.ensure(int(frame.slots.max()) + 1)
+        self._kernel.advance(
+            columns["blocks"].reshape(-1, columns["blocks"].shape[1] * columns["blocks"].shape[2]),
+            columns["season"],
+            np.ascontiguousarray(frame.times, np.float64),
+            np.ascontiguousarray(frame.slots, np.int32),
+            np.ascontiguousarray(frame.values, np.float64),
+            np.ascontiguousarray(learn, np.bool_),
+            np.float32(self.warmup_samples),
+            score,
+            band,
+        )
+
+    def _make_room_for_seasons(self, times: NDArray[np.float64]) -> None:
+        """The table costs 208 B a series: it is allocated when the first bucket of the day ends for some."""
+        if self._columns.allocated("season") or len(times) == 0:
+            return
+        bucket = int(times[-1] // self._kernel.BUCKET)
+        if bucket == int(times[0] // self._kernel.BUCKET) == self._bucket:
+            return
+        self._bucket = bucket
+        k, blocks = self._kernel.k, self._columns["blocks"]
+        seen = blocks[:, k.SEEN_HIGH // LANES].astype(np.float64) + blocks[:, k.SEEN_LOW // LANES]
+        earlier = (seen > 0) & (seen < bucket * self._kernel.BUCKET)
+        if bucket != int(times[0] // self._kernel.BUCKET) or bool(earlier.any()):
+            self._columns.allocate("season")
