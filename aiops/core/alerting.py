@@ -1,7 +1,7 @@
 """Alerts: pending, firing, resolved. Owns every transition of an alert."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +77,14 @@ class Alerting:
         for key, alert in list(self.live.items()):
             if key not in reported and alert.source == source:
                 changes += self._not_over(key, alert, row, now)
+        return changes
+
+    def quiet(self, sources: Container[str], now: float) -> list[AlertChange]:
+        """These sources have nothing more to say up to `now`: alerts whose series stopped resolve."""
+        changes: list[AlertChange] = []
+        for key, alert in list(self.live.items()):
+            if alert.source in sources and now - self._last_seen[key] >= self.settings.stale_after:
+                changes += self._drop(key, alert, "the series stopped", now)
         return changes
 
     def _over(self, signal: Signal, source: str, now: float) -> list[AlertChange]:

@@ -1,0 +1,90 @@
+"""From scores to anomalies: debounce, and what few samples can support."""
+
+import numpy as np
+import pytest
+
+from aiops.core.anomalies import MAJOR_ABOVE, SUPPORT, AnomalyWatch
+from aiops.core.detect import Scored
+from aiops.model.series import SeriesIndex
+from aiops.model.signal import Severity, Signal
+from tests.making import NOW, alerting, labels
+
+BAR = 5.0
+
+
+class Stand:
+    def __init__(self, series: int = 1, seen: int = 10**9, **keys: object) -> None:
+        self.index = SeriesIndex()
+        self.slots = self.index.slots(labels("load", instance=str(i)) for i in range(series))
+        self.watch = AnomalyWatch(self.index, alerting(**keys))
+        self.watch.welcome(self.index.take_fresh())
+        self.watch.warm(self.slots, np.full(series, seen))
+
+    def row(self, *scores: float | None) -> list[Signal]:
+        """One row; None is a missing sample."""
+        values = np.array([np.nan if s is None else 1.0 for s in scores])
+        score = np.array([s or 0.0 for s in scores], float)
+        nothing = np.full(len(scores), np.nan)
+        by = np.zeros(len(scores), np.int8)
+        scored = Scored(NOW, self.slots, values, score, nothing, nothing, nothing, by)
+        return self.watch.step(scored, BAR, ["adaptive"])
+
+
+def fired(stand: Stand, *scores: float | None) -> list[bool]:
+    """Per row with a signal, whether it counts."""
+    return [signal.fires for score in scores for signal in stand.row(score)]
+
+
+def test_an_alert_needs_three_of_five_samples() -> None:
+    assert fired(Stand(), 9, 0, 9, 0, 9) == [False, False, True]
+    assert fired(Stand(), 9, 9, 0, 0, 0, 9, 9) == [False, False, False, False]
+    assert fired(Stand(), 9, 9, 9, 9) == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("fire", "of"), [(1, 1), (2, 2), (64, 64), (1, 64)])
+def test_any_m_of_n_can_be_configured(fire: int, of: int) -> None:
+    assert fired(Stand(fire=fire, of=of), *[9] * 64) == [n + 1 >= fire for n in range(64)]
+
+
+def test_a_missing_sample_neither_counts_nor_pushes_others_out() -> None:
+    assert fired(Stand(), 9, None, None, None, None, 9, None, 9) == [False, False, True]
+    assert Stand().row(None) == []
+
+
+def test_a_score_at_the_bar_counts_and_one_below_does_not() -> None:
+    assert len(Stand().row(BAR)) == 1
+    assert Stand().row(BAR - 1e-6) == []
+
+
+def test_no_score_claims_more_than_its_samples_support() -> None:
+    stand = Stand(seen=99)
+    assert stand.row(50.0) == []
+    stand = Stand(seen=10**4 - 1)
+    (signal,) = stand.row(50.0)
+    assert signal.score == pytest.approx(SUPPORT + 4.0)
+
+
+def test_samples_lived_through_count_as_support() -> None:
+    stand = Stand(seen=0)
+    assert fired(stand, *[50.0] * 999) == []
+    assert fired(stand, 50.0, 50.0, 50.0) == [False, False, True]
+
+
+def test_far_above_the_bar_is_major() -> None:
+    assert Stand().row(BAR + MAJOR_ABOVE)[0].severity is Severity.MAJOR
+    assert Stand().row(BAR + MAJOR_ABOVE - 0.01)[0].severity is Severity.MINOR
+
+
+def test_series_are_counted_apart() -> None:
+    stand = Stand(series=3)
+    for _ in range(2):
+        stand.row(9, 0, 9)
+    got = stand.row(9, 9, None)
+    assert {dict(s.labels)["instance"]: s.fires for s in got} == {"0": True, "1": False}
+
+
+def test_a_reused_slot_starts_with_a_clean_record() -> None:
+    stand = Stand()
+    fired(stand, 9, 9)
+    stand.watch.welcome(stand.slots)
+    assert fired(stand, 9, 9) == []
