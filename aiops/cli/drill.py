@@ -165,7 +165,8 @@ def _tell(console: Any, story: "Story", moments: list[Any]) -> None:
 
     for moment in moments:
         seconds = max(0.0, moment.at - story.begun)
-        console.print(f"[cyan]{seconds:6.1f} s[/]  [bold]{STEPS[moment.step]:24}[/]  {moment.detail}")
+        line = f"[cyan]{seconds:6.1f} s[/]  [bold]{STEPS[moment.step]:24}[/]  {moment.detail}"
+        console.print(line, soft_wrap=True)
 
 
 def _judge(story: "Story", receiver: "Receiver") -> None:

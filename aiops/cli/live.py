@@ -122,8 +122,10 @@ def _print_problem(one: Any) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(f"[bold]problem {one['id']}[/bold]: {one['title']}", highlight=False)
-    console.print(f"{one['state']}, {one['stage']}, {one['severity']}: {one['reason']}", highlight=False)
+    console.print(f"[bold]problem {one['id']}[/bold]: {one['title']}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{one['state']}, {one['stage']}, {one['severity']}: {one['reason']}", highlight=False, soft_wrap=True
+    )
     table = _table("time", "what", "from", "to", "why")
     for entry in one["timeline"]:
         at = datetime.fromisoformat(entry["at"]).astimezone().strftime("%H:%M:%S")
@@ -131,7 +133,9 @@ def _print_problem(one: Any) -> None:
         table.add_row(at, what, entry["from_state"], entry["to_state"], entry["reason"])
     console.print(table)
     for ticket in one["tickets"]:
-        console.print(f"ticket {ticket['ref']} at {ticket['sink']}: {ticket['state']}", highlight=False)
+        console.print(
+            f"ticket {ticket['ref']} at {ticket['sink']}: {ticket['state']}", highlight=False, soft_wrap=True
+        )
 
 
 def _table(*heads: str) -> "Table":
