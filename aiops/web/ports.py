@@ -21,7 +21,7 @@ class Ring(Protocol):
     """The recent past of every series."""
 
     def points(self, slot: int) -> Mapping[str, NDArray[Any]]:
-        """``times`` (epoch s, ascending), ``observed``, ``expected``, ``lower``, ``upper``; NaN: not known."""
+        """``times`` (epoch s, ascending), ``observed``, ``expected``, ``lower``, ``upper``; NaN: unknown."""
         ...
 
 

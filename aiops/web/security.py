@@ -49,7 +49,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware: refuses foreign Host headers (DNS rebinding), adds security headers to every answer."""
+    """ASGI middleware: refuses foreign Host headers (DNS rebinding), adds headers to every answer."""
 
     def __init__(self, app: ASGIApp, listen: str) -> None:
         self.app = app

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from aiops.config.playbooks import PlaybookError
 from aiops.config.complaint import ConfigError
+from aiops.config.playbooks import PlaybookError
 from aiops.web import schemas
 from aiops.web.errors import Invalid, responses, trouble
 from aiops.web.redact import redacted

@@ -65,7 +65,7 @@ async def listed(
     return schemas.Page[schemas.Problem].model_validate(paging.cut(rows))
 
 
-@router.get("/{problem_id}", summary="One problem and all that is of it", responses=responses(401, 404))
+@router.get("/{problem_id}", summary="One problem", responses=responses(401, 404))
 async def got(engine: EngineDep, problem_id: int) -> schemas.ProblemDetail:
     """Alerts, evidence, timeline, tickets, deliveries and runs."""
     whole = await engine.db.read(whole_problem, problem_id)
@@ -98,7 +98,7 @@ def whole_problem(conn: Connection, problem_id: int) -> dict[str, Any] | None:
 
 
 async def told(engine: Engine, what: str, message: Message, to: ProblemState | None) -> schemas.Told:
-    """Hand `message` to the pipeline. Raises 404, and `IllegalTransition` where the problem cannot become `to`."""
+    """Hand `message` to the pipeline. Raises 404, and `IllegalTransition` where it cannot become `to`."""
     problem_id = message.problem_id
     row = await engine.db.read(views.get, problem_table, problem_id)
     if row is None:

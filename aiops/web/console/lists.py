@@ -103,10 +103,20 @@ async def series(
         items, more = finder_of(request).search(q.strip(), decode(cursor) if cursor else 0, 60)
     except SelectorError as why:
         wrong = str(why)
-    drawn = {one.id: spark(points.recent(engine, one.labels)) for one in items}
+    lines = {one.id: points.recent(engine, one.labels) for one in items}
+    drawn = {ident: spark(line) for ident, line in lines.items()}
+    latest = {i: float(line["observed"][-1]) for i, line in lines.items() if len(line["observed"])}
     url = f"?{request.url.include_query_params(cursor=encode(more)).query}" if more is not None else None
     return await renderer_of(request).page(
-        request, "series.html", who, items=items, next=url, sparks=drawn, wrong=wrong, chosen={"q": q}
+        request,
+        "series.html",
+        who,
+        items=items,
+        next=url,
+        sparks=drawn,
+        latest=latest,
+        wrong=wrong,
+        chosen={"q": q},
     )
 
 

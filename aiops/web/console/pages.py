@@ -13,6 +13,7 @@ from aiops.store.tables import problem as problem_table
 from aiops.web import points
 from aiops.web.api.problems import whole_problem
 from aiops.web.console.access import Visitor
+from aiops.web.console.evidence import charts_of
 from aiops.web.console.render import renderer_of
 from aiops.web.console.spark import Spark, spark
 from aiops.web.errors import not_found
@@ -24,7 +25,7 @@ router = APIRouter()
 RECENTLY = 86400.0
 """Seconds for which a resolved problem stays on Now."""
 CHARTS = 6
-"""Evidence charts on a problem's page; the alerts beyond are listed."""
+"""Series charted on a problem's page; the alerts beyond are listed."""
 
 
 def ranked(conn: Connection, now: float) -> dict[str, Any]:
@@ -73,20 +74,9 @@ async def render_problem(request: Request, engine: Engine, who: Visitor, problem
     if whole is None:
         raise not_found("problem", problem_id)
     request.scope["forewarn_page"] = f"/problems/{problem_id}"
-    charts = whole["alerts"][:CHARTS]
-    drawn = {
-        one["id"]: spark(points.of_alert(engine, one, whole["evidence"].get(one["id"])), one["started"])
-        for one in charts
-    }
-    return await renderer_of(request).page(
-        request,
-        "problem.html",
-        who,
-        problem=whole,
-        charts=charts,
-        sparks=drawn,
-        more=whole["alerts"][CHARTS:],
-    )
+    charts, more = charts_of(engine, whole["alerts"], whole["evidence"], CHARTS)
+    context: dict[str, Any] = {"problem": whole, "charts": charts, "more": more}
+    return await renderer_of(request).page(request, "problem.html", who, **context)
 
 
 @router.get("/alerts/{alert_id}")
@@ -96,10 +86,10 @@ async def alert_page(request: Request, engine: EngineDep, who: Visitor, alert_id
     if row is None:
         raise not_found("alert", alert_id)
     stored = await engine.db.read(views.evidence_of, [alert_id])
-    drawn = spark(points.of_alert(engine, row, stored.get(alert_id)), row["started"])
+    charts, _ = charts_of(engine, [row], stored, 1)
     problem = None
     if row["problem_id"] is not None:
         problem = await engine.db.read(views.get, problem_table, row["problem_id"])
     return await renderer_of(request).page(
-        request, "alert.html", who, alert=row, problem=problem, sparks={alert_id: drawn}
+        request, "alert.html", who, alert=row, problem=problem, one=charts[0]
     )

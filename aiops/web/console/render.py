@@ -41,6 +41,7 @@ class Renderer:
             "stamp": stamp,
             "labels": words.shown_labels,
             "pretty": _pretty,
+            "sentence": words.sentence,
         }
         self._env.globals |= {"asset": asset, "words": words, "spark": spark}
 

@@ -14,7 +14,7 @@ MOST = 120
 
 @dataclass(frozen=True, slots=True)
 class Spark:
-    """``line``, ``band``: SVG path data in a viewBox of `WIDTH` x `HEIGHT`; ``start``: x of the mark or None."""
+    """SVG path data in a viewBox of `WIDTH` x `HEIGHT`; ``start``: x of the mark or None."""
 
     line: str
     band: str

@@ -114,7 +114,18 @@ def doing(problem: Row, run: Row | None) -> tuple[str, str]:
         return "asked a person", problem["escalation"] or ""
     if problem["acknowledged"] is not None:
         return "a person looks at it", problem["assignee"]
-    return "no playbook yet", ""
+    return "nothing yet", "no playbook fits"
+
+
+_ACRONYMS = frozenset(
+    {"api", "cpu", "db", "dns", "gc", "http", "https", "io", "jvm", "rpc", "sql", "tcp", "tls"}
+)
+
+
+def sentence(text: str) -> str:
+    """With a capital at its beginning; a first word that is an acronym in capitals."""
+    first, space, rest = text.partition(" ")
+    return (first.upper() if first in _ACRONYMS else first[:1].upper() + first[1:]) + space + rest
 
 
 def shown_labels(labels: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -61,26 +61,41 @@
     ctx.restore();
   }
 
-  function shade(plot, from, to, style) {
+  // From the last sample to the limit: the expected course, and the fan between the earliest and the latest
+  function fan(plot, data) {
+    const times = plot.data[0];
+    const seen = plot.data[4];
+    let last = seen.length - 1;
+    while (last >= 0 && seen[last] === null) last -= 1;
+    if (!data.breach || data.bound === null || last < 0) return;
     const { ctx, bbox } = plot;
-    const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
-    const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, "x", true));
-    if (right <= left) return;
+    const x = (at) => plot.valToPos(Math.max(at, times[last]), "x", true);
+    const from = [x(times[last]), plot.valToPos(seen[last], "y", true)];
+    const bound = plot.valToPos(data.bound, "y", true);
     ctx.save();
-    ctx.fillStyle = style;
-    ctx.fillRect(left, bbox.top, right - left, bbox.height);
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.fillStyle = ctx.strokeStyle = colour("--predicted");
+    ctx.globalAlpha = 0.16;
+    ctx.beginPath();
+    ctx.moveTo(...from);
+    ctx.lineTo(x(data.breach[0]), bound);
+    ctx.lineTo(x(data.breach[2]), bound);
+    ctx.fill();
+    ctx.globalAlpha = 1;
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
+    ctx.beginPath();
+    ctx.moveTo(...from);
+    ctx.lineTo(x(data.breach[1]), bound);
+    ctx.stroke();
     ctx.restore();
-  }
-
-  // Under the line: when a breach is foreseen. Over it: the first sign, the end, and the limit.
-  function below(plot, data) {
-    if (data.breach) shade(plot, data.breach[0], data.breach[2], colour("--predicted-soft"));
   }
 
   function above(plot, data) {
     if (data.started) vertical(plot, data.started, colour("--major"), [3, 3], 1.5);
     if (data.resolved) vertical(plot, data.resolved, colour("--good"), [3, 3], 1.5);
-    if (data.breach) vertical(plot, data.breach[1], colour("--predicted"), [], 1.5);
     if (data.bound !== null) horizontal(plot, data.bound, colour("--critical"));
   }
 
@@ -103,7 +118,12 @@
     let high = Math.max(...seen);
     if (!seen.length) return [0, 1];
     const room = Math.max((high - low) * 2, Math.abs(high) * 0.02, 1e-9);
-    const wish = [...upper, ...lower, data.bound].filter((v) => v !== null && Number.isFinite(v));
+    const reach = 20 * Math.max(high - low, Math.abs(high) * 0.02);
+    if (data.bound !== null && (data.breach || Math.abs(data.bound - high) < reach)) {
+      low = Math.min(low, data.bound);
+      high = Math.max(high, data.bound);
+    }
+    const wish = [...upper, ...lower].filter((v) => v !== null);
     for (const value of wish) {
       if (value < low && value > low - room) low = value;
       if (value > high && value < high + room) high = value;
@@ -139,8 +159,7 @@
       ],
       bands: [{ series: [1, 2], fill: colour("--chart-band") }],
       hooks: {
-        drawClear: [(plot) => below(plot, data)],
-        draw: [(plot) => above(plot, data)],
+        draw: [(plot) => fan(plot, data), (plot) => above(plot, data)],
         setCursor: [(plot) => read(plot, reading, text)],
       },
     };
