@@ -1,9 +1,13 @@
 """Alerts, signals and settings for tests, with only what a test cares about spelled out."""
 
+import math
+from itertools import count
 from typing import Any
 
 from aiops.config import Alerting, Grouping
+from aiops.core.problems import ProblemChange, Problems
 from aiops.model.lifecycle import AlertState
+from aiops.model.problem import Problem
 from aiops.model.series import Labels, labels_of
 from aiops.model.signal import Alert, AlertKind, Severity, Signal
 
@@ -40,3 +44,31 @@ def alerting(**keys: Any) -> Alerting:
 
 def grouping(**keys: Any) -> Grouping:
     return Grouping.model_validate(keys)
+
+
+class ProblemStand:
+    """The problems of one installation, their live alerts, and a clock."""
+
+    def __init__(self, escalate_after: float = math.inf, **keys: object) -> None:
+        numbers = count(1)
+        self.problems = Problems(grouping(**keys), lambda: f"fw-{next(numbers)}", lambda p: escalate_after)
+        self.live: list[Alert] = []
+        self.now = NOW
+
+    def step(self, *new: Alert, after: float = 0.0) -> list[ProblemChange]:
+        self.now += after
+        for alert in new:
+            alert.fired = alert.updated = self.now
+        self.live = [a for a in self.live if a.state is AlertState.FIRING] + list(new)
+        found = self.problems.correlate(self.live, self.now)
+        return found + self.problems.tick(self.now)
+
+    def clear(self, *alerts: Alert, after: float = 0.0) -> list[ProblemChange]:
+        for alert in alerts or self.live:
+            alert.state = AlertState.RESOLVED
+        return self.step(after=after)
+
+    @property
+    def only(self) -> Problem:
+        (one,) = self.problems.known
+        return one

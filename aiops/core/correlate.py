@@ -34,7 +34,7 @@ def place(alert: Alert, problems: Iterable[Problem], now: float, settings: Group
             continue
         shared = shared_label(alert, problem.alerts, settings.by)
         ago = now - _freshness(problem)
-        if shared and ago <= settings.window:
+        if shared and (ago <= settings.window or still_firing(problem)):
             return Placement(alert, problem, f"same {shared[0]} {shared[1]}, {words.duration(ago)} later")
     return Placement(alert, None, "nothing near in time shares its labels")
 
@@ -50,11 +50,8 @@ def shared_label(alert: Alert, others: Sequence[Alert], by: Sequence[str]) -> tu
 
 
 def _freshness(problem: Problem) -> float:
-    return (
-        max(problem.opened, problem.last_evidence)
-        if problem.last_evidence == problem.last_evidence
-        else problem.opened
-    )
+    # in this order max passes over a NaN
+    return max(problem.opened, problem.last_evidence)
 
 
 def _had(problem: Problem, alert: Alert) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from aiops.core import words
-from aiops.core.alerting import AlertChange
 from aiops.core.correlate import Placement, place, still_firing
 from aiops.core.settings import GroupingSettings
 from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
@@ -41,6 +40,8 @@ class Problems:
         self._escalate_after = escalate_after
         self.known: list[Problem] = []
         self._brewing: list[Problem] = []
+        self._reopened: dict[str, float] = {}
+        """Per key, when a problem came back: a person has only been waited for since then."""
 
     def restore(self, problems: Iterable[Problem], loose: Iterable[Alert], now: float) -> None:
         """Take up stored problems, and firing alerts that were not yet enough for one."""
@@ -50,21 +51,24 @@ class Problems:
 
     def adopt(self, old: "Problems") -> None:
         """Go on with the problems of `old`, under our own settings."""
-        self.known, self._brewing = old.known, old._brewing
+        self.known, self._brewing, self._reopened = old.known, old._brewing, old._reopened
 
     def find(self, problem_id: int) -> Problem | None:
         return next((p for p in self.known if p.id == problem_id), None)
 
-    def correlate(self, changes: Sequence[AlertChange], now: float) -> list[ProblemChange]:
-        """Place newly firing alerts, note resolved ones, and open what has gathered enough evidence."""
+    def correlate(self, live: Iterable[Alert], now: float) -> list[ProblemChange]:
+        """Place alerts that fire and have no place yet, and open what has gathered enough evidence.
+
+        `live`: all alerts that have not resolved. One that was silenced finds its place when that is over.
+        """
         out: list[ProblemChange] = []
-        for change in changes:
-            if change.to is AlertState.FIRING and not change.alert.silenced_by:
-                out += self._join(change.alert, now)
+        for alert in live:
+            if _counts(alert) and not alert.problem_key:
+                out += self._join(alert, now)
         for brewing in list(self._brewing):
             out += self._brew(brewing, now)
         for problem in self.known:
-            if problem.state is not ProblemState.RESOLVED and _touched(problem, changes):
+            if problem.state is not ProblemState.RESOLVED:
                 out += self._refresh(problem, now)
         return out
 
@@ -77,12 +81,19 @@ class Problems:
                 out.append(self._move(problem, ProblemState.RESOLVED, _cleared(problem), now))
             elif problem.state is ProblemState.RESOLVED and firing and self._unsettled(problem, now):
                 out.append(self._move(problem, ProblemState.OPEN, "its alerts never stopped", now))
-            elif problem.state is ProblemState.OPEN and now - problem.opened >= self._escalate_after(problem):
-                waited = words.duration(now - problem.opened)
-                out += self.escalate(problem, EscalationReason.TIMEOUT, f"still open after {waited}", now)
-        horizon = now - 2 * self.settings.reopen_within
-        self.known = [p for p in self.known if not (p.resolved < horizon and not still_firing(p))]
+            elif problem.state is ProblemState.OPEN:
+                waited = now - self._reopened.get(problem.key, problem.opened)
+                if waited >= self._escalate_after(problem):
+                    text = f"still open after {words.duration(waited)}"
+                    out += self.escalate(problem, EscalationReason.TIMEOUT, text, now)
+        self._forget(now - 2 * self.settings.reopen_within)
         return out
+
+    def _forget(self, before: float) -> None:
+        """Those resolved before then and quiet since: they cannot be reopened any more."""
+        self.known = [p for p in self.known if not (p.resolved < before and not still_firing(p))]
+        keys = {p.key for p in self.known}
+        self._reopened = {key: at for key, at in self._reopened.items() if key in keys}
 
     def remediating(self, problem: Problem, text: str, now: float) -> list[ProblemChange]:
         if problem.state not in (ProblemState.OPEN, ProblemState.ESCALATED):
@@ -148,9 +159,11 @@ class Problems:
 
     def _brew(self, problem: Problem, now: float) -> list[ProblemChange]:
         """Open a gathering of alerts once it is worth somebody's time; drop it when it has cleared."""
-        firing = [a for a in problem.alerts if a.state is AlertState.FIRING]
+        firing = [a for a in problem.alerts if _counts(a)]
         if not firing:
             self._brewing.remove(problem)
+            for alert in problem.alerts:
+                alert.problem_key = ""
             return []
         grave = any(a.severity.level >= Severity.MAJOR.level for a in firing)
         if not grave and len(firing) < self.settings.open_at:
@@ -162,7 +175,7 @@ class Problems:
         return [ProblemChange(problem, "new", ProblemState.OPEN, problem.title, now, NotifyReason.OPENED)]
 
     def _refresh(self, problem: Problem, now: float) -> list[ProblemChange]:
-        """After its alerts changed: worse severity, or the breach of its SLI."""
+        """What its alerts say by now: worse severity, or the breach of its SLI."""
         before = problem.severity
         self._rewrite(problem)
         out = []
@@ -172,8 +185,9 @@ class Problems:
         if sli is not None and problem.stage is Stage.PREDICTED:
             check(problem.stage, Stage.ACTIVE)
             problem.breached, problem.stage, problem.updated = sli.fired, Stage.ACTIVE, now
-            lead = words.duration(problem.lead_seconds)
-            text = f"{words.of_alert(sli)}; lead time {lead}"
+            lead = problem.lead_seconds
+            early = f"lead time {words.duration(lead)}" if lead > 0 else "nothing announced it"
+            text = f"{words.of_alert(sli)}; {early}"
             out.append(
                 ProblemChange(problem, Stage.PREDICTED, Stage.ACTIVE, text, now, NotifyReason.BREACHED)
             )
@@ -209,6 +223,7 @@ class Problems:
             problem.resolved = now
         elif current is ProblemState.RESOLVED:
             problem.resolved, problem.escalation, problem.last_evidence = math.nan, None, now
+            self._reopened[problem.key] = now
         notify = NotifyReason.REOPENED if current is ProblemState.RESOLVED else _NOTIFY[to]
         return ProblemChange(problem, current, to, reason, now, notify, actor)
 
@@ -264,8 +279,8 @@ def _importance(alert: Alert) -> tuple[bool, int, int, float]:
     return alert.state is AlertState.FIRING, _RANK[alert.kind], alert.severity.level, alert.peak
 
 
-def _touched(problem: Problem, changes: Sequence[AlertChange]) -> bool:
-    return any(change.alert.problem_key == problem.key for change in changes)
+def _counts(alert: Alert) -> bool:
+    return alert.state is AlertState.FIRING and not alert.silenced_by
 
 
 def _cleared(problem: Problem) -> str:

@@ -45,6 +45,7 @@ def capture(
     state: State, connectors: list[Connector]
 ) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
     """Copies of all learnt state, and the facts that go with them."""
+    state.welcome()  # slots given since the last row would not be announced again after a restart
     arrays = {name: columns.snapshot() for name, columns in parts(state).items()}
     facts = {
         "index": state.index.snapshot(),

@@ -78,7 +78,7 @@ def detect(state: State, work: Work) -> None:
         return
     row = work.row
     state.welcome()
-    state.index.touch(row.slots, float(row.times[0]))
+    state.index.touch(row.slots[~np.isnan(row.values[0])], float(row.times[0]))
     hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
     work.scored = state.detection.step(row, hold)
     work.signals = state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
@@ -90,6 +90,9 @@ def detect(state: State, work: Work) -> None:
 def alert(state: State, work: Work) -> None:
     """Debounce: pending, firing, resolved; and mark what is silenced."""
     if work.row is None:
+        if work.source:
+            sources = {work.source} | state.removed_sources()
+            work.alert_changes = state.alerting.quiet(sources, work.now)
         return
     row, at = work.row, float(work.row.times[0])
     values: dict[int, float] = {}
@@ -103,7 +106,7 @@ def alert(state: State, work: Work) -> None:
 
 def correlate(state: State, work: Work) -> None:
     """Alerts into problems, and what time alone brings."""
-    work.problem_changes += state.problems.correlate(work.alert_changes, work.now)
+    work.problem_changes += state.problems.correlate(state.alerting.live.values(), work.now)
     work.problem_changes += state.problems.tick(work.now)
     for change in work.problem_changes:
         if change.to == ProblemState.RESOLVED:
@@ -254,7 +257,7 @@ class Pipeline:
                 await self._recorder.save(self.state, work)
                 break
             except (SQLAlchemyError, OSError) as why:
-                self.store_error = str(why.__cause__ or why).splitlines()[0]
+                self.store_error = (str(why.__cause__ or why) or type(why).__name__).splitlines()[0]
                 self._metrics.commit_failures.inc()
                 log.error("cannot write to the store, trying again in %.1f s: %s", wait, self.store_error)
                 await self._clock.sleep(wait)

@@ -50,7 +50,7 @@ class Recorder:
     def _write(
         self, conn: Connection, state: State, work: Work, alerts: list[Alert], courses: dict[Any, Points]
     ) -> dict[str, Told]:
-        touched = work.problems()
+        touched = _problems(state, work)
         for problem in touched:
             problem_rows.save_problem(conn, problem)
         ids = {p.key: p.id for p in (*state.problems.known, *touched)}
@@ -70,6 +70,13 @@ class Recorder:
         if work.row is not None:
             problem_rows.save_watermark(conn, work.source, float(work.row.times[0]))
         return tell(conn, state.router, work.problem_changes, state.told, self._console)
+
+
+def _problems(state: State, work: Work) -> list[Problem]:
+    """Those that the work changes, and those whose severity or time to breach follows a refreshed alert."""
+    keys = {alert.problem_key for alert in work.refresh}
+    found = {problem.key: problem for problem in state.problems.known if problem.key in keys}
+    return list((found | {problem.key: problem for problem in work.problems()}).values())
 
 
 def _alerts(work: Work) -> list[Alert]:

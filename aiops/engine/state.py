@@ -48,6 +48,9 @@ class State:
         self.router = router_of(config)
         self.told: dict[str, Told] = {}
         """Per problem key: which sinks know of it."""
+        existing = np.array([slot for slot, _ in index.items()], np.int32)
+        self.anomalies.welcome(existing)
+        self.recent.welcome(existing)
         self.evidence: dict[tuple[Labels, AlertKind, str], Evidence] = {}
         self.refreshed: dict[tuple[Labels, AlertKind, str], float] = {}
         """When a firing alert's row was last brought up to date."""
@@ -80,6 +83,8 @@ class State:
     def learn(self, frame: Frame) -> None:
         """Take samples into the models without acting on them."""
         self.welcome()
+        if len(frame.times):
+            self.index.touch(frame.slots, float(frame.times[-1]))
         self.detection.warm(frame)
         self.anomalies.warm(frame.slots, np.count_nonzero(~np.isnan(frame.values), axis=0))
         for watch in self.rules:
@@ -89,6 +94,10 @@ class State:
         """The bar for the scores of `source`."""
         every = next((getattr(s, "every", 15.0) for s in self.config.sources if s.name == source), 15.0)
         return bars.bar(len(self.index), every, self.config.detection.false_pages_per_week)
+
+    def removed_sources(self) -> set[str]:
+        """Sources that live alerts came from and that are no longer configured."""
+        return {a.source for a in self.alerting.live.values()} - {s.name for s in self.config.sources}
 
     def course(self, alert: Alert) -> Evidence:
         """The evidence of `alert`, brought up to date from the ring."""

@@ -71,8 +71,9 @@ class Problem:
 
     @property
     def lead_seconds(self) -> float:
-        """Seconds from opening to the breach of its SLI; NaN while not breached."""
-        return self.breached - self.opened
+        """Seconds from opening to the breach of its SLI; 0 when it came first, NaN while not breached."""
+        lead = self.breached - self.opened
+        return 0.0 if lead < 0 else lead
 
 
 @dataclass(slots=True)
