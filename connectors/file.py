@@ -123,12 +123,12 @@ class File(Connector):
     def _follow(self, now: float) -> set[Identity]:
         """Open what is new, close what has gone and fallen quiet; the identities that the path finds."""
         found = self._found()
+        for identity in [one for one in self._saved if one not in found]:  # renamed while we were away
+            path = _path_of(identity, os.path.dirname(str(self._saved[identity]["name"])))
+            if path:
+                self._open(path, identity, now)
         for identity, path in found.items():
             if identity not in self._tails:
-                self._open(path, identity, now)
-        for identity, saved in list(self._saved.items()):  # renamed while we were away
-            path = _path_of(identity, os.path.dirname(str(saved["name"])))
-            if path:
                 self._open(path, identity, now)
         self._saved.clear()
         self._first = False
