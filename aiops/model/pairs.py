@@ -54,6 +54,11 @@ class Pairs:
         """64 bits of a set of pairs in any order: the sum of the pairs' own hashes."""
         return sum(map(self._hashes.__getitem__, ids)) & _MASK
 
+    def hashes(self, ids: NDArray[np.int32]) -> NDArray[np.uint64]:
+        """The pairs' own hashes, of which `hash` is the sum."""
+        # a view of the array must not outlive this call: an array that is looked at cannot grow
+        return np.frombuffer(self._hashes, np.uint64)[ids] if len(ids) else np.zeros(0, np.uint64)
+
     def matching(self, matcher: Matcher) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """By number: whether the pair bears the matcher's label, and whether it fulfils the matcher too."""
         named = np.zeros(len(self._pairs), np.bool_)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.pairs import Pairs
+from aiops.model.rows import FREE, Rows, chunks, grown
 from aiops.model.selector import Selector
 from aiops.model.table import SlotTable
 
@@ -16,11 +17,6 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 """Sorted (name, value) pairs, the metric name under ``__name__``; hashable, so it is its own identity."""
 
 NAME = "__name__"
-
-_FREE = -1
-_CHUNK = 1 << 16
-"""Series looked through at a time: bounds what a search takes beside the index."""
-_SAVED = ("start", "count", "room", "hash", "seen")
 
 
 def labels_of(mapping: Mapping[str, str] | Iterable[tuple[str, str]]) -> Labels:
@@ -53,23 +49,22 @@ def text_of(labels: Labels) -> str:
 class SeriesIndex:
     """Label set -> slot. Freed slots are reused; a (re)used slot is announced once through `take_fresh`.
 
-    One owner (the engine) mutates it; readers may hold slots only within one step. Takes about 40 bytes a
+    One owner (the engine) mutates it; readers may hold slots only within one step. Takes about 50 bytes a
     series and 4 a label, beside the texts of the labels, each of which is kept once.
     """
 
     def __init__(self) -> None:
-        self._pairs = Pairs()
+        self.pairs = Pairs()
+        self._rows = Rows()
+        """The numbers of each slot's pairs, ascending."""
         self._table = SlotTable()
         self._free, self._fresh = array("i"), array("i")
         self._live = self._capacity = 0
-        self._ids = np.zeros(0, np.int32)
-        """Rows of ascending pair numbers: slot ``s`` has ``ids[start[s] : start[s] + count[s]]``."""
-        self._used = self._wasted = 0
-        self._start = np.zeros(0, np.int64)
-        self._count, self._room = np.zeros(0, np.int32), np.zeros(0, np.int32)
         self._hash, self._seen = np.zeros(0, np.uint64), np.zeros(0)
-        self._generation, self._asked = np.zeros(0, np.uint32), np.zeros(0, np.bool_)
-        self._grow(1)
+        self._hash_view = self._hash.data
+        self._asked = np.zeros(0, np.bool_)
+        self.evictions = 0
+        """How often slots were freed: who keeps slots, or numbers of pairs, beyond a step compares."""
 
     def __len__(self) -> int:
         return self._live
@@ -79,47 +74,68 @@ class SeriesIndex:
         """Rows that a columnar state needs: the highest slot ever given + 1."""
         return self._capacity
 
-    @property
-    def generations(self) -> NDArray[np.uint32]:
-        """Per slot, how often it was freed: who keeps slots beyond a step compares."""
-        return self._generation
-
     def slot(self, labels: Labels) -> int:
         """The slot of `labels`, made when it is new."""
         slot = self.find(labels)
         if slot is None:
-            slot = self._take(sorted(self._pairs.take(labels)))
+            slot = self._take(sorted(self.pairs.take(labels)))
         self._asked[slot] = True
         return slot
 
     def slots(self, many: Iterable[Labels]) -> NDArray[np.int32]:
         return np.fromiter((self.slot(one) for one in many), np.int32)
 
+    def slots_of(self, ids: NDArray[np.int32], begins: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The slots of label sets in numbers of `pairs`, made where they are new.
+
+        Set ``k`` is ``ids[begins[k] : begins[k + 1]]``, distinct and of distinct names, in any order.
+        """
+        count = np.diff(begins)
+        ids = ids[np.lexsort((ids, np.repeat(np.arange(len(count)), count)))]
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(self.pairs.hashes(ids), dtype=np.uint64)])
+        keys, first, back = np.unique(np.diff(sums[begins]), return_index=True, return_inverse=True)
+
+        def same(slots: NDArray[np.int32], which: NDArray[np.int64]) -> NDArray[np.bool_]:
+            return _equal(*self._rows.flat(slots), *_part(ids, begins, first[which]))
+
+        found = self._table.find_all(keys, self._hash, same)
+        new = np.flatnonzero(found < 0)
+        found[new] = self._take_all(keys[new], *_part(ids, begins, first[new]))
+        self._asked[found] = True
+        return found[back]
+
     def find(self, labels: Labels) -> int | None:
-        ids = self._pairs.find(labels)
+        ids = self.pairs.find(labels)
         if ids is None:
             return None
         ids.sort()
-        found = self._table.find(self._pairs.hash(ids), self._hash_view, lambda slot: self._row(slot) == ids)
+        found = self._table.find(
+            self.pairs.hash(ids), self._hash_view, lambda slot: self._rows.row(slot) == ids
+        )
         return found if found >= 0 else None
 
     def labels(self, slot: int) -> Labels:
         """Raises KeyError when the slot is free."""
-        if not 0 <= slot < self._capacity or self._count[slot] == _FREE:
+        if not 0 <= slot < self._capacity or self._rows.count[slot] == FREE:
             raise KeyError(slot)
-        return tuple(sorted(self._pairs.pairs(self._row(slot))))
+        return tuple(sorted(self.pairs.pairs(self._rows.row(slot))))
 
     def live(self) -> NDArray[np.int32]:
         """The slots that are not free, ascending."""
-        return np.flatnonzero(self._count[: self._capacity] != _FREE).astype(np.int32)
+        return self._rows.live(self._capacity)
+
+    def alive(self, slots: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of `slots` are not free."""
+        alive: NDArray[np.bool_] = self._rows.count[slots] != FREE
+        return alive
 
     def select(self, selector: Selector) -> NDArray[np.int32]:
         """The slots whose labels match, ascending."""
         found = self.live()
         for matcher in selector.matchers:
-            named, right = self._pairs.matching(matcher)
+            named, right = self.pairs.matching(matcher)
             without = matcher.matches({})
-            kept = [part[self._match(part, named, right, without)] for part in _chunks(found)]
+            kept = [part[self._match(part, named, right, without)] for part in chunks(found)]
             found = np.concatenate(kept) if kept else found
         return found
 
@@ -154,17 +170,18 @@ class SeriesIndex:
             return []
         labels = [self.labels(slot) for slot in gone.tolist()]
         self._table.remove(gone, self._hash)
-        self._count[gone], self._seen[gone] = _FREE, 0.0
-        self._generation[gone] += np.uint32(1)
+        self._rows.clear(gone)
+        self._seen[gone] = 0.0
         self._free.frombytes(gone.tobytes())
         self._live -= len(gone)
-        self._tidy()
+        self.evictions += 1
+        self.pairs.keep(self._rows.tidy(self.live(), len(self.pairs)))
         return labels
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it as arrays, for a checkpoint; `restore` of them gives the same slots."""
-        rows = {name: getattr(self, f"_{name}")[: self._capacity].copy() for name in _SAVED}
-        return {**self._pairs.arrays(), "ids": self._ids[: self._used].copy(), **rows}
+        columns = {"hash": self._hash[: self._capacity].copy(), "seen": self._seen[: self._capacity].copy()}
+        return self.pairs.arrays() | self._rows.arrays(self._capacity) | columns
 
     def snapshot(self) -> dict[str, Any]:
         """`arrays` as JSON-able lists."""
@@ -174,113 +191,96 @@ class SeriesIndex:
     def restore(cls, data: Mapping[str, Any]) -> "SeriesIndex":
         """From `arrays` or `snapshot`. Raises ValueError when it is neither."""
         index = cls()
-        index._pairs = Pairs.restore(np.asarray(data["text"], np.uint8), np.asarray(data["ends"], np.int64))
-        index._ids = np.array(data["ids"], np.int32)
-        index._capacity, index._used = len(data["count"]), len(index._ids)
+        index.pairs = Pairs.restore(np.asarray(data["text"], np.uint8), np.asarray(data["ends"], np.int64))
+        index._rows = Rows.restore(data, len(index.pairs))
+        index._capacity = len(data["count"])
         index._grow(index._capacity)
-        for name in _SAVED:
-            column = getattr(index, f"_{name}")
-            column[: index._capacity] = np.asarray(data[name], column.dtype)
-        index._check()
-        index._look()
+        index._hash[: index._capacity] = np.asarray(data["hash"], np.uint64)
+        index._seen[: index._capacity] = np.asarray(data["seen"], np.float64)
         live = index.live()
         index._live = len(live)
-        free = np.flatnonzero(index._count[: index._capacity] == _FREE)
-        index._free.frombytes(free.astype(np.int32).tobytes())
-        index._table.rebuild(live, index._hash)
+        free = np.ones(index._capacity, np.bool_)
+        free[live] = False
+        index._free.frombytes(np.flatnonzero(free).astype(np.int32).tobytes())
+        index._table.rebuild(live, index._hash, 0)
         return index
-
-    def _check(self) -> None:
-        """Raises ValueError when a row would lie outside of the numbers, or a number outside of the pairs."""
-        room = self._room.astype(np.int64)
-        inside = (self._start >= 0) & (self._count <= room) & (self._start + room <= self._used)
-        known = not self._used or 0 <= self._ids.min() <= self._ids.max() < len(self._pairs)
-        if not (inside.all() and known):
-            raise ValueError("the rows of labels do not fit the labels")
 
     def _take(self, ids: list[int]) -> int:
         """A slot for a new row of pairs."""
         slot = self._free.pop() if self._free else self._capacity
         self._capacity = max(self._capacity, slot + 1)
         self._grow(self._capacity)
-        self._place(slot, ids)
-        key = self._hash_view[slot] = self._pairs.hash(ids)
+        if self._table.full(1):
+            self._table.rebuild(self.live(), self._hash, 1)
+        self._rows.put(slot, ids)
+        key = self._hash_view[slot] = self.pairs.hash(ids)
+        self._table.add(key, slot)
         self._live += 1
         self._fresh.append(slot)
-        if self._table.full():
-            self._table.rebuild(self.live(), self._hash)
-        else:
-            self._table.add(key, slot)
         return slot
 
-    def _place(self, slot: int, ids: list[int]) -> None:
-        """Write a row where the slot's former row was, if it fits, else at the end."""
-        if len(ids) > self._room[slot]:
-            self._wasted += int(self._room[slot])
-            self._start[slot], self._room[slot] = self._used, len(ids)
-            self._used += len(ids)
-            if self._used > len(self._ids):
-                self._ids = _grown(self._ids, self._used)
-                self._look()
-        start = self._start_view[slot]
-        self._ids[start : start + len(ids)] = ids
-        self._count[slot] = len(ids)
-
-    def _row(self, slot: int) -> list[int]:
-        start = self._start_view[slot]
-        return self._id_view[start : start + self._count_view[slot]].tolist()
-
-    def _flat(self, slots: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The rows of `slots` end to end, and where each begins; one more at the end."""
-        count = self._count[slots].astype(np.int64)
-        begins = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
-        where = np.repeat(self._start[slots] - begins[:-1], count) + np.arange(begins[-1])
-        return self._ids[where], begins
+    def _take_all(
+        self, keys: NDArray[np.uint64], ids: NDArray[np.int32], begins: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """Slots for new rows of pairs."""
+        reused = min(len(keys), len(self._free))
+        slots = np.arange(self._capacity - reused, self._capacity - reused + len(keys), dtype=np.int32)
+        if reused:
+            slots[:reused] = self._free[-reused:]
+            del self._free[-reused:]
+        self._capacity += len(keys) - reused
+        self._grow(self._capacity)
+        if self._table.full(len(keys)):
+            self._table.rebuild(self.live(), self._hash, len(keys))
+        self._rows.put_all(slots, ids, begins)
+        self._hash[slots] = keys
+        self._table.add_all(slots, self._hash)
+        self._live += len(keys)
+        self._fresh.frombytes(slots.tobytes())
+        return slots
 
     def _match(
         self, slots: NDArray[np.int32], named: NDArray[np.bool_], right: NDArray[np.bool_], without: bool
     ) -> NDArray[np.bool_]:
-        ids, begins = self._flat(slots)
-        bears, fits = (np.concatenate([[0], np.cumsum(flags[ids])])[begins] for flags in (named, right))
-        found: NDArray[np.bool_] = (np.diff(fits) > 0) | ((np.diff(bears) == 0) & without)
+        ids, begins = self._rows.flat(slots)
+        bears, fits = (_sums(flags[ids], begins) for flags in (named, right))
+        found: NDArray[np.bool_] = (fits > 0) | ((bears == 0) & without)
         return found
-
-    def _tidy(self) -> None:
-        """After an eviction: forget pairs that no series uses, and close gaps once they are a quarter."""
-        used, live = np.zeros(len(self._pairs), np.bool_), self.live()
-        for part in _chunks(live):
-            used[self._flat(part)[0]] = True
-        self._pairs.keep(used)
-        if 4 * self._wasted > self._used:
-            rows = [self._flat(part)[0] for part in _chunks(live)]
-            self._ids = np.concatenate(rows) if rows else np.zeros(0, np.int32)
-            self._room[:] = np.maximum(self._count, 0)
-            self._start[:] = np.cumsum(self._room, dtype=np.int64) - self._room
-            self._used, self._wasted = len(self._ids), 0
-            self._look()
 
     def _grow(self, capacity: int) -> None:
         """Room for `capacity` slots."""
-        had = len(self._count)
-        if capacity <= had:
-            return
-        for name in ("_start", "_count", "_room", "_hash", "_seen", "_generation", "_asked"):
-            setattr(self, name, _grown(getattr(self, name), capacity))
-        self._count[had:] = _FREE
-        self._look()
-
-    def _look(self) -> None:
-        """Views for single values, which numpy is slow at; to be taken again when an array was replaced."""
-        self._id_view, self._start_view = self._ids.data, self._start.data
-        self._count_view, self._hash_view = self._count.data, self._hash.data
+        if capacity > len(self._hash):
+            self._hash, self._seen = grown(self._hash, capacity), grown(self._seen, capacity)
+            self._asked = grown(self._asked, capacity)
+            self._hash_view = self._hash.data
+        self._rows.grow(capacity)
 
 
-def _chunks(slots: NDArray[np.int32]) -> Iterable[NDArray[np.int32]]:
-    return (slots[at : at + _CHUNK] for at in range(0, len(slots), _CHUNK))
+def _sums(flags: NDArray[np.bool_], begins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many flags of each row are set."""
+    return np.diff(np.concatenate([np.zeros(1, np.int64), np.cumsum(flags)])[begins])
 
 
-def _grown(array: NDArray[Any], size: int) -> NDArray[Any]:
-    """With room for half as many again, zero; pages that are not written take no memory."""
-    bigger = np.zeros(max(64, size, len(array) * 3 // 2), array.dtype)
-    bigger[: len(array)] = array
-    return bigger
+def _part(
+    ids: NDArray[np.int32], begins: NDArray[np.int64], which: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The rows `which` end to end."""
+    count = np.diff(begins)[which]
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
+    return ids[np.repeat(begins[which] - ends[:-1], count) + np.arange(ends[-1])], ends
+
+
+def _equal(
+    one: NDArray[np.int32], begins: NDArray[np.int64], other: NDArray[np.int32], ends: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which rows are the same."""
+    lengths = np.diff(begins) == np.diff(ends)
+    if not lengths.all():  # hashes met, lengths do not: about once in 10^19
+        return np.array(
+            [
+                np.array_equal(one[a:b], other[c:d])
+                for a, b, c, d in zip(begins, begins[1:], ends, ends[1:], strict=False)
+            ]
+        )
+    same: NDArray[np.bool_] = _sums(one != other, begins) == 0
+    return same

@@ -1,12 +1,16 @@
 """An open-addressing hash table of slots in one numpy array: 8 to 16 bytes a slot, where a dict takes 100."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 _EMPTY, _GONE = -1, -2
 _SMALLEST = 64
+
+Slots: TypeAlias = NDArray[np.int32]
+Hashes: TypeAlias = NDArray[np.uint64]
 
 
 class SlotTable:
@@ -29,9 +33,26 @@ class SlotTable:
             cell = (cell + 1) & mask
         return -1
 
-    def full(self) -> bool:
-        """Whether `rebuild` must come before the next `add`."""
-        return 2 * (self._used + 1) > len(self._cells)
+    def find_all(
+        self, keys: Hashes, hashes: Hashes, same: Callable[[Slots, NDArray[np.int64]], NDArray[np.bool_]]
+    ) -> Slots:
+        """`find` for many keys; ``same(slots, which)`` tells where the slots are those of ``keys[which]``."""
+        found = np.full(len(keys), -1, np.int32)
+        which, cells = np.arange(len(keys)), self._home(keys)
+        while len(which):
+            slots = self._cells[cells]
+            taken = np.flatnonzero(slots >= 0)
+            maybe = taken[hashes[slots[taken]] == keys[which[taken]]]
+            right = maybe[same(slots[maybe], which[maybe])]
+            found[which[right]] = slots[right]
+            go_on = slots != _EMPTY
+            go_on[right] = False
+            which, cells = which[go_on], (cells[go_on] + 1) & (len(self._cells) - 1)
+        return found
+
+    def full(self, more: int) -> bool:
+        """Whether `rebuild` must come before `more` are added."""
+        return 2 * (self._used + more) > len(self._cells)
 
     def add(self, key: int, slot: int) -> None:
         """Enter a slot that is not in it."""
@@ -43,27 +64,34 @@ class SlotTable:
         self._used += view[cell] == _EMPTY
         view[cell] = slot
 
-    def remove(self, slots: NDArray[np.int32], hashes: NDArray[np.uint64]) -> None:
+    def add_all(self, slots: Slots, hashes: Hashes) -> None:
+        """Enter slots that are not in it; ``hashes`` by slot."""
+        cells = self._home(hashes[slots])
+        while len(slots):
+            free = self._cells[cells] < 0
+            empty = self._cells[cells] == _EMPTY
+            self._cells[cells[free]] = slots[free]
+            entered = self._cells[cells] == slots
+            self._used += int(np.count_nonzero(entered & empty))
+            slots, cells = slots[~entered], (cells[~entered] + 1) & (len(self._cells) - 1)
+
+    def remove(self, slots: Slots, hashes: Hashes) -> None:
         """Take out slots that are in it; ``hashes`` by slot."""
-        mask = len(self._cells) - 1
-        cells = (hashes[slots] & np.uint64(mask)).astype(np.int64)
+        cells = self._home(hashes[slots])
         while len(slots):
             here = self._cells[cells] == slots
             self._cells[cells[here]] = _GONE
-            slots, cells = slots[~here], (cells[~here] + 1) & mask
+            slots, cells = slots[~here], (cells[~here] + 1) & (len(self._cells) - 1)
 
-    def rebuild(self, slots: NDArray[np.int32], hashes: NDArray[np.uint64]) -> None:
-        """Hold exactly `slots`, with room for as many again; ``hashes`` by slot."""
+    def rebuild(self, slots: Slots, hashes: Hashes, more: int) -> None:
+        """Hold exactly `slots`, with room for `more` and for as many again; ``hashes`` by slot."""
         size = _SMALLEST
-        while size < 4 * len(slots):
+        while size < 4 * (len(slots) + more):
             size *= 2
         self._cells = np.full(size, _EMPTY, np.int32)
         self._view = self._cells.data
-        self._used = len(slots)
-        mask = size - 1
-        cells = (hashes[slots] & np.uint64(mask)).astype(np.int64)
-        while len(slots):
-            free = self._cells[cells] == _EMPTY
-            self._cells[cells[free]] = slots[free]
-            left = self._cells[cells] != slots
-            slots, cells = slots[left], (cells[left] + 1) & mask
+        self._used = 0
+        self.add_all(slots, hashes)
+
+    def _home(self, keys: Hashes) -> NDArray[np.int64]:
+        return (keys & np.uint64(len(self._cells) - 1)).astype(np.int64)

@@ -1,0 +1,136 @@
+"""Rows of small numbers, one a slot, end to end in one array."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FREE = -1
+"""The count of a slot that has no row; an empty row is one."""
+
+_CHUNK = 1 << 16
+"""Rows gathered at a time: bounds what a search takes beside the rows."""
+
+
+class Rows:
+    """Slot ``s`` has ``ids[start[s] : start[s] + count[s]]``; a freed slot keeps its room."""
+
+    def __init__(self) -> None:
+        self.ids = np.zeros(0, np.int32)
+        self.start = np.zeros(0, np.int64)
+        self.count, self.room = np.zeros(0, np.int32), np.zeros(0, np.int32)
+        self._used = self._wasted = 0
+        self._look()
+
+    def grow(self, capacity: int) -> None:
+        """Room for `capacity` slots."""
+        had = len(self.count)
+        if capacity > had:
+            self.start, self.room = grown(self.start, capacity), grown(self.room, capacity)
+            self.count = grown(self.count, capacity)
+            self.count[had:] = FREE
+            self._look()
+
+    def row(self, slot: int) -> list[int]:
+        start = self._start_view[slot]
+        return self._id_view[start : start + self._count_view[slot]].tolist()
+
+    def put(self, slot: int, ids: list[int]) -> None:
+        """Write one row."""
+        if len(ids) > self._room_view[slot]:
+            self._append(np.array([slot], np.int32), np.array([len(ids)], np.int32))
+        start = self._start_view[slot]
+        self.ids[start : start + len(ids)] = ids
+        self._count_view[slot] = len(ids)
+
+    def put_all(self, slots: NDArray[np.int32], ids: NDArray[np.int32], begins: NDArray[np.int64]) -> None:
+        """Write many rows: slot ``slots[k]`` gets ``ids[begins[k] : begins[k + 1]]``."""
+        count = np.diff(begins).astype(np.int32)
+        tight = count > self.room[slots]
+        if tight.any():
+            self._append(slots[tight], count[tight])
+        self.ids[_spans(self.start[slots], begins)] = ids
+        self.count[slots] = count
+
+    def clear(self, slots: NDArray[np.int32]) -> None:
+        self.count[slots] = FREE
+
+    def live(self, capacity: int) -> NDArray[np.int32]:
+        """The slots below `capacity` that have a row, ascending."""
+        return np.flatnonzero(self.count[:capacity] != FREE).astype(np.int32)
+
+    def flat(self, slots: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The rows of `slots` end to end, and where each begins; one more at the end."""
+        begins = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.count[slots], dtype=np.int64)])
+        return self.ids[_spans(self.start[slots], begins)], begins
+
+    def tidy(self, live: NDArray[np.int32], numbers: int) -> NDArray[np.bool_]:
+        """Close gaps once they are a quarter; returns which of `numbers` the rows of `live` use."""
+        used = np.zeros(numbers, np.bool_)
+        for part in chunks(live):
+            used[self.flat(part)[0]] = True
+        if 4 * self._wasted > self._used:
+            rows = [self.flat(part)[0] for part in chunks(live)]
+            self.ids = np.concatenate(rows) if rows else np.zeros(0, np.int32)
+            self.room[:] = np.maximum(self.count, 0)
+            self.start[:] = np.cumsum(self.room, dtype=np.int64) - self.room
+            self._used, self._wasted = len(self.ids), 0
+            self._look()
+        return used
+
+    def arrays(self, capacity: int) -> dict[str, NDArray[Any]]:
+        """Copies of all of it."""
+        return {
+            "ids": self.ids[: self._used].copy(),
+            "start": self.start[:capacity].copy(),
+            "count": self.count[:capacity].copy(),
+            "room": self.room[:capacity].copy(),
+        }
+
+    @classmethod
+    def restore(cls, data: Mapping[str, Any], numbers: int) -> "Rows":
+        """From `arrays`. Raises ValueError when a row is out of bounds, or an id not below `numbers`."""
+        rows = cls()
+        rows.ids, rows.start = np.array(data["ids"], np.int32), np.array(data["start"], np.int64)
+        rows.count, rows.room = np.array(data["count"], np.int32), np.array(data["room"], np.int32)
+        rows._used = len(rows.ids)
+        ends = rows.start + rows.room
+        inside = (rows.start >= 0) & (rows.count <= rows.room) & (rows.room >= 0) & (ends <= rows._used)
+        known = not rows._used or 0 <= rows.ids.min() <= rows.ids.max() < numbers
+        if not (len(rows.start) == len(rows.count) == len(rows.room) and inside.all() and known):
+            raise ValueError("the rows of labels do not fit the labels")
+        rows._look()
+        return rows
+
+    def _append(self, slots: NDArray[np.int32], count: NDArray[np.int32]) -> None:
+        """Give `slots` room at the end instead of where they have some."""
+        self._wasted += int(self.room[slots].sum())
+        ends = self._used + np.cumsum(count, dtype=np.int64)
+        self.start[slots], self.room[slots] = ends - count, count
+        self._used = int(ends[-1])
+        if self._used > len(self.ids):
+            self.ids = grown(self.ids, self._used)
+            self._look()
+
+    def _look(self) -> None:
+        """Views for single values, which numpy is slow at; to be taken again when an array was replaced."""
+        self._id_view, self._start_view = self.ids.data, self.start.data
+        self._count_view, self._room_view = self.count.data, self.room.data
+
+
+def chunks(slots: NDArray[np.int32]) -> Iterable[NDArray[np.int32]]:
+    """`slots` in parts that are gathered at a time."""
+    return (slots[at : at + _CHUNK] for at in range(0, len(slots), _CHUNK))
+
+
+def grown(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """With room for half as many again, zero; pages that are not written take no memory."""
+    bigger = np.zeros(max(64, size, len(array) * 3 // 2), array.dtype)
+    bigger[: len(array)] = array
+    return bigger
+
+
+def _spans(start: NDArray[np.int64], begins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the elements of rows that begin at `start` are, end to end."""
+    return np.repeat(start - begins[:-1], np.diff(begins)) + np.arange(begins[-1])
