@@ -71,39 +71,37 @@ class Command(Action):
         return f"run {shlex.join(self.argv)}{where}, at most {self.timeout:g} s".replace("\n", "\\n")
 
     async def run(self, key: str) -> Outcome:
-        process = await self._start(key)
-        assert process.stdout
-        assert process.stderr
-        kept = bytearray(), bytearray()
-        pipes = process.stdout, process.stderr
-        streams = [asyncio.create_task(_drain(*one)) for one in zip(pipes, kept, strict=True)]
+        transport, capture = await self._start(key)
         try:
             async with asyncio.timeout(self.timeout):
-                status = await process.wait()
+                await capture.exited.wait()
         except TimeoutError as why:
             text = f"{self.argv[0]} was stopped after {self.timeout:g} s"
             raise Retryable(text, ambiguous=True) from why
         finally:
             # Cancelled, too: nothing that was to be stopped goes on behind our back
-            if process.returncode is None:
-                await _end(process)
-            await _settle(streams)
-        stdout, stderr = (one.decode(errors="replace") for one in kept)
-        data = {"status": status, "stdout": stdout, "stderr": stderr}
+            if not capture.exited.is_set():
+                await _end(transport.get_pid(), capture)
+            # A service that the program has left running may hold its streams for ever
+            with suppress(TimeoutError):
+                await asyncio.wait_for(capture.drained.wait(), _LINGER)
+            transport.close()
+        status = transport.get_returncode()
+        stdout, stderr = (kept.decode(errors="replace") for kept in capture.kept.values())
         said = (stdout + stderr).strip()
+        data = {"status": status, "stdout": stdout, "stderr": stderr}
         return Outcome(status == 0, f"exit status {status}" + (f"\n{said}" if said else ""), data)
 
-    async def _start(self, key: str) -> asyncio.subprocess.Process:
+    async def _start(self, key: str) -> "tuple[asyncio.SubprocessTransport, _Capture]":
         env = {name: os.environ[name] for name in self.inherit if name in os.environ}
         if self.cwd and not self.cwd.is_dir():
             raise Fatal(f"cwd: there is no folder {self.cwd}")
         try:
-            return await asyncio.create_subprocess_exec(
+            return await asyncio.get_running_loop().subprocess_exec(
+                _Capture,
                 self._found(),
                 *self.argv[1:],
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
                 cwd=self.cwd,
                 env=env | self.env | {KEY: key},
                 start_new_session=True,
@@ -123,22 +121,30 @@ class Command(Action):
         return found
 
 
-async def _drain(stream: asyncio.StreamReader, kept: bytearray) -> None:
-    while chunk := await stream.read(65_536):
-        kept += chunk[: MAX_OUTPUT - len(kept)]
+class _Capture(asyncio.SubprocessProtocol):
+    """Keeps the beginning of both streams, and notes their ends and the program's."""
+
+    def __init__(self) -> None:
+        self.kept = {1: bytearray(), 2: bytearray()}
+        self.exited, self.drained = asyncio.Event(), asyncio.Event()
+        self._open = set(self.kept)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.kept[fd] += data[: MAX_OUTPUT - len(self.kept[fd])]
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._open.discard(fd)
+        if not self._open:
+            self.drained.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
 
 
-async def _settle(streams: list[asyncio.Task[None]]) -> None:
-    """Wait for the ends of the streams, but not for a service that the program left running on them."""
-    _, open_ = await asyncio.wait(streams, timeout=_LINGER)
-    for one in open_:
-        one.cancel()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(pid: int, capture: _Capture) -> None:
     """Stop the program and its process group: politely, then not."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
+            os.killpg(pid, sign)
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _GRACE)
+            await asyncio.wait_for(capture.exited.wait(), _GRACE)

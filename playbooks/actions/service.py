@@ -30,7 +30,7 @@ _FAULTS = {
     21: "its program may not be executed",
     30: "supervisor could not do it",
     40: "it exited at once: look at its log",
-    50: "it cannot be started: supervisor has given up on it (FATAL)",
+    50: "it cannot be started, or exits as soon as it is: look at its log",
     _ALREADY_STARTED: "it is already started",
     _NOT_RUNNING: "it is not running",
 }
