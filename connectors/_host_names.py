@@ -2,6 +2,7 @@
 
 import os
 import re
+from itertools import zip_longest
 
 _INTERPRETERS = frozenset(
     ("bash", "dash", "deno", "java", "node", "perl", "php", "pypy", "python", "ruby", "sh", "zsh")
@@ -15,7 +16,7 @@ def name_of(arguments: list[str], comm: str) -> str:
 
     ``comm`` (the kernel's own short name) serves where the command line says nothing.
     """
-    if not arguments:
+    if not arguments or not arguments[0].strip():
         return clean(comm)
     title = arguments[0].lstrip("-")
     if " " in title and not title.startswith("/"):
@@ -26,7 +27,7 @@ def name_of(arguments: list[str], comm: str) -> str:
 
 def _program(arguments: list[str]) -> str:
     """What an interpreter runs; nothing when that is code on the command line or a bare descriptor."""
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+    for option, value in zip_longest(arguments, arguments[1:], fillvalue=""):
         if option in _PROGRAM_FOLLOWS:
             return clean(os.path.basename(value))
         if option in _CODE_FOLLOWS:

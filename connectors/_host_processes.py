@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors._host_names import clean, name_of
-from connectors._host_rates import NAN, Rates, Reading, read, share
+from connectors._host_rates import Rates, Reading, read, share
 
 MARK = b"FOREWARN_GROUP="
 """A process started with this in its environment names its own group."""
@@ -133,7 +133,8 @@ class Processes:
             group = groups.get(name)
             if group is None:
                 return 0.0
-            return share(group.rss, memory) + share(group.cpu, rates.elapsed) + 1e9 * group.marked
+            cores = group.cpu / rates.elapsed if rates.elapsed > 0 else 0.0
+            return group.rss / memory + cores + 1e9 * group.marked
 
         settled = [g for g in groups.values() if g.marked or uptime - g.oldest >= _SETTLE]
         for group in sorted(settled, key=lambda g: weight(g.name), reverse=True):
@@ -210,4 +211,4 @@ def _total_memory(proc: Path) -> float:
     try:
         return float(read(proc / "meminfo").split()[1]) * 1024
     except (OSError, IndexError, ValueError):
-        return NAN
+        return 1.0  # nothing to compare with the processors: order by memory

@@ -1,6 +1,7 @@
 """The host it runs on, read from /proc and /sys."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from connectors import _host_devices as devices
 from connectors import _host_system as system
 from connectors._host_processes import Processes
 from connectors._host_rates import Rates, Reading, read
+
+log = logging.getLogger("aiops.connectors")
 
 
 class Host(Connector):
@@ -73,5 +76,5 @@ def _whole(readings: Iterable[Reading]) -> Iterator[Reading]:
     """As far as the host lets us read: kernels and containers leave out files, columns and rights."""
     try:
         yield from readings
-    except (OSError, ValueError, LookupError):
-        return
+    except (OSError, ValueError, LookupError) as why:
+        log.debug("left out: %r", why)
