@@ -12,7 +12,17 @@ from sqlalchemy.engine import Connection
 
 from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState
 from aiops.model.signal import Severity
-from aiops.store.tables import alert, attempt, delivery, evidence, problem, run, step, ticket
+from aiops.store.tables import (
+    alert,
+    attempt,
+    delivery,
+    evidence,
+    playbook_revision,
+    problem,
+    run,
+    step,
+    ticket,
+)
 
 Row: TypeAlias = dict[str, Any]
 Query: TypeAlias = sa.Select[tuple[Any, ...]]
@@ -180,6 +190,13 @@ def steps_of(conn: Connection, run_ids: Iterable[int]) -> dict[int, list[Row]]:
     for row in _rows(conn, query.order_by(step.c.run_id, step.c.number)):
         found.setdefault(row["run_id"], []).append(row)
     return found
+
+
+def texts_of(conn: Connection, revisions: Iterable[str]) -> dict[str, str]:
+    """Revision -> the playbook's text, as runs are pinned to it."""
+    table = playbook_revision
+    query = sa.select(table.c.revision, table.c.text).where(table.c.revision.in_(set(revisions)))
+    return {row["revision"]: row["text"] for row in _rows(conn, query)}
 
 
 @dataclass(frozen=True, slots=True)

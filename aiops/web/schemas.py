@@ -209,7 +209,10 @@ class Step(Schema):
 
 
 class RunDetail(Run):
+    """A run with its steps, and the playbook that it is pinned to."""
+
     steps: list[Step]
+    text: str = Field(description="The playbook's YAML at that revision.")
 
 
 class ProblemDetail(Problem):

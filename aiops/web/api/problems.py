@@ -87,13 +87,17 @@ def whole_problem(conn: Connection, problem_id: int) -> dict[str, Any] | None:
     alerts = views.alerts_of(conn, problem_id)
     runs = views.runs(conn, views.RunFilter(problem_id=problem_id), None, 50)
     steps = views.steps_of(conn, [one["id"] for one in runs])
+    texts = views.texts_of(conn, [one["revision"] for one in runs])
     return row | {
         "alerts": alerts,
         "evidence": views.evidence_of(conn, [one["id"] for one in alerts]),
         "timeline": audit.of_problem(conn, problem_id),
         "tickets": views.tickets_of(conn, problem_id),
         "deliveries": views.deliveries(conn, views.DeliveryFilter(problem_id=problem_id), None, 200),
-        "runs": [one | {"steps": steps.get(one["id"], [])} for one in runs],
+        "runs": [
+            one | {"steps": steps.get(one["id"], []), "text": texts.get(one["revision"], "").strip()}
+            for one in runs
+        ],
     }
 
 

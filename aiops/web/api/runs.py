@@ -48,9 +48,12 @@ async def got(engine: EngineDep, run_id: int) -> schemas.RunDetail:
 
 
 def whole_run(conn: Connection, run_id: int) -> dict[str, Any] | None:
-    """The run's row with its ``steps``."""
+    """The run's row with its ``steps`` and the playbook's ``text``."""
     row = views.get(conn, run_table, run_id)
-    return row and row | {"steps": views.steps_of(conn, [run_id]).get(run_id, [])}
+    if row is None:
+        return None
+    text = views.texts_of(conn, [row["revision"]]).get(row["revision"], "").strip()
+    return row | {"steps": views.steps_of(conn, [run_id]).get(run_id, []), "text": text}
 
 
 async def approve_run(engine: Engine, run_id: int, by: str) -> dict[str, Any]:

@@ -68,10 +68,10 @@ def headline(problem: Row, now: float) -> str:
         return f"Resolved after {took}{reached}."
     if problem["stage"] == "active":
         since = duration(now - (breached or opened))
-        return f"Users are affected since {since}{foreseen(problem)}."
+        return f"Users have been affected for {since}{foreseen(problem)}."
     expected = problem["breach_expected"]
     if expected is None:
-        return f"Unusual since {duration(now - opened)}. Users are not affected so far."
+        return f"Unusual for {duration(now - opened)}. Users are not affected so far."
     span = interval(problem, now)
     when = f"in about {duration(expected - now)}" if expected > now else "any moment now"
     return f"Predicted to breach {when}{f' ({span})' if span else ''}. Users are not affected so far."
@@ -144,7 +144,7 @@ _TONES = {
     "resolved": "good",
     "firing": "bad",
     "pending": "warn",
-    "active": "good",
+    "active": "bad",
     "expired": "quiet",
     "due": "run",
     "sent": "good",

@@ -143,7 +143,7 @@
       height: holder.clientHeight,
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       legend: { show: false },
-      padding: [8, 10, 0, 0],
+      padding: [8, 20, 0, 0],
       cursor: { sync: { key: "page", scales: ["x", null] }, points: { size: 6 }, y: false, drag: { x: true, y: false } },
       scales: { x: { time: true, range: (plot, low, high) => plot.window || [low, high] }, y: { range: (plot) => range(data, plot) } },
       axes: [

@@ -1,0 +1,391 @@
+"""The console's pages, without a browser: content, escaping, sessions, CSRF, headers."""
+
+import re
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi.routing import APIRoute
+
+from aiops.engine.engine import Engine
+from aiops.model.problem import Step
+from aiops.model.signal import Alert, AlertKind, AlertState
+from aiops.store import problems, runs, silences, tokens, views
+from aiops.store.tables import alert as alert_table
+from aiops.store.tables import problem as problem_table
+from aiops.web.app import create_app
+from aiops.web.console import actions, lists, pages, signin, words
+from aiops.web.console.render import STATIC
+from aiops.web.console.signin import inside
+from aiops.web.session import LIFETIME, Sessions, session_key
+from tests.world import NOW, config_in, refusing, running, token_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+BASE = "http://127.0.0.1:8750"
+HTML = {"Accept": "text/html"}
+PAGES = [
+    "/",
+    "/problems",
+    "/problems/1",
+    "/problems/4",
+    "/alerts",
+    "/alerts/1",
+    "/series",
+    "/runs",
+    "/runs/1",
+    "/deliveries",
+    "/deliveries/1",
+    "/silences",
+    "/sources",
+    "/sign-in",
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
+    config = config_in(tmp_path_factory.mktemp("console"))
+    refusing(config, "pager", "401: the key is not known")
+    async with running(config) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visitor(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser that has not signed in."""
+    transport = httpx.ASGITransport(create_app(engine), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=HTML) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ana(engine: Engine, visitor: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A browser that has."""
+    answer = await visitor.post("/sign-in", data={"token": await token_of(engine), "next": "/runs"})
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/runs"
+    return visitor
+
+
+class Dangers(HTMLParser):
+    """Collects what a strict policy forbids, and every script that is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inline: list[str] = []
+        self.scripts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        self.inline += [f"{tag} {name}" for name in names if name.startswith("on") or name == "style"]
+        if tag == "style" or (tag == "script" and not names.get("src")):
+            self.inline.append(tag)
+        if tag in ("script", "iframe", "object", "embed", "img"):
+            self.scripts.append(names.get("src") or "")
+
+
+async def csrf_of(client: httpx.AsyncClient) -> str:
+    found = re.search(r'name="csrf" value="([0-9a-f]{64})"', (await client.get("/problems/1")).text)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_renders_whole_and_as_a_part(ana: httpx.AsyncClient, path: str) -> None:
+    whole = await ana.get(path)
+    assert whole.status_code == 200, whole.text[-500:]
+    assert "<!doctype html>" in whole.text
+    dangers = Dangers()
+    dangers.feed(whole.text)
+    assert dangers.inline == []
+    assert all(source.startswith("/static/") for source in dangers.scripts)
+    policy = whole.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert whole.headers["x-content-type-options"] == "nosniff"
+    if path != "/sign-in":
+        part = await ana.get(path, headers={"HX-Request": "true"})
+        assert part.text.lstrip().startswith('<div id="live"')
+        assert "<html" not in part.text
+        assert 'id="nav"' in part.text
+
+
+async def test_now_ranks_by_urgency_and_says_what_is_done(visitor: httpx.AsyncClient) -> None:
+    text = (await visitor.get("/")).text
+    order = re.findall(r'<li id="problem-(\d+)" class="problem (\w+) (\w+) (\w+)"', text)
+    stages = [(stage, state) for _, _, stage, state in order]
+    assert stages[0] == ("active", "open")
+    assert stages[-1][1] == "resolved"
+    assert "awaits approval" in text
+    assert "users affected" in text
+    assert "to breach" in text
+    assert "Watching 16 series from 1 source; 16 ready" in text
+
+
+async def test_urgency_weighs_impact_against_the_time_left() -> None:
+    def row(severity: str, stage: str = "predicted", left: float | None = None) -> views.Row:
+        return {
+            "severity": severity,
+            "stage": stage,
+            "breach_expected": None if left is None else NOW + left * 60,
+        }
+
+    ranked = [
+        row("critical", "active"),
+        row("critical", left=5),
+        row("minor", "active"),
+        row("major", left=30),
+        row("major", left=60),
+        row("critical"),
+        row("minor"),
+    ]
+    by_urgency = sorted(ranked, key=lambda one: -views.urgency(one, NOW))
+    assert by_urgency == ranked
+
+
+async def test_the_problem_page_tells_the_whole_story(visitor: httpx.AsyncClient) -> None:
+    text = (await visitor.get("/problems/4")).text
+    for said in (
+        "Users have been affected for 6 min",
+        "foreseen",
+        "T-4",
+        "restart-checkout",
+        "awaiting approval",
+    ):
+        assert said in text, said
+    assert text.count('class="plot') == 3
+    assert 'data-bound="0.01"' in text
+    assert "playbook: restart-checkout" in text
+    assert "Sign in to approve or refuse" in text
+
+
+async def test_nothing_to_do_says_what_is_watched(tmp_path_factory: pytest.TempPathFactory) -> None:
+    config = config_in(tmp_path_factory.mktemp("calm"), limits=[])
+    async with running(config, live=0) as calm:
+        transport = httpx.ASGITransport(create_app(calm))
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+            text = (await client.get("/")).text
+    assert "Nothing is wrong, and nothing is foreseen" in text
+    assert re.search(r"Watching 16 series from 1 source; \d+ ready", text)
+
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'><b>"
+
+
+async def test_markup_from_outside_renders_as_text(engine: Engine, ana: httpx.AsyncClient) -> None:
+    labels = (("__name__", f"m{EVIL}"), ("service", EVIL))
+    alert = Alert(AlertKind.ANOMALY, labels, NOW - 60, rule=EVIL, state=AlertState.FIRING)
+    alert.fired, alert.updated, alert.observed = NOW - 30, NOW, 3.0
+    alert.reason, alert.examples, alert.silenced_by = EVIL, [EVIL, f"GET /{EVIL}"], EVIL
+
+    def store(conn: object) -> tuple[int, int, int]:
+        kept = problems.load(conn, 1)  # type: ignore[arg-type]
+        assert kept
+        kept.id, kept.key, kept.title, kept.labels, kept.reason = 0, "fw-evil", EVIL, labels, EVIL
+        kept.assignee = EVIL
+        problems.save_problem(conn, kept)  # type: ignore[arg-type]
+        problems.save_alert(conn, alert, kept.id)  # type: ignore[arg-type]
+        run = runs.get(conn, 1)  # type: ignore[arg-type]
+        assert run
+        run.problem_id, run.reason, run.target, run.playbook = kept.id, EVIL, EVIL, EVIL
+        runs.insert(conn, run, EVIL)  # type: ignore[arg-type]
+        runs.intend(conn, Step(run.id, 0, EVIL, "step", EVIL, NOW, NOW, False, EVIL))  # type: ignore[arg-type]
+        silences.create(
+            conn,  # type: ignore[arg-type]
+            match='{a="<script>alert(1)</script>"}',
+            starts=NOW,
+            ends=None,
+            reason=EVIL,
+            by=EVIL,
+            at=NOW,
+        )
+        return kept.id, alert.id, run.id
+
+    problem_id, alert_id, run_id = await engine.db.run(store)
+    try:
+        for path in (
+            "/",
+            "/problems",
+            f"/problems/{problem_id}",
+            "/alerts",
+            f"/alerts/{alert_id}",
+            f"/runs/{run_id}",
+            "/runs",
+            "/silences",
+            "/problems?q=<script>alert(1)</script>",
+            "/series?q={<script>alert(1)</script>",
+            "/sign-in?next=/<script>alert(1)</script>",
+            "/silences?match=<script>alert(1)</script>",
+            "/nowhere/<script>",
+        ):
+            answer = await ana.get(path)
+            assert "<script>alert" not in answer.text, path
+            assert "<img src=x" not in answer.text, path
+            dangers = Dangers()
+            dangers.feed(answer.text)
+            assert dangers.inline == [], path
+            assert all(source.startswith("/static/") for source in dangers.scripts), path
+        assert "&lt;script&gt;alert(1)" in (await ana.get(f"/problems/{problem_id}")).text
+        assert "GET /&lt;script&gt;" in (await ana.get(f"/alerts/{alert_id}")).text
+    finally:
+        await engine.db.run(lambda c: c.execute(alert_table.delete().where(alert_table.c.id == alert_id)))
+        await engine.db.run(
+            lambda c: c.execute(problem_table.delete().where(problem_table.c.id == problem_id))
+        )
+
+
+async def test_a_visitor_sees_no_form_that_changes_anything(visitor: httpx.AsyncClient) -> None:
+    for path in PAGES[:-1]:
+        text = (await visitor.get(path)).text
+        assert 'method="post"' not in text, path
+        assert 'name="csrf"' not in text, path
+
+
+async def test_actions_need_a_session_and_its_csrf_token(engine: Engine, ana: httpx.AsyncClient) -> None:
+    csrf = await csrf_of(ana)
+    rooms = (pages, lists, actions, signin)
+    posts = {
+        re.sub(r"{\w+}", "1", route.path)
+        for room in rooms
+        for route in room.router.routes
+        if isinstance(route, APIRoute) and "POST" in route.methods and route.path != "/sign-in"
+    }
+    assert len(posts) >= 9
+    cookies = dict(ana.cookies)
+    for path in sorted(posts):
+        ana.cookies.clear()
+        answer = await ana.post(path, data={"csrf": csrf})
+        assert answer.status_code == 303, path
+        assert answer.headers["location"].startswith("/sign-in"), path
+        ana.cookies.update(cookies)
+        for data in ({}, {"csrf": "0" * 64}):
+            assert (await ana.post(path, data=data)).status_code == 403, path
+        foreign = await ana.post(path, data={"csrf": csrf}, headers={"Origin": "http://evil.example"})
+        assert foreign.status_code == 403, path
+    hx = await ana.post("/problems/1/resolve", headers={"HX-Request": "true"}, data={})
+    assert hx.headers["content-type"] == "application/problem+json"
+
+
+async def test_acknowledging_answers_with_its_effect(ana: httpx.AsyncClient) -> None:
+    csrf = await csrf_of(ana)
+    answer = await ana.post("/problems/3/acknowledge", data={"csrf": csrf}, headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert "Acknowledged" in answer.headers["hx-trigger"]
+    assert 'action="/problems/3/acknowledge"' not in answer.text
+    assert 'hx-get="/problems/3"' in answer.text
+    plain = await ana.post("/problems/3/comment", data={"csrf": csrf, "text": "seen <i>before</i>"})
+    assert plain.status_code == 303
+    assert "seen &lt;i&gt;before&lt;/i&gt;" in (await ana.get("/problems/3")).text
+
+
+async def test_a_silence_is_made_and_a_wrong_one_is_explained(ana: httpx.AsyncClient) -> None:
+    csrf = await csrf_of(ana)
+    wrong = {"csrf": csrf, "match": "{host~1}", "duration": "2h", "reason": "typed with care"}
+    answer = await ana.post("/silences", data=wrong)
+    assert answer.status_code == 422
+    assert "column" in answer.text
+    assert 'value="typed with care"' in answer.text
+    good = wrong | {"match": '{host="web-1"}', "duration": "1h30m"}
+    assert (await ana.post("/silences", data=good)).status_code == 303
+    listed = (await ana.get("/silences")).text
+    assert "{host=&#34;web-1&#34;}" in listed
+    assert "in 90 min" in listed or "in 2 h" in listed
+
+
+async def test_the_cookie_is_opaque_signed_and_short(engine: Engine, visitor: httpx.AsyncClient) -> None:
+    plain = await token_of(engine, "cleo")
+    answer = await visitor.post("/sign-in", data={"token": f" {plain} "})
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert plain not in cookie
+    value = visitor.cookies["forewarn_session"]
+    sessions = Sessions(session_key(engine.config.data))
+    session = sessions.read(value, NOW)
+    assert session
+    assert sessions.read(value, NOW + LIFETIME) is None
+    assert sessions.read(value.replace(".", "1.", 1), NOW) is None
+    assert Sessions(b"x" * 32).read(value, NOW) is None
+    for bad in ("", ".", "a.b.c.d", "1.99999999999.x.", "é.1"):
+        assert sessions.read(bad, NOW) is None
+    assert "cleo" in (await visitor.get("/")).text
+    await engine.db.run(tokens.revoke, session.token_id, NOW)
+    assert "cleo" not in (await visitor.get("/")).text
+    key = engine.config.data / "session.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+async def test_signing_in_refuses_what_is_wrong(visitor: httpx.AsyncClient) -> None:
+    answer = await visitor.post("/sign-in", data={"token": "fw_nope"})
+    assert answer.status_code == 401
+    assert "not known" in answer.text
+    assert "set-cookie" not in answer.headers
+    foreign = await visitor.post("/sign-in", data={"token": "x"}, headers={"Origin": "http://evil.example"})
+    assert foreign.status_code == 403
+
+
+@pytest.mark.parametrize("target", ["//evil", "https://evil", "/\\evil", "evil", "", "/a\nb", "javascript:1"])
+async def test_signing_in_leads_nowhere_else(target: str) -> None:
+    assert inside(target) == "/"
+
+
+async def test_signing_out_ends_it(ana: httpx.AsyncClient) -> None:
+    assert (await ana.post("/sign-out", data={"csrf": await csrf_of(ana)})).status_code == 303
+    assert "Sign in to act" in (await ana.get("/")).text
+
+
+async def test_people_get_pages_for_errors(visitor: httpx.AsyncClient) -> None:
+    answer = await visitor.get("/problems/999")
+    assert answer.status_code == 404
+    assert "there is no problem 999" in answer.text
+    assert "text/html" in answer.headers["content-type"]
+
+
+async def test_assets_are_pinned_by_their_content(visitor: httpx.AsyncClient) -> None:
+    text = (await visitor.get("/")).text
+    found = re.findall(r'(?:href|src)="(/static/[^"]+)"', text)
+    assert len(found) >= 9
+    assert not [url for url in found if "missing" in url], "run `python hatch_build.py`"
+    for url in found:
+        answer = await visitor.get(url)
+        assert answer.status_code == 200, url
+        assert "immutable" in answer.headers["cache-control"]
+    assert (STATIC / "vendor" / "htmx.LICENSE").is_file()
+    assert (await visitor.get("/static/../app.py")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({}, "Unusual for 5 min. Users are not affected so far."),
+        (
+            {"breach_expected": NOW + 720, "breach_earliest": NOW + 480, "breach_latest": NOW + 1200},
+            "Predicted to breach in about 12 min (8 min to 20 min). Users are not affected so far.",
+        ),
+        ({"breach_expected": NOW - 5}, "Predicted to breach any moment now. Users are not affected so far."),
+        (
+            {"stage": "active", "breached": NOW - 120},
+            "Users have been affected for 2 min, foreseen 3 min ahead.",
+        ),
+        ({"stage": "active", "breached": NOW - 300}, "Users have been affected for 5 min, not foreseen."),
+        ({"state": "resolved", "resolved": NOW - 60}, "Resolved after 4 min before users noticed."),
+        (
+            {"state": "resolved", "resolved": NOW - 60, "stage": "active"},
+            "Resolved after 4 min; users noticed.",
+        ),
+    ],
+)
+async def test_headlines(row: dict[str, object], said: str) -> None:
+    bare = {
+        "state": "open",
+        "stage": "predicted",
+        "opened": NOW - 300,
+        "breached": None,
+        "resolved": None,
+        "breach_expected": None,
+        "breach_earliest": None,
+        "breach_latest": None,
+    }
+    assert words.headline(bare | row, NOW) == said
