@@ -423,3 +423,21 @@ async def test_kill_minus_nine_in_the_middle_of_a_step(
     assert bench.text("out") == f"{run_id}:one\n" * times + ("two\n" if times == 2 else "")
     with bench.db.read_only() as conn:
         assert conn.execute(sa.select(sa.func.count()).select_from(run_table)).scalar_one() == 1
+
+
+async def test_a_store_that_is_away_for_a_while_loses_and_doubles_nothing(bench: Bench) -> None:
+    if not bench.db.is_sqlite:
+        pytest.skip("a missing table is a lasting fault to PostgreSQL, a passing one to SQLite")
+    out = bench.folder / "out"
+    run_id = bench.queue(playbook(shell(f"echo one >> {out}; sleep 0.2"), shell(f"echo two >> {out}")))
+    async with bench.working():
+        await appears(out)
+        with bench.db.begin() as conn:
+            conn.exec_driver_sql("ALTER TABLE step RENAME TO step_away")
+        await asyncio.sleep(0.6)
+        assert bench.text("out") == "one\n"
+        with bench.db.begin() as conn:
+            conn.exec_driver_sql("ALTER TABLE step_away RENAME TO step")
+        run = await bench.until(run_id)
+    assert run.state is RunState.SUCCEEDED
+    assert bench.text("out") == "one\ntwo\n"
