@@ -139,9 +139,10 @@ async def test_same_series_keep_their_slots() -> None:
 
 
 async def test_group_named_by_the_process(child: Callable[..., "subprocess.Popen[bytes]"]) -> None:
-    child("print(flush=True); import time; time.sleep(60)", group="forewarn-drill")
-    found = await settled(Watch(), lambda f: ("host_process_count", "forewarn-drill") in f)
-    assert found["host_process_count", "forewarn-drill"] == 1
+    name = f"drill-{os.getpid()}-of-a-test"
+    child("print(flush=True); import time; time.sleep(60)", group=name)
+    found = await settled(Watch(), lambda f: ("host_process_count", name) in f)
+    assert found["host_process_count", name] == 1
 
 
 async def test_group_by_title_uses_memory_and_processor(
