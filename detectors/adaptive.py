@@ -1,8 +1,8 @@
 """The default detector: learns level, trend, spread, season and tail of every series in one compiled pass.
 
 Per series: a Huber-clipped damped trend, a time-of-day drift that is used only where it foretells, AR(1)
-whitening, a scale, three tracked quantiles with a Pareto tail beyond, a memory of bursts that came and went, and a
-two-sided CUSUM. `_adaptive_judge.py` and `_adaptive_learn.py` have each step with its source.
+whitening, a scale, three tracked quantiles with a Pareto tail beyond, a memory of bursts that came and
+went, and a two-sided CUSUM. `_adaptive_judge.py` and `_adaptive_learn.py` have each step with its source.
 """
 
 from typing import Any

@@ -15,7 +15,7 @@ _SMALLEST = 64
 
 
 class Layout(StrEnum):
-    """Where the row (slot) axis stands. Values do not change with it, only what lies next to what in memory."""
+    """Where the row (slot) axis stands: what lies next to what in memory."""
 
     ROWS = "rows"
     """``[capacity, *shape]``: one row together. For code that works on a row at a time."""
@@ -23,6 +23,8 @@ class Layout(StrEnum):
     """``[capacity / LANES, *shape, LANES]``: a block of rows together, for compiled loops over lanes."""
     LAST = "last"
     """``[*shape, capacity]``: one field of all rows together. For tables of which a step touches one line."""
+    TABLE = "table"
+    """``[*shape]``: not one row a slot; growth and reset pass it by. Other columns may point into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,13 @@ class Column:
                 return (rows // LANES, *self.shape, LANES)
             case Layout.LAST:
                 return (*self.shape, rows)
+            case Layout.TABLE:
+                return self.shape
 
     def rows_of(self, array: NDArray[Any]) -> int:
-        """How many rows `array` has. Raises ValueError when its shape is not this column's."""
+        """How many rows `array` has; 0 for a table. Raises ValueError when its shape is not this column's."""
         axis = -1 if self.layout is Layout.LAST else 0
-        length = array.shape[axis] if array.ndim else 0
+        length = array.shape[axis] if array.ndim and self.layout is not Layout.TABLE else 0
         rows = length * LANES if self.layout is Layout.BLOCKS else length
         if array.shape != self.shape_for(rows):
             raise ValueError(f"{array.shape} is not {self.shape} a row in layout {self.layout.value!r}")
@@ -64,7 +68,9 @@ class Column:
         return np.full(shape, self.fill, self.dtype)
 
     def grown(self, array: NDArray[Any], rows: int) -> NDArray[Any]:
-        """A copy of `array` with `rows` rows."""
+        """A copy of `array` with `rows` rows; a table itself."""
+        if self.layout is Layout.TABLE:
+            return array
         bigger = self.new(rows)
         if self.layout is Layout.LAST:
             bigger[..., : array.shape[-1]] = array
@@ -81,6 +87,8 @@ class Column:
                 array[slots // LANES, ..., slots % LANES] = self.fill
             case Layout.LAST:
                 array[..., slots] = self.fill
+            case Layout.TABLE:
+                pass
 
 
 class Columns:
@@ -92,6 +100,8 @@ class Columns:
     def __init__(self, **spec: Column) -> None:
         self.spec = spec
         self.capacity = 0
+        self.generation = 0
+        """Counts restores: whatever was derived from the arrays before is void."""
         self._arrays = {name: column.new(0) for name, column in spec.items() if not column.lazy}
 
     def array(self, name: str) -> NDArray[Any]:
@@ -142,9 +152,11 @@ class Columns:
         rows = set()
         for name, array in arrays.items():
             try:
-                rows.add(self.spec[name].rows_of(array))
+                found = self.spec[name].rows_of(array)
             except ValueError as why:
                 raise ValueError(f"column {name!r}: {why}") from why
+            if self.spec[name].layout is not Layout.TABLE:
+                rows.add(found)
         if len(rows) > 1:
             raise ValueError(f"columns differ in length: {sorted(rows)}")
         if any(count % LANES for count in rows):
@@ -153,6 +165,7 @@ class Columns:
             name: np.array(arrays[name], dtype=self.spec[name].dtype, order="C") for name in arrays
         }
         self.capacity = rows.pop() if rows else 0
+        self.generation += 1
 
     @property
     def nbytes(self) -> int:

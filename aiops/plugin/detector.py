@@ -15,7 +15,7 @@ from aiops.plugin.params import Plugin, SelectorText
 
 
 class Detector(Plugin):
-    """Scores a frame under what it has learnt so far, then learns from it. Pure: no clock, no I/O, no threads.
+    """Scores a frame under what it has learnt so far, then learns it. Pure: no clock, no I/O, no threads.
 
     All state lives in `columns`, one row a slot, so that the engine can grow, reset, snapshot and restore it.
     """
@@ -42,7 +42,7 @@ class Detector(Plugin):
         """Learn from the samples where ``mask[T, S]`` is true, row by row, for any T; NaN is skipped."""
 
     def update(self, frame: Frame, hold: NDArray[np.bool_]) -> Scores:
-        """`score`, then `learn` all but the slots held (``hold[S]``: in a confirmed anomaly). One pass where faster."""
+        """`score`, then `learn` all but the slots held (``hold[S]``: in a confirmed anomaly)."""
         scores = self.score(frame)
         self.learn(frame, np.broadcast_to(~hold, frame.values.shape))
         return scores
