@@ -1,10 +1,15 @@
 """CEL: conditions over problems and outcomes, compiled once and checked when the config is read."""
 
 import re
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
-import cel
+# The package's own terminal client would cost each start half a second and 26 MB
+sys.modules.setdefault("cel.cli", ModuleType("cel.cli"))
+
+import cel  # noqa: E402
 
 MAX_LENGTH = 4096
 

@@ -103,7 +103,7 @@ class Engine:
             log.info("took up what was learnt about %d series", len(index))
         recorder = Recorder(self.db, f"http://{self.config.web.listen}")
         self.pipeline = Pipeline(state, recorder, self.clock, self.metrics, self._late, self._wake)
-        untold = await restore(self.db, state, self.clock.now())
+        await restore(self.db, state, self.clock.now())
         self.checkpointer = Checkpointer(folder, self.pipeline, self._connectors(), self.clock, self.metrics)
         self._open_sources(facts.get("connectors", {}))
         self.relay = Relay(self.db, self.clock, self._sinks, self.outbox_wake)
@@ -112,8 +112,6 @@ class Engine:
             self.db, self.clock, self._playbooks, self._context_of, self.tell, self.runs_wake, settings
         )
         self._start_tasks()
-        for message in untold:
-            await self.tell(message)
 
     def _start_tasks(self) -> None:
         work = {
@@ -169,6 +167,7 @@ class Engine:
         state.adopt(old)
         self.config = config
         self.pipeline.state = state
+        self.worker.settings = config.remediation
         self._open_sources(facts["connectors"])
 
     # -- the parts' view of each other

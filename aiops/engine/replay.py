@@ -71,7 +71,7 @@ async def replay(
 ) -> ReplayReport:
     """Walk (source name, frame) pairs, in order of time, through `PATH` into a store of its own.
 
-    Playbooks are matched and planned, never run; nothing is delivered. ``on_progress`` is called once a frame.
+    Playbooks are matched and planned, never run; nothing is delivered. ``on_progress``: once a frame.
     """
     dry = config.model_copy(update={"remediation": config.remediation.model_copy(update={"enabled": False})})
     clock, report = ReplayClock(), ReplayReport()

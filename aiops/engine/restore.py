@@ -5,9 +5,8 @@ import logging
 from sqlalchemy.engine import Connection
 
 from aiops.core.notify import Told
-from aiops.core.remediate import escalation_of, history_seconds
+from aiops.core.remediate import history_seconds
 from aiops.engine import tell
-from aiops.engine.messages import Message, RunEnded
 from aiops.engine.state import State
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
@@ -19,11 +18,11 @@ from aiops.store.database import Database
 log = logging.getLogger("aiops.engine")
 
 
-async def restore(db: Database, state: State, now: float) -> list[Message]:
-    """Problems, alerts, runs and watermarks into `state`; returns what a run had no time to tell."""
+async def restore(db: Database, state: State, now: float) -> None:
+    """Problems, alerts, runs and watermarks into `state`."""
     since = now - 2 * state.config.grouping.reopen_within
     found = await db.read(_read, since, now - history_seconds(state.remediation.playbooks))
-    problems, loose, watermarks, told, history, untold = found
+    problems, loose, watermarks, told, history = found
     firing = [a for p in problems for a in p.alerts if a.state is AlertState.FIRING] + loose
     state.alerting.restore(firing)
     state.problems.restore(problems, [a for a in loose if not a.silenced_by], now)
@@ -33,16 +32,11 @@ async def restore(db: Database, state: State, now: float) -> list[Message]:
     state.told = told
     if problems:
         log.info("took up %d problems and %d firing alerts", len(problems), len(firing))
-    return [_as_told(run) for run in untold]
-
-
-def _as_told(run: Run) -> Message:
-    return RunEnded(run.problem_id, run.id, run.state, escalation_of(run), run.reason, run.dry_run)
 
 
 def _read(
     conn: Connection, since: float, runs_since: float
-) -> tuple[list[Problem], list[Alert], dict[str, float], dict[str, Told], list[Run], list[Run]]:
+) -> tuple[list[Problem], list[Alert], dict[str, float], dict[str, Told], list[Run]]:
     problems = problem_rows.load_known(conn, since)
     return (
         problems,
@@ -50,5 +44,4 @@ def _read(
         problem_rows.watermarks(conn),
         tell.recall(conn, problems),
         runs.recent(conn, runs_since),
-        runs.ended_but_untold(conn),
     )
