@@ -12,7 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from aiops.model.frame import Frame
 from aiops.model.selector import Selector
+from aiops.model.series import SeriesIndex
+from aiops.plugin import Connector
+from aiops.plugin.load import load
 
 LOOKBACK = 300.0
 
@@ -117,3 +121,17 @@ def _handler(api: PrometheusApi) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def source(api: PrometheusApi, **fields: Any) -> Connector:
+    """The Prometheus source on `api`."""
+    defaults: dict[str, Any] = {"name": "prod", "url": api.url, "select": ['{job="a"}'], "every": "15s"}
+    made = load("connectors", "prometheus", Connector).model_validate(defaults | fields)
+    made.open(SeriesIndex())
+    return made
+
+
+async def pull(one: Connector, since: float, until: float) -> list[Frame]:
+    frames = [f async for f in one.pull(since, until)]
+    assert all(isinstance(f, Frame) for f in frames)
+    return frames  # type: ignore[return-value]
