@@ -89,7 +89,8 @@ class Receiver:
         assert task
         self._busy.add(task)
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            # asyncio logs a connection that is cancelled as a fault
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while await self._one(reader, writer):
                     pass
         finally:

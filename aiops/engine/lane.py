@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from sqlalchemy.engine import Connection
+
 from aiops.engine.breaker import Breaker
 from aiops.engine.clock import Clock
 from aiops.plugin import Message, NotConnected, PluginError, Retryable, Sink, TicketRef
@@ -67,6 +69,16 @@ def unobserved(_sink: str, _outcome: str, _seconds: float) -> None:
     """Looks away."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One attempt and what came of it, not yet written down."""
+
+    claimed: Claimed
+    got: TicketRef | PluginError
+    at: float
+    seconds: float
+
+
 @dataclass(eq=False)
 class Lane:
     """`run` until `stop`; `wake` makes it look at once. `sink` gives the sink as configured now, if it is."""
@@ -88,6 +100,7 @@ class Lane:
         self._stopping = False
         self._more = True
         self._under_way: set[asyncio.Task[None]] = set()
+        self._ended: list[Ended] = []
 
     def stop(self) -> None:
         self._stopping = True
@@ -97,35 +110,53 @@ class Lane:
         try:
             while not self._stopping:
                 self.wake.clear()
-                try:
-                    await self._fill()
-                except Exception:
-                    log.exception("sink %s: cannot read the outbox; trying again", self.name)
+                await self._turn()
                 await first_of(self.wake.wait(), self.clock.sleep(self.settings.poll))
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=self.settings.drain)
+            await self._turn()
         finally:
             # whoever is cut off leaves its lease to run out, as after a crash
             for task in self._under_way:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _fill(self) -> None:
-        """Start as many attempts as there is room for."""
+    async def _turn(self) -> None:
+        """In one transaction: write down what ended, and claim what there is room for."""
+        ended, self._ended = self._ended, []
         now = self.clock.now()
-        room = self._breaker.room(now, len(self._under_way), self.settings.parallel)
-        if not room or self.sink() is None:
+        try:
+            room = await self._room(now, sure=bool(ended))
+            if not ended and not room:
+                return
+            claimed = await self.db.run(self._write, ended, now, room)
+        except Exception:
+            log.exception("sink %s: cannot read or write the outbox; trying again", self.name)
+            self._ended = ended + self._ended
             return
-        # an idle lane asks a reader, so that it never makes the writer wait
-        if not self._more and not await self.db.read(outbox.waiting, now, self.name):
-            return
-        lease = self.settings.lease
-        found = await self.db.run(outbox.claim, now, self.owner, lease, room, self.name)
-        self._more = bool(found)
-        for claimed in found:
-            task = asyncio.create_task(self._deliver(claimed), name=claimed.title)
+        if room:
+            self._more = bool(claimed)
+        for one in claimed:
+            task = asyncio.create_task(self._deliver(one), name=one.title)
             self._under_way.add(task)
             task.add_done_callback(self._done)
+        for one_ended in ended:
+            self.observe(self.name, self._outcome(one_ended), one_ended.seconds)
+
+    async def _room(self, now: float, sure: bool) -> int:
+        """How many to claim. An idle lane asks a reader first, so that it never makes the writer wait."""
+        if self._stopping or self.sink() is None:
+            return 0
+        room = self._breaker.room(now, len(self._under_way), self.settings.parallel)
+        if room and not self._more and not sure and not await self.db.read(outbox.waiting, now, self.name):
+            return 0
+        return room
+
+    def _write(self, conn: Connection, ended: list[Ended], now: float, room: int) -> list[Claimed]:
+        """On the database's thread."""
+        for one in ended:
+            self._settle(conn, one)
+        return outbox.claim(conn, now, self.owner, self.settings.lease, room, self.name) if room else []
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
@@ -136,12 +167,7 @@ class Lane:
         got = await self._try(claimed, started)
         now = self.clock.now()
         self._heed(got, now)
-        try:
-            outcome = await self._settle(claimed, got, now, now - started)
-        except Exception:
-            log.exception("%s: cannot write down what came of it; it is tried again", claimed.title)
-        else:
-            self.observe(self.name, outcome, now - started)
+        self._ended.append(Ended(claimed, got, now, now - started))
 
     async def _try(self, claimed: Claimed, now: float) -> TicketRef | PluginError:
         """One attempt; every way in which it can fail is a value."""
@@ -177,26 +203,30 @@ class Lane:
             return found
         return await sink.create(message)
 
-    async def _settle(
-        self, claimed: Claimed, got: TicketRef | PluginError, now: float, seconds: float
-    ) -> str:
-        """Write down what came of it; returns the outcome for the metrics."""
-        run, owner = self.db.run, self.owner
+    def _outcome(self, ended: Ended) -> str:
+        """sent, retried or dead."""
+        got = ended.got
         if isinstance(got, TicketRef):
-            await run(outbox.succeed, claimed, owner, now, seconds, got)
             return "sent"
-        if not isinstance(got, Retryable):
-            await run(outbox.bury, claimed, owner, now, seconds, str(got))
-            return "dead"
-        counted = not isinstance(got, NotConnected)
-        if counted and claimed.attempts >= self.settings.attempts:
-            words = f"{got}; given up after {claimed.attempts} attempts"
-            await run(outbox.bury, claimed, owner, now, seconds, words)
-            return "dead"
-        wait = self._wait(got, claimed.attempts)
-        await run(outbox.retry, claimed, owner, now, seconds, str(got), now + wait, counted)
-        log.warning("%s: attempt %d: %s; again in %.1f s", claimed.title, claimed.attempts, got, wait)
-        return "retried"
+        if isinstance(got, NotConnected):
+            return "retried"
+        last = ended.claimed.attempts >= self.settings.attempts
+        return "dead" if last or not isinstance(got, Retryable) else "retried"
+
+    def _settle(self, conn: Connection, ended: Ended) -> None:
+        """Write down what came of one attempt."""
+        claimed, got, at, seconds = ended.claimed, ended.got, ended.at, ended.seconds
+        outcome = self._outcome(ended)
+        if isinstance(got, TicketRef):
+            outbox.succeed(conn, claimed, self.owner, at, seconds, got)
+        elif outcome == "retried" and isinstance(got, Retryable):
+            wait = self._wait(got, claimed.attempts)
+            counted = not isinstance(got, NotConnected)
+            outbox.retry(conn, claimed, self.owner, at, seconds, str(got), at + wait, counted)
+            log.warning("%s: attempt %d: %s; again in %.1f s", claimed.title, claimed.attempts, got, wait)
+        else:
+            tries = f"; given up after {claimed.attempts} attempts" if isinstance(got, Retryable) else ""
+            outbox.bury(conn, claimed, self.owner, at, seconds, f"{got}{tries}")
 
     def _wait(self, why: Retryable, attempts: int) -> float:
         """Seconds: what we were asked for, else exponential backoff with full jitter.

@@ -129,9 +129,9 @@ def succeed(
     conn: Connection, claimed: Claimed, owner: str, at: float, seconds: float, got: TicketRef
 ) -> bool:
     """The sink took it: sent, and its ticket recorded. False, changing nothing, when the lease was lost."""
-    if not _holds(conn, claimed, owner, SENT):
+    lifecycle.check(DUE, SENT)
+    if not _settle(conn, claimed, owner, state=SENT.value, sent=at, error=""):
         return False
-    _settle(conn, claimed.id, state=SENT.value, sent=at, error="")
     _log_attempt(conn, claimed, at, seconds, "")
     _record_ticket(conn, claimed, got, at)
     words = f"{claimed.sink} took {claimed.reason!s} as {got.ref}, attempt {claimed.attempts}"
@@ -153,19 +153,18 @@ def retry(
 
     `counted` is false when the sink could not be reached at all: that says nothing against the message.
     """
-    if not _holds(conn, claimed, owner, None):
-        return False
     kept = claimed.attempts if counted else claimed.attempts - 1
-    _settle(conn, claimed.id, due=due, error=error, attempts=kept)
+    if not _settle(conn, claimed, owner, due=due, error=error, attempts=kept):
+        return False
     _log_attempt(conn, claimed, at, seconds, error)
     return True
 
 
 def bury(conn: Connection, claimed: Claimed, owner: str, at: float, seconds: float, error: str) -> bool:
     """It will not be sent until a person replays it. False, changing nothing, when the lease was lost."""
-    if not _holds(conn, claimed, owner, DEAD):
+    lifecycle.check(DUE, DEAD)
+    if not _settle(conn, claimed, owner, state=DEAD.value, error=error):
         return False
-    _settle(conn, claimed.id, state=DEAD.value, error=error)
     _log_attempt(conn, claimed, at, seconds, error)
     words = f"attempt {claimed.attempts} to {claimed.sink} failed: {error}"
     _note(conn, claimed.id, claimed.problem_id, DUE, DEAD, words, at, claimed.team)
@@ -189,7 +188,8 @@ def replay(conn: Connection, delivery_id: int, at: float, actor: str = audit.ACT
             f"{overtaken}, which tells the whole ticket anew, is sent already: repeating it is old news"
         )
     # an attempt may have arrived before it died: one stays counted, so that the next searches first
-    _settle(conn, delivery_id, state=DUE.value, due=at, attempts=min(1, row["attempts"]))
+    revived = {"state": DUE.value, "due": at, "attempts": min(1, row["attempts"])}
+    conn.execute(delivery.update().where(delivery.c.id == delivery_id).values(revived))
     _note(conn, delivery_id, row["problem_id"], DEAD, DUE, f"replayed by {actor}", at, row["team"], actor)
 
 
@@ -207,38 +207,32 @@ def replay_all(conn: Connection, sink: str, at: float, actor: str = audit.ACTOR)
 
 
 def _claimable(now: float, sink: str) -> sa.Select[tuple[int]]:
-    earlier = delivery.alias("earlier")
-    in_the_way = (
-        (earlier.c.problem_id == delivery.c.problem_id)
-        & (earlier.c.sink == delivery.c.sink)
-        & (earlier.c.seq < delivery.c.seq)
-        & ((earlier.c.state == DUE) | ((earlier.c.state == DEAD) & (earlier.c.seq == 1)))
-    )
+    """Due messages that head their stream.
+
+    The head is a scalar subquery because PostgreSQL makes a join over the whole backlog of ``NOT EXISTS``.
+    """
+    other = delivery.alias("other")
+    same_stream = (other.c.problem_id == delivery.c.problem_id) & (other.c.sink == delivery.c.sink)
+    in_the_way = (other.c.state == DUE) | ((other.c.state == DEAD) & (other.c.seq == 1))
+    head = sa.select(sa.func.min(other.c.seq)).where(same_stream, in_the_way).scalar_subquery()
     return (
         sa.select(delivery.c.id)
         .where(delivery.c.sink == sink, delivery.c.state == DUE, delivery.c.due <= now)
-        .where(delivery.c.lease_until <= now, ~sa.exists().where(in_the_way))
+        .where(delivery.c.lease_until <= now, delivery.c.seq == head)
         .order_by(delivery.c.due)
     )
 
 
-def _holds(conn: Connection, claimed: Claimed, owner: str, to: DeliveryState | None) -> bool:
-    """Whether `owner` still has the lease; then also checks that the step to `to` is legal."""
-    mine = (delivery.c.id == claimed.id) & (delivery.c.lease_owner == owner) & (delivery.c.state == DUE)
+def _settle(conn: Connection, claimed: Claimed, owner: str, **changed: Any) -> bool:
+    """Change the row and give the lease back, if `owner` still has it; whether it did."""
     # a later claim by the same process counts one attempt more
-    query = sa.select(delivery.c.state).where(mine, delivery.c.attempts == claimed.attempts)
-    row = conn.execute(query.with_for_update()).first()
-    if row is None:
-        log.warning("%s: the lease ran out before the attempt ended; its new holder decides", claimed.title)
-        return False
-    if to is not None:
-        lifecycle.check(DeliveryState(row.state), to)
-    return True
-
-
-def _settle(conn: Connection, ident: int, **changed: Any) -> None:
+    mine = (delivery.c.lease_owner == owner) & (delivery.c.attempts == claimed.attempts)
+    held = mine & (delivery.c.id == claimed.id) & (delivery.c.state == DUE)
     free = {"lease_until": 0.0, "lease_owner": ""}
-    conn.execute(delivery.update().where(delivery.c.id == ident).values(**changed, **free))
+    if conn.execute(delivery.update().where(held).values(**changed, **free)).rowcount:
+        return True
+    log.warning("%s: the lease ran out before the attempt ended; its new holder decides", claimed.title)
+    return False
 
 
 def _log_attempt(conn: Connection, claimed: Claimed, at: float, seconds: float, error: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from aiops.engine.breaker import Breaker
 from aiops.engine.clock import Clock, SystemClock
@@ -274,6 +275,25 @@ async def test_an_attempt_that_outlives_its_limit_is_cut_off_before_its_lease_en
         assert rows(db, attempt)[0]["error"] == "no answer within 0.2 s"
         thaw()
         await eventually(lambda: settled(db))
+
+
+async def test_a_store_that_fails_for_a_while_makes_nothing_be_sent_twice(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue(db, 6, R.OPENED)
+    faults = iter([True, True, True])
+
+    def fail(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.startswith("UPDATE delivery SET state") and next(faults, False):
+            raise sa.exc.OperationalError(statement, {}, OSError("No space left on device"))
+
+    sa.event.listen(db.engine, "before_cursor_execute", fail)
+    itsm = RecordingSink(name="itsm")
+    async with running(db, itsm):
+        await eventually(lambda: settled(db))
+    assert len(itsm.attempts) == 6
+    assert next(faults, None) is None
+    assert "No space left on device" in caplog.text
 
 
 async def test_stopping_lets_attempts_under_way_end_and_starts_no_more(db: Database) -> None:
