@@ -30,5 +30,8 @@ test-servers:              ## the real servers that the end-to-end tests talk to
 	  prometheus prometheus-node-exporter prometheus-blackbox-exporter prometheus-alertmanager \
 	  victoria-metrics nginx-light postgresql chromium
 
+screenshots: $(STAMP)      ## pictures of every page, light, dark and narrow, into screenshots/
+	$(BIN)/python -m tests.e2e.screenshots screenshots
+
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,263 @@
+"""The console in a real Chromium, fed by a real engine: charts, live parts, actions, keyboard, phones."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from aiops.engine.engine import Engine
+from tests.browser import chromium, missing_browser, served, session_cookie
+from tests.world import config_in, refusing, running, settled, token_of
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(bool(missing_browser()), reason=missing_browser()),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
+    config = config_in(tmp_path_factory.mktemp("browser"))
+    refusing(config, "pager", "401: the key is not known")
+    async with running(config) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(engine: Engine) -> AsyncIterator[str]:
+    async with served(engine) as base:
+        yield base
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    made = await browser.new_context(viewport={"width": 1280, "height": 800})
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(context: BrowserContext) -> AsyncIterator[Page]:
+    """A page whose console stays silent: no script error, nothing that the policy refused."""
+    made = await context.new_page()
+    said: list[str] = []
+    made.on("pageerror", lambda why: said.append(str(why)))
+    made.on("console", lambda line: said.append(line.text) if line.type in ("error", "warning") else None)
+    yield made
+    assert said == []
+
+
+async def signed_in(page: Page, engine: Engine, url: str) -> None:
+    await page.context.add_cookies([await session_cookie(engine, url)])  # type: ignore[list-item]
+
+
+async def polled(page: Page) -> None:
+    """Wait for the next refresh of the live part."""
+    async with page.expect_response(lambda answer: answer.request.headers.get("hx-request") == "true"):
+        pass
+    await page.wait_for_timeout(100)
+
+
+async def test_charts_are_drawn_aligned_and_read_together(page: Page, url: str) -> None:
+    await page.goto(f"{url}/problems/4")
+    await expect(page.locator(".plot canvas")).to_have_count(3)
+    over = page.locator(".plot .u-over").first
+    box = await over.bounding_box()
+    assert box
+    await page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 20)
+    readings = page.locator(".plot .reading:visible")
+    await expect(readings).to_have_count(3)
+    times = {text[:8] for text in await readings.all_inner_texts()}
+    assert len(times) == 1
+    assert "expected" in await readings.first.inner_text()
+
+
+async def test_zooming_one_chart_zooms_all_and_survives_a_refresh(page: Page, url: str) -> None:
+    await page.goto(f"{url}/problems/4")
+    over = page.locator(".plot .u-over").first
+    await expect(over).to_be_visible()
+    ticks = "() => [...document.querySelectorAll('.plot')].map(p => p.querySelector('canvas').toDataURL())"
+    before = await page.evaluate(ticks)
+    box = await over.bounding_box()
+    assert box
+    await page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 30)
+    await page.mouse.down()
+    await page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 40, steps=4)
+    await page.mouse.up()
+    await page.wait_for_timeout(200)
+    zoomed = await page.evaluate(ticks)
+    assert all(a != b for a, b in zip(before, zoomed, strict=True))
+    await page.wait_for_timeout(5500)
+    assert await page.evaluate(ticks) == zoomed
+    await page.mouse.dblclick(box["x"] + 100, box["y"] + 40)
+    await page.wait_for_timeout(300)
+    assert await page.evaluate(ticks) != zoomed
+
+
+async def test_a_refresh_keeps_what_a_person_is_at(page: Page, engine: Engine, url: str) -> None:
+    await signed_in(page, engine, url)
+    await page.goto(f"{url}/problems/4")
+    await expect(page.locator(".plot canvas")).to_have_count(3)
+    await page.evaluate("document.querySelector('.plot canvas').dataset.mine = 'yes'")
+    await page.locator("#comment textarea").fill("half a thou")
+    await page.locator("#menu-resolve summary").click()
+    await page.locator("#menu-resolve textarea").fill("half a note")
+    await page.evaluate("window.scrollTo(0, 300)")
+    await polled(page)
+    await polled(page)
+    assert await page.evaluate("window.scrollY") == 300
+    assert await page.locator("#comment textarea").input_value() == "half a thou"
+    await expect(page.locator("#menu-resolve textarea")).to_be_visible()
+    await expect(page.locator("#menu-resolve textarea")).to_be_focused()
+    assert await page.locator("#menu-resolve textarea").input_value() == "half a note"
+    assert await page.locator("[data-mine=yes]").count() == 1
+
+
+async def test_sign_in_acknowledge_comment_and_approve(page: Page, engine: Engine, url: str) -> None:
+    await page.goto(f"{url}/problems/4")
+    await page.get_by_role("link", name="Sign in to act").first.click()
+    await page.get_by_label("Token").fill(await token_of(engine, "dora"))
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page).to_have_url(f"{url}/problems/4")
+
+    await page.get_by_role("button", name="Acknowledge").click()
+    await expect(page.locator("#notice")).to_have_text("Acknowledged")
+    await expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
+    await expect(page.locator(".facts")).to_contain_text("dora")
+
+    await page.locator("#comment textarea").fill("<img src=x onerror=alert(1)> it is the pool")
+    await page.get_by_role("button", name="Comment").click()
+    await expect(page.locator(".timeline")).to_contain_text("<img src=x onerror=alert(1)> it is the pool")
+    assert await page.locator("#comment textarea").input_value() == ""
+
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.locator("#notice")).to_have_text("Approved")
+    await expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    await expect(page.locator("section.run")).to_contain_text("approved by dora")
+
+
+async def test_a_problem_is_resolved_with_a_note(page: Page, engine: Engine, url: str) -> None:
+    await signed_in(page, engine, url)
+    await page.goto(f"{url}/problems/1")
+    await page.locator("#menu-resolve summary").click()
+    await page.locator("#menu-resolve textarea").fill("old logs removed")
+    await page.locator("#menu-resolve").get_by_role("button", name="Resolve").click()
+    await expect(page.locator("#notice")).to_have_text("Resolved")
+    await expect(page.locator(".head .pill").first).to_have_text("resolved")
+    await expect(page.locator(".timeline")).to_contain_text("old logs removed")
+    await settled(engine)
+
+
+async def test_what_is_refused_is_said(context: BrowserContext, engine: Engine, url: str) -> None:
+    page = await context.new_page()
+    await signed_in(page, engine, url)
+    await page.goto(f"{url}/problems/3")
+    await page.evaluate("document.querySelectorAll('[name=csrf]').forEach((f) => { f.value = 'wrong' })")
+    async with page.expect_response(lambda answer: answer.status == 403):
+        await page.get_by_role("button", name="Acknowledge").click()
+    await expect(page.locator("#notice")).to_contain_text("out of date")
+
+
+async def test_series_are_searched_while_typing(page: Page, url: str) -> None:
+    await page.goto(f"{url}/series")
+    await expect(page.locator("tbody tr")).to_have_count(16)
+    await page.locator("#series-q").press_sequentially("free /var", delay=20)
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await expect(page.locator("#series-q")).to_be_focused()
+    assert await page.locator("#series-q").input_value() == "free /var"
+    await expect(page).to_have_url(re.compile(r"q=free"))
+    await page.locator("tbody a").click()
+    await expect(page.locator(".plot canvas")).to_have_count(1)
+
+
+async def test_the_keyboard_walks_the_list(page: Page, url: str) -> None:
+    await page.goto(url)
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await page.keyboard.press("k")
+    first = page.locator(".problem .row").first
+    await expect(first).to_be_focused()
+    outline = await first.evaluate("(row) => getComputedStyle(row).outlineStyle")
+    assert outline == "solid"
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(r"/problems/\d+$"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/problems/4", "/alerts", "/series", "/deliveries", "/silences", "/runs"]
+)
+async def test_nothing_is_wider_than_a_phone(page: Page, engine: Engine, url: str, path: str) -> None:
+    await signed_in(page, engine, url)
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await page.goto(url + path, wait_until="networkidle")
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+@pytest.mark.parametrize(("scheme", "low", "high"), [("dark", 0, 60), ("light", 200, 255)])
+async def test_both_themes_have_contrast(
+    browser: Browser, engine: Engine, url: str, scheme: str, low: int, high: int
+) -> None:
+    context = await browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+    page = await context.new_page()
+    await signed_in(page, engine, url)
+    for path in (
+        "/",
+        "/problems/4",
+        "/problems/2",
+        "/alerts",
+        "/runs/1",
+        "/deliveries",
+        "/silences",
+        "/sign-in",
+    ):
+        await page.goto(url + path)
+        ground = await page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        assert all(low <= int(n) <= high for n in re.findall(r"\d+", ground)[:3]), ground
+        assert await page.evaluate(CONTRAST) == [], path
+    await context.close()
+
+
+# WCAG 2.2, 1.4.3: the texts whose contrast to their ground is under 4.5
+CONTRAST = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => {
+    const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const [x, y, z] = [r, g, b].map((v) => linear(v / 255));
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const ground = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const text = [...node.childNodes].filter((c) => c.nodeType === 3).map((c) => c.data).join("").trim();
+    if (!text || !node.getClientRects().length) continue;
+    const [a, b] = [light(parse(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) poor.push(`${text.slice(0, 20)}: ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}"""
+
+
+async def test_an_engine_that_is_away_is_said_and_comes_back(context: BrowserContext, url: str) -> None:
+    page = await context.new_page()
+    await page.goto(url)
+    await context.set_offline(True)
+    await expect(page.locator("#notice")).to_contain_text("does not answer", timeout=8000)
+    await context.set_offline(False)
+    await expect(page.locator("#notice")).to_have_text("The engine is back", timeout=8000)
