@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -44,6 +46,15 @@ def serve(config: Path | None, data: Path | None) -> int:
         raise Failure(f"the store cannot be used: {str(why).splitlines()[0]}") from why
     except OSError as why:
         raise Failure(f"cannot start: {why}") from why
+
+
+def _command() -> str:
+    """How this very program is called from here."""
+    program = Path(sys.argv[0]).absolute()
+    on_path = shutil.which("forewarn")
+    if on_path and Path(on_path).absolute() == program:
+        return "forewarn"
+    return str(program.relative_to(Path.cwd())) if program.is_relative_to(Path.cwd()) else str(program)
 
 
 def _logging(out: Console) -> None:

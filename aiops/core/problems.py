@@ -12,6 +12,9 @@ from aiops.model.problem import EscalationReason, NotifyReason, Problem
 from aiops.model.series import Labels
 from aiops.model.signal import Alert, AlertKind, Severity
 
+ACTOR = "forewarn"
+"""Who acts when nobody else does."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProblemChange:
@@ -23,7 +26,7 @@ class ProblemChange:
     reason: str
     at: float
     notify: NotifyReason | None = None
-    actor: str = "forewarn"
+    actor: str = ACTOR
 
 
 class Problems:
@@ -106,8 +109,14 @@ class Problems:
             return []
         return [self._move(problem, ProblemState.RESOLVED, text, now)]
 
+    def let_go(self, problem: Problem, text: str, now: float) -> list[ProblemChange]:
+        """A run ended without repairing it, and nobody has to be asked for that."""
+        if problem.state is not ProblemState.REMEDIATING:
+            return self.comment(problem, text, now, ACTOR)
+        return [self._move(problem, ProblemState.OPEN, text, now)]
+
     def escalate(
-        self, problem: Problem, reason: EscalationReason, text: str, now: float, actor: str = "forewarn"
+        self, problem: Problem, reason: EscalationReason, text: str, now: float, actor: str = ACTOR
     ) -> list[ProblemChange]:
         """Ask a person, with the reason named. Nothing happens to a problem that is over."""
         if problem.state in (ProblemState.RESOLVED, ProblemState.ESCALATED):
@@ -214,7 +223,7 @@ class Problems:
     # -- transitions
 
     def _move(
-        self, problem: Problem, to: ProblemState, reason: str, now: float, actor: str = "forewarn"
+        self, problem: Problem, to: ProblemState, reason: str, now: float, actor: str = ACTOR
     ) -> ProblemChange:
         check(problem.state, to)
         current, problem.state = problem.state, to
@@ -233,7 +242,7 @@ class Problems:
         text: str,
         now: float,
         notify: NotifyReason | None = None,
-        actor: str = "forewarn",
+        actor: str = ACTOR,
     ) -> ProblemChange:
         return ProblemChange(problem, problem.state, problem.state, text, now, notify, actor)
 

@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.core.context import problem_context
-from aiops.core.problems import ProblemChange
+from aiops.core.problems import ACTOR, ProblemChange
 from aiops.core.remediate import Refusal
 from aiops.engine import messages as say
 from aiops.engine.clock import Clock
@@ -55,11 +55,11 @@ def answer(state: State, work: Work) -> None:
         case say.RunStarted(text=text):
             work.problem_changes += problems.remediating(problem, text, now)
         case say.RunEnded(dry_run=True, text=text):
-            work.problem_changes += problems.comment(problem, text, now, "forewarn")
+            work.problem_changes += problems.comment(problem, text, now, ACTOR)
         case say.RunEnded(state=RunState.SUCCEEDED, text=text):
             work.problem_changes += problems.repaired(problem, text, now)
         case say.RunEnded(reason=None, text=text):
-            work.problem_changes += problems.comment(problem, text, now, "forewarn")
+            work.problem_changes += problems.let_go(problem, text, now)
         case say.RunEnded(reason=EscalationReason() as reason, text=text):
             work.problem_changes += problems.escalate(problem, reason, text, now)
         case say.Acknowledge(by=by):
@@ -140,7 +140,7 @@ PATH = (answer, detect, alert, correlate, remediate, refresh)
 
 
 def _is_news(change: ProblemChange) -> bool:
-    return change.actor == "forewarn" and change.to != ProblemState.RESOLVED
+    return change.actor == ACTOR and change.to != ProblemState.RESOLVED
 
 
 # -- the task
