@@ -147,7 +147,8 @@ async def _replayed(config: "Config", frames: Frames, span: tuple[float, float])
     logging.getLogger("aiops").setLevel(logging.ERROR)
     index = SeriesIndex()
     bar = (TextColumn("replay"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*bar, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=max(span[1] - span[0], 1.0))
 
         def show(report: "ReplayReport") -> None:
