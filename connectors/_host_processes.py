@@ -140,6 +140,8 @@ class Processes:
         for group in sorted(settled, key=lambda g: weight(g.name), reverse=True):
             if group.name in self._members:
                 continue
+            if not self.most:
+                return
             if len(self._members) >= self.most:
                 weakest = min(self._members, key=weight)
                 if weight(group.name) <= 2 * weight(weakest):

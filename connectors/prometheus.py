@@ -28,6 +28,8 @@ _COARSE = 300.0
 _FINE_PAST = 7200.0
 _CELLS = 200_000
 """Samples in one answer, about 40 MiB while it is read."""
+_FIRST_PART = 4
+"""Steps of the first request of a long span."""
 _BODY = 256 << 20
 
 
@@ -143,29 +145,32 @@ class Prometheus(Connector):
     async def _steps(
         self, asks: list[_Ask], since: float, until: float, step: float, memory: dict[str, Last]
     ) -> AsyncIterator[Frame]:
-        """One frame a part; parts are as long as one answer may be."""
+        """One frame a part. Parts begin short, as a server may scrape more often than we step, and then grow
+        to what one answer may hold."""
         first, end = int(np.floor(since / step)) + 1, int(np.floor(until / step))
-        series = 400
+        points = _FIRST_PART
         while first <= end:
-            points = min(end - first + 1, self.max_points, max(1, _CELLS // series))
+            points = min(points, end - first + 1, self.max_points)
             grid = np.round(np.arange(first, first + points) * step, 3)
             columns: dict[Labels, NDArray[np.float64]] = {}
+            most = 1
             for one in asks:
                 last = memory.setdefault(one.query, Last())
-                columns = await self._columns(one, grid, step, last) | columns
+                found, samples = await self._columns(one, grid, step, last)
+                columns, most = found | columns, max(most, samples)
             if columns:
                 yield Frame(grid, self._index.slots(columns), np.column_stack(list(columns.values())))
-            series = max(series, len(columns))
             first += points
+            points = max(1, min(4 * points, points * _CELLS // most))
 
     async def _columns(
         self, one: _Ask, grid: NDArray[np.float64], step: float, last: Last
-    ) -> dict[Labels, NDArray[np.float64]]:
-        """The answer to one query: series -> values on `grid`."""
+    ) -> tuple[dict[Labels, NDArray[np.float64]], int]:
+        """The answer to one query: series -> values on `grid`; and how many samples it took."""
         # nocache: without it VictoriaMetrics hides the newest 30 s and moves the grid
         form = {"query": one.query, "nocache": "1", "timeout": f"{self.timeout * 1000:.0f}ms"}
         if one.raw:
-            window = grid[-1] - grid[0] + step + (_LATE if last.samples else _GAP)
+            window = grid[-1] - grid[0] + step + (_LATE if last.samples else min(_GAP, max(_LATE, 4 * step)))
             form |= {"query": f"{one.query}[{window * 1000:.0f}ms]", "time": f"{grid[-1]:.3f}"}
         elif len(grid) == 1:
             form |= {"time": f"{grid[0]:.3f}"}
@@ -185,7 +190,7 @@ class Prometheus(Connector):
         values = await asyncio.to_thread(
             place, raw, grid[0] - step, grid, last, max(_GAP, 1.5 * step), one.counters
         )
-        return dict(zip(raw.labels, values.T, strict=True))
+        return dict(zip(raw.labels, values.T, strict=True)), len(answer.times)
 
     def _named(self, one: _Ask, answer: Answer) -> Raw:
         """With our labels; cut to `max_series`, and to nothing where an SLI's query gives several series."""

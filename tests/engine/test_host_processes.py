@@ -36,6 +36,13 @@ async def test_a_lasting_group_is_missed_when_it_ends(fake: FakeHost) -> None:
     assert groups(await watch.pull()) == []
 
 
+async def test_no_groups_at_all(fake: FakeHost) -> None:
+    fake.process(7, "/usr/sbin/nginx", age=900)
+    found = await Watch(root=fake.root, groups=0).pull()
+    assert groups(found) == []
+    assert found["host_threads", ""] == 1
+
+
 async def test_passing_processes_found_no_group(fake: FakeHost) -> None:
     watch = Watch(root=fake.root)
     fake.process(7, "ls", age=1)

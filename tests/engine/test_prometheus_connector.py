@@ -115,8 +115,21 @@ async def test_a_failed_pull_forgets_what_it_had_seen(api: PrometheusApi) -> Non
 async def test_long_spans_are_asked_in_parts(api: PrometheusApi) -> None:
     api.add({"__name__": "g", "job": "a"}, [(T0 + 15 * i, float(i)) for i in range(100)])
     frames = await pull(source(api, max_points=40), T0, T0 + 15 * 99)
-    assert [len(f.times) for f in frames] == [40, 40, 19]
+    assert [len(f.times) for f in frames] == [4, 16, 40, 39]
     assert only(frames)[1] == list(map(float, range(1, 100)))
+
+
+async def test_parts_shrink_where_samples_are_dense(
+    api: PrometheusApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """60 scrapes a step: what counts is the samples of an answer, not the steps asked for."""
+    monkeypatch.setattr("connectors.prometheus._CELLS", 300)
+    api.add({"__name__": "x_total", "job": "a"}, [(T0 + 0.25 * i, 0.5 * i) for i in range(2400)])
+    frames = await pull(source(api), T0, T0 + 585)
+    assert max(len(f.times) for f in frames[1:]) == 4
+    times, values = only(frames)
+    assert len(times) == len(set(times)) == 39
+    np.testing.assert_allclose(values, 2.0)
 
 
 async def test_past_is_coarse_then_fine(api: PrometheusApi) -> None:
