@@ -70,12 +70,15 @@ class Router:
         return out
 
     def _of_problem(self, changes: Sequence[ProblemChange], told: Told) -> list[Notice]:
+        worth = _condensed(changes, told)
+        if not worth:
+            return []
         problem = changes[0].problem
         context = {"problem": problem_context(problem)}
         matching = [route for route in self._routes() if route.match.matches(context)]
         knowing = set(told.sinks)
         out: list[Notice] = []
-        for reason, change in _condensed(changes, told):
+        for reason, change in worth:
             for sink in self._audience(reason, matching, knowing):
                 first = sink not in knowing and reason is not NotifyReason.ESCALATED
                 said = NotifyReason.OPENED if first else reason
