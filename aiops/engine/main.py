@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,12 +34,12 @@ async def serve(
     """
     ensure_secrets(config)
     engine = Engine(config, config_path)
-    with EngineLock(engine.db):
+    with EngineLock(engine.db), _listen(config) as address:
         stop = _stop_on_signals()
         await engine.start()
         token = await engine.db.run(_first_token, engine.clock.now())
         server = _Server(_uvicorn(create_app(engine), config))
-        web = asyncio.create_task(server.serve(), name="web")
+        web = asyncio.create_task(server.serve([address]), name="web")
         greeting = asyncio.create_task(_greet_when_ready(engine, token, greet))
         failed = asyncio.create_task(engine.failed.wait())
         stopping = asyncio.create_task(stop.wait())
@@ -60,6 +62,22 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
         yield
+
+
+def _listen(config: Config) -> socket.socket:
+    """Taken before anything is started, so that a taken address is one clear line. Raises OSError."""
+    try:
+        family = socket.AF_INET6 if ":" in config.web.host else socket.AF_INET
+        return socket.create_server((config.web.host, config.web.port), family=family, backlog=256)
+    except OSError as why:
+        reason = (
+            "is taken by another program"
+            if why.errno == errno.EADDRINUSE
+            else f"cannot be used: {why.strerror}"
+        )
+        raise OSError(
+            f"{config.web.listen} {reason}; choose another address under `web: {{listen: ...}}`"
+        ) from why
 
 
 def _uvicorn(app: Any, config: Config) -> uvicorn.Config:
