@@ -13,6 +13,8 @@ SCALES = 7
 """Scale k keeps every 4^k-th sample: at 2 s from half a minute to a day and a half."""
 SURE = 3.0
 """The slope must exceed this many standard errors."""
+SLACK = 1.5
+"""Points older than this many windows are of another time: the series had stopped, or the engine."""
 REACH = 10.0
 """A ramp of age A says nothing beyond REACH * A: the farthest that damping still lets it be seen."""
 
@@ -30,6 +32,8 @@ class Ramps:
             times=Column(np.float64, np.nan, (SCALES, POINTS)),
             values=Column(np.float64, np.nan, (SCALES, POINTS)),
             count=Column(np.int64),
+            last=Column(np.float64, np.nan),
+            step=Column(np.float64, np.nan),
         )
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
@@ -42,6 +46,7 @@ class Ramps:
         if not len(slots):
             return
         self.columns.ensure(int(slots.max()) + 1)
+        self._keep_step(now, slots)
         count = self.columns["count"]
         for scale in range(SCALES):
             due = count[slots] % 4**scale == 0
@@ -52,6 +57,16 @@ class Ramps:
             self.columns["times"][where, scale, at] = now
             self.columns["values"][where, scale, at] = values[due]
         count[slots] += 1
+
+    def _keep_step(self, now: float, slots: NDArray[np.int32]) -> None:
+        """The usual distance of two samples; a gap is none."""
+        step, gap = self.columns["step"], now - self.columns["last"][slots]
+        known = step[slots]
+        usual = np.isnan(known) | (gap < 4 * known)
+        step[slots] = np.where(
+            usual & (gap > 0), np.where(np.isnan(known), gap, 0.8 * known + 0.2 * gap), known
+        )
+        self.columns["last"][slots] = now
 
     def crossing(
         self, now: float, slots: NDArray[np.int32], values: NDArray[np.float64]
@@ -73,6 +88,8 @@ class Ramps:
         self, scale: int, now: float, slots: NDArray[np.int32], distance: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         times = self.columns["times"][slots, scale] - now
+        window = POINTS * 4**scale * self.columns["step"][slots, None]
+        times = np.where(-times <= SLACK * window, times, np.nan)
         slope, error, age, points = _fit(times, self.columns["values"][slots, scale] * self.sign)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             sure = (points >= LEAST) & (slope > SURE * error) & (distance > 0)
