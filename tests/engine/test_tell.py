@@ -44,10 +44,15 @@ def record(conn: Connection, change: ProblemChange) -> None:
     """What the recorder writes before it tells."""
     problem_rows.save_problem(conn, change.problem)
     audit.note(
-    later = NOW + 5
-        conn, at=change.at, entity="problem", entity_id=change.problem.id, current=change.current, to=change.to,
-        reason=change.reason, problem_id=change.problem.id,
-    )  # fmt: skip
+        conn,
+        at=change.at,
+        entity="problem",
+        entity_id=change.problem.id,
+        current=change.current,
+        to=change.to,
+        reason=change.reason,
+        problem_id=change.problem.id,
+    )
 
 
 def test_the_story_of_a_problem_reaches_each_sink_and_survives_a_restart(db: Database) -> None:
@@ -57,7 +62,8 @@ def test_the_story_of_a_problem_reaches_each_sink_and_survives_a_restart(db: Dat
         record(conn, opened)
         told = tell(conn, router, [opened], {}, "https://fw.example")
         assert told == recall(conn, [problem])
-    asked = ProblemChange(problem, "open", "escalated", "no playbook fits", NOW + 5, NotifyReason.ESCALATED)
+    why = "no playbook fits"
+    asked = ProblemChange(problem, "open", "escalated", why, NOW + 5, NotifyReason.ESCALATED)
     problem.state = ProblemState.ESCALATED
     with db.begin() as conn:
         record(conn, asked)
