@@ -380,3 +380,27 @@ async def test_a_token_is_kept_as_its_digest_only(engine: Engine) -> None:
     assert await engine.db.run(tokens.revoke, found.token_id, NOW)
     with engine.db.read_only() as conn:
         assert tokens.verify(conn, plain, NOW) is None
+
+
+@pytest.mark.parametrize("ident", ["0", "-1", "2147483648", "99999999999999999999", "1.5", "x", "%00"])
+async def test_ids_that_no_store_holds_are_refused(client: httpx.AsyncClient, ident: str) -> None:
+    for path in (
+        "/api/v1/problems/",
+        "/api/v1/alerts/",
+        "/api/v1/runs/",
+        "/api/v1/deliveries/",
+        "/problems/",
+    ):
+        answer = await client.get(path + ident)
+        assert answer.status_code in (404, 422), (path, answer.text)
+    assert (await client.get("/api/v1/alerts", params={"problem": ident})).status_code == 422
+
+
+async def test_control_characters_never_reach_the_store(
+    engine: Engine, client: httpx.AsyncClient, ana: dict[str, str]
+) -> None:
+    wish = {"match": '{host="web-9"}', "reason": "a\x00b\x1b[31mc", "duration": "1h"}
+    made = await client.post("/api/v1/silences", headers=ana, json=wish)
+    assert made.json()["reason"] == "ab[31mc"
+    await client.post(f"/api/v1/silences/{made.json()['id']}/expire", headers=ana)
+    assert (await client.get("/api/v1/problems", params={"text": "\x00"})).status_code == 200

@@ -11,6 +11,7 @@ from aiops.store.tables import alert as alert_table
 from aiops.web import points, schemas
 from aiops.web.api.paging import PagingDep
 from aiops.web.errors import not_found, responses
+from aiops.web.inputs import LARGEST, Ident, Words
 from aiops.web.security import EngineDep
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
@@ -22,8 +23,8 @@ async def listed(
     paging: PagingDep,
     state: Annotated[list[AlertState] | None, Query(description="Any of these.")] = None,
     kind: AlertKind | None = None,
-    problem: Annotated[int | None, Query(description="Of this problem.")] = None,
-    text: Annotated[str, Query(max_length=200, description="Part of the labels or of the reason.")] = "",
+    problem: Annotated[int | None, Query(ge=1, le=LARGEST, description="Of this problem.")] = None,
+    text: Annotated[Words, Query(max_length=200, description="Part of the labels or of the reason.")] = "",
 ) -> schemas.Page[schemas.Alert]:
     """Newest first, narrowed by every filter given."""
     narrow = views.AlertFilter(tuple(state or ()), kind or "", problem, text)
@@ -32,7 +33,7 @@ async def listed(
 
 
 @router.get("/{alert_id}", summary="One alert", responses=responses(401, 404))
-async def got(engine: EngineDep, alert_id: int) -> schemas.Alert:
+async def got(engine: EngineDep, alert_id: Ident) -> schemas.Alert:
     row = await engine.db.read(views.get, alert_table, alert_id)
     if row is None:
         raise not_found("alert", alert_id)
@@ -40,7 +41,7 @@ async def got(engine: EngineDep, alert_id: int) -> schemas.Alert:
 
 
 @router.get("/{alert_id}/points", summary="Observed line and expected band", responses=responses(401, 404))
-async def points_of(engine: EngineDep, alert_id: int) -> schemas.Points:
+async def points_of(engine: EngineDep, alert_id: Ident) -> schemas.Points:
     """From before it began; while it fires, up to now."""
     row = await engine.db.read(views.get, alert_table, alert_id)
     if row is None:

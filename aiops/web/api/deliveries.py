@@ -11,6 +11,7 @@ from aiops.store.tables import delivery as delivery_table
 from aiops.web import schemas
 from aiops.web.api.paging import PagingDep
 from aiops.web.errors import not_found, responses
+from aiops.web.inputs import LARGEST, Ident, Words
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep, Writer
 
@@ -22,8 +23,8 @@ async def listed(
     engine: EngineDep,
     paging: PagingDep,
     state: DeliveryState | None = None,
-    sink: Annotated[str, Query(max_length=128)] = "",
-    problem: Annotated[int | None, Query(description="Of this problem.")] = None,
+    sink: Annotated[Words, Query(max_length=128)] = "",
+    problem: Annotated[int | None, Query(ge=1, le=LARGEST, description="Of this problem.")] = None,
 ) -> schemas.Page[schemas.Delivery]:
     """Newest first, narrowed by every filter given."""
     narrow = views.DeliveryFilter(state or "", sink, problem)
@@ -32,7 +33,7 @@ async def listed(
 
 
 @router.get("/{delivery_id}", summary="One delivery with its attempts", responses=responses(401, 404))
-async def got(engine: EngineDep, delivery_id: int) -> schemas.DeliveryDetail:
+async def got(engine: EngineDep, delivery_id: Ident) -> schemas.DeliveryDetail:
     """What it carries, and every try with its error."""
     row = await engine.db.read(whole_delivery, delivery_id)
     if row is None:
@@ -59,6 +60,6 @@ async def replayed(engine: Engine, delivery_id: int, by: str) -> dict[str, Any]:
 
 
 @router.post("/{delivery_id}/replay", summary="Send a dead letter again", responses=responses(401, 404, 409))
-async def replay(engine: EngineDep, who: Writer, delivery_id: int) -> schemas.DeliveryDetail:
+async def replay(engine: EngineDep, who: Writer, delivery_id: Ident) -> schemas.DeliveryDetail:
     """Due at once, under the same message id."""
     return schemas.DeliveryDetail.model_validate(await replayed(engine, delivery_id, who.name))

@@ -14,6 +14,7 @@ from aiops.store.tables import problem as problem_table
 from aiops.web import points, schemas
 from aiops.web.api.paging import PagingDep
 from aiops.web.errors import not_found, responses
+from aiops.web.inputs import Ident, Words
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep, Writer
 
@@ -23,11 +24,11 @@ router = APIRouter(prefix="/problems", tags=["problems"])
 class Note(BaseModel):
     """Why, in a person's words."""
 
-    note: str = Field("", max_length=10_000, examples=["known: the nightly import"])
+    note: Words = Field("", max_length=10_000, examples=["known: the nightly import"])
 
 
 class CommentIn(BaseModel):
-    text: str = Field(min_length=1, max_length=10_000, examples=["looking at it with the database team"])
+    text: Words = Field(min_length=1, max_length=10_000, examples=["looking at it with the database team"])
 
 
 def label_pairs(label: Annotated[list[str] | None, Query()] = None) -> tuple[tuple[str, str], ...]:
@@ -51,7 +52,7 @@ async def listed(
     label: Annotated[
         list[str] | None, Query(description="`name=value`; all must hold.", examples=["service=checkout"])
     ] = None,
-    text: Annotated[str, Query(max_length=200, description="Part of title or key.")] = "",
+    text: Annotated[Words, Query(max_length=200, description="Part of title or key.")] = "",
 ) -> schemas.Page[schemas.Problem]:
     """Newest first, narrowed by every filter given."""
     narrow = views.ProblemFilter(
@@ -66,7 +67,7 @@ async def listed(
 
 
 @router.get("/{problem_id}", summary="One problem", responses=responses(401, 404))
-async def got(engine: EngineDep, problem_id: int) -> schemas.ProblemDetail:
+async def got(engine: EngineDep, problem_id: Ident) -> schemas.ProblemDetail:
     """Alerts, evidence, timeline, tickets, deliveries and runs."""
     whole = await engine.db.read(whole_problem, problem_id)
     if whole is None:
@@ -119,7 +120,7 @@ async def told(engine: Engine, what: str, message: Message, to: ProblemState | N
     summary="Say that somebody looks",
     responses=responses(401, 404),
 )
-async def acknowledge(engine: EngineDep, who: Writer, problem_id: int) -> schemas.Told:
+async def acknowledge(engine: EngineDep, who: Writer, problem_id: Ident) -> schemas.Told:
     """The problem keeps its state and carries the name."""
     return await told(engine, "acknowledge", Acknowledge(problem_id, who.name), None)
 
@@ -127,7 +128,9 @@ async def acknowledge(engine: EngineDep, who: Writer, problem_id: int) -> schema
 @router.post(
     "/{problem_id}/resolve", status_code=202, summary="Resolve by hand", responses=responses(401, 404, 409)
 )
-async def resolve(engine: EngineDep, who: Writer, problem_id: int, body: Note | None = None) -> schemas.Told:
+async def resolve(
+    engine: EngineDep, who: Writer, problem_id: Ident, body: Note | None = None
+) -> schemas.Told:
     """Its alerts may reopen it while they still fire."""
     note = body.note if body else ""
     return await told(engine, "resolve", Resolve(problem_id, who.name, note), ProblemState.RESOLVED)
@@ -136,7 +139,9 @@ async def resolve(engine: EngineDep, who: Writer, problem_id: int, body: Note | 
 @router.post(
     "/{problem_id}/escalate", status_code=202, summary="Hand it to people", responses=responses(401, 404, 409)
 )
-async def escalate(engine: EngineDep, who: Writer, problem_id: int, body: Note | None = None) -> schemas.Told:
+async def escalate(
+    engine: EngineDep, who: Writer, problem_id: Ident, body: Note | None = None
+) -> schemas.Told:
     """Told to the sinks that its routes escalate to."""
     note = body.note if body else ""
     return await told(engine, "escalate", Escalate(problem_id, who.name, note), ProblemState.ESCALATED)
@@ -145,6 +150,6 @@ async def escalate(engine: EngineDep, who: Writer, problem_id: int, body: Note |
 @router.post(
     "/{problem_id}/comment", status_code=202, summary="Add a comment", responses=responses(401, 404, 422)
 )
-async def comment(engine: EngineDep, who: Writer, problem_id: int, body: CommentIn) -> schemas.Told:
+async def comment(engine: EngineDep, who: Writer, problem_id: Ident, body: CommentIn) -> schemas.Told:
     """It joins the timeline."""
     return await told(engine, "comment", Comment(problem_id, who.name, body.text), None)

@@ -12,6 +12,7 @@ from aiops.store.tables import run as run_table
 from aiops.web import schemas
 from aiops.web.api.paging import PagingDep
 from aiops.web.errors import not_found, responses
+from aiops.web.inputs import LARGEST, Ident, Words
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep, Writer
 
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/runs", tags=["runs"])
 class Refusal(BaseModel):
     """Why the run is not wanted."""
 
-    note: str = Field("", max_length=10_000, examples=["not during the migration"])
+    note: Words = Field("", max_length=10_000, examples=["not during the migration"])
 
 
 @router.get("", summary="List runs", responses=responses(401, 422))
@@ -29,8 +30,8 @@ async def listed(
     engine: EngineDep,
     paging: PagingDep,
     state: Annotated[list[RunState] | None, Query(description="Any of these.")] = None,
-    problem: Annotated[int | None, Query(description="Of this problem.")] = None,
-    playbook: Annotated[str, Query(max_length=128)] = "",
+    problem: Annotated[int | None, Query(ge=1, le=LARGEST, description="Of this problem.")] = None,
+    playbook: Annotated[Words, Query(max_length=128)] = "",
 ) -> schemas.Page[schemas.Run]:
     """Newest first, narrowed by every filter given."""
     narrow = views.RunFilter(tuple(state or ()), problem, playbook)
@@ -39,7 +40,7 @@ async def listed(
 
 
 @router.get("/{run_id}", summary="One run with its steps", responses=responses(401, 404))
-async def got(engine: EngineDep, run_id: int) -> schemas.RunDetail:
+async def got(engine: EngineDep, run_id: Ident) -> schemas.RunDetail:
     """Each step's plan stands there before the step acts."""
     row = await engine.db.read(whole_run, run_id)
     if row is None:
@@ -90,14 +91,14 @@ async def _woken(engine: Engine, run_id: int) -> dict[str, Any]:
 
 
 @router.post("/{run_id}/approve", summary="Approve a run", responses=responses(401, 404, 409))
-async def approve(engine: EngineDep, who: Writer, run_id: int) -> schemas.RunDetail:
+async def approve(engine: EngineDep, who: Writer, run_id: Ident) -> schemas.RunDetail:
     """It starts as soon as its target is free."""
     return schemas.RunDetail.model_validate(await approve_run(engine, run_id, who.name))
 
 
 @router.post("/{run_id}/refuse", summary="Refuse a run", responses=responses(401, 404, 409))
 async def refuse(
-    engine: EngineDep, who: Writer, run_id: int, body: Refusal | None = None
+    engine: EngineDep, who: Writer, run_id: Ident, body: Refusal | None = None
 ) -> schemas.RunDetail:
     """Nothing is done, and the problem is escalated."""
     note = body.note if body else ""

@@ -11,6 +11,7 @@ from aiops.store import silences
 from aiops.store.silences import Silence
 from aiops.web import schemas
 from aiops.web.errors import not_found, responses
+from aiops.web.inputs import Ident, Words
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep, Writer
 
@@ -20,10 +21,10 @@ router = APIRouter(prefix="/silences", tags=["silences"])
 class SilenceIn(BaseModel):
     """What to hold back. Give either `ends` or `duration`; with neither it holds until somebody ends it."""
 
-    match: str = Field(
+    match: Words = Field(
         min_length=2, max_length=2000, description="A selector.", examples=['{service="checkout"}']
     )
-    reason: str = Field(min_length=1, max_length=1000, examples=["database migration"])
+    reason: Words = Field(min_length=1, max_length=1000, examples=["database migration"])
     starts: datetime | None = Field(None, description="At once when left out.")
     ends: datetime | None = None
     duration: Duration | None = Field(None, examples=["2h"])
@@ -72,7 +73,7 @@ async def create(engine: EngineDep, who: Writer, body: SilenceIn) -> schemas.Sil
 
 
 @router.post("/{silence_id}/expire", summary="End a silence now", responses=responses(401, 404))
-async def expire(engine: EngineDep, who: Writer, silence_id: int) -> schemas.SilenceOut:
+async def expire(engine: EngineDep, who: Writer, silence_id: Ident) -> schemas.SilenceOut:
     """One that has ended already stays as it is."""
     now = engine.clock.now()
     found = await engine.db.run(silences.expire, silence_id, by=who.name, at=now)

@@ -20,6 +20,7 @@ from aiops.web.console.access import Actor
 from aiops.web.console.lists import render_silences
 from aiops.web.console.pages import render_problem
 from aiops.web.errors import not_found
+from aiops.web.inputs import Ident, Words
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep
 
@@ -27,7 +28,7 @@ router = APIRouter()
 
 PATIENCE = 20
 """Looks at the audit trail, 50 ms apart, before an action is answered without its effect."""
-Note = Annotated[str, Form(max_length=10_000)]
+Note = Annotated[Words, Form(max_length=10_000)]
 
 
 async def _tell(
@@ -58,14 +59,14 @@ def _noticed(answer: Response, notice: str) -> Response:
 
 
 @router.post("/problems/{problem_id}/acknowledge")
-async def acknowledge(request: Request, engine: EngineDep, who: Actor, problem_id: int) -> Response:
+async def acknowledge(request: Request, engine: EngineDep, who: Actor, problem_id: Ident) -> Response:
     message = Acknowledge(problem_id, who.name)
     return await _tell(request, engine, who, "Acknowledged", message, None)
 
 
 @router.post("/problems/{problem_id}/resolve")
 async def resolve(
-    request: Request, engine: EngineDep, who: Actor, problem_id: int, note: Note = ""
+    request: Request, engine: EngineDep, who: Actor, problem_id: Ident, note: Note = ""
 ) -> Response:
     message = Resolve(problem_id, who.name, note.strip())
     return await _tell(request, engine, who, "Resolved", message, ProblemState.RESOLVED)
@@ -73,7 +74,7 @@ async def resolve(
 
 @router.post("/problems/{problem_id}/escalate")
 async def escalate(
-    request: Request, engine: EngineDep, who: Actor, problem_id: int, note: Note = ""
+    request: Request, engine: EngineDep, who: Actor, problem_id: Ident, note: Note = ""
 ) -> Response:
     message = Escalate(problem_id, who.name, note.strip())
     return await _tell(request, engine, who, "Escalated", message, ProblemState.ESCALATED)
@@ -81,7 +82,7 @@ async def escalate(
 
 @router.post("/problems/{problem_id}/comment")
 async def comment(
-    request: Request, engine: EngineDep, who: Actor, problem_id: int, text: Note = ""
+    request: Request, engine: EngineDep, who: Actor, problem_id: Ident, text: Note = ""
 ) -> Response:
     if not text.strip():
         raise HTTPException(422, "an empty comment says nothing")
@@ -90,19 +91,19 @@ async def comment(
 
 
 @router.post("/runs/{run_id}/approve")
-async def approve(request: Request, engine: EngineDep, who: Actor, run_id: int) -> Response:
+async def approve(request: Request, engine: EngineDep, who: Actor, run_id: Ident) -> Response:
     run = await runs.approve_run(engine, run_id, who.name)
     return await _problem(request, engine, who, run["problem_id"], "Approved")
 
 
 @router.post("/runs/{run_id}/refuse")
-async def refuse(request: Request, engine: EngineDep, who: Actor, run_id: int, note: Note = "") -> Response:
+async def refuse(request: Request, engine: EngineDep, who: Actor, run_id: Ident, note: Note = "") -> Response:
     run = await runs.refuse_run(engine, run_id, who.name, note.strip())
     return await _problem(request, engine, who, run["problem_id"], "Refused")
 
 
 @router.post("/deliveries/{delivery_id}/replay")
-async def replay(engine: EngineDep, who: Actor, delivery_id: int) -> Response:
+async def replay(engine: EngineDep, who: Actor, delivery_id: Ident) -> Response:
     await deliveries.replayed(engine, delivery_id, who.name)
     return RedirectResponse(f"/deliveries/{delivery_id}", 303)
 
@@ -134,7 +135,7 @@ def _first(why: Exception) -> str:
 
 
 @router.post("/silences/{silence_id}/expire")
-async def expire(engine: EngineDep, who: Actor, silence_id: int) -> Response:
+async def expire(engine: EngineDep, who: Actor, silence_id: Ident) -> Response:
     if await engine.db.run(_expire, silence_id, who.name, engine.clock.now()) is None:
         raise not_found("silence", silence_id)
     return RedirectResponse("/silences", 303)

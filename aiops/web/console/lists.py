@@ -19,12 +19,13 @@ from aiops.web.console.pages import beside, sparks
 from aiops.web.console.render import renderer_of
 from aiops.web.console.spark import spark
 from aiops.web.errors import not_found
+from aiops.web.inputs import Ident, Words
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep
 
 router = APIRouter()
 
-Text = Annotated[str, Query(max_length=300)]
+Text = Annotated[Words, Query(max_length=300)]
 _LIVE_RUNS = (RunState.QUEUED, RunState.AWAITING_APPROVAL, RunState.RUNNING, RunState.VERIFYING)
 
 
@@ -145,7 +146,7 @@ async def runs(
 
 
 @router.get("/runs/{run_id}")
-async def one_run(request: Request, engine: EngineDep, who: Visitor, run_id: int) -> Response:
+async def one_run(request: Request, engine: EngineDep, who: Visitor, run_id: Ident) -> Response:
     row = await engine.db.read(whole_run, run_id)
     if row is None:
         raise not_found("run", run_id)
@@ -164,7 +165,7 @@ async def deliveries(
 
 
 @router.get("/deliveries/{delivery_id}")
-async def one_delivery(request: Request, engine: EngineDep, who: Visitor, delivery_id: int) -> Response:
+async def one_delivery(request: Request, engine: EngineDep, who: Visitor, delivery_id: Ident) -> Response:
     row = await engine.db.read(whole_delivery, delivery_id)
     if row is None:
         raise not_found("delivery", delivery_id)

@@ -17,6 +17,7 @@ from aiops.web.console.evidence import charts_of
 from aiops.web.console.render import renderer_of
 from aiops.web.console.spark import Spark, spark
 from aiops.web.errors import not_found
+from aiops.web.inputs import Ident
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep
 
@@ -64,11 +65,11 @@ async def now_page(request: Request, engine: EngineDep, who: Visitor) -> Respons
 
 
 @router.get("/problems/{problem_id}")
-async def problem_page(request: Request, engine: EngineDep, who: Visitor, problem_id: int) -> Response:
+async def problem_page(request: Request, engine: EngineDep, who: Visitor, problem_id: Ident) -> Response:
     return await render_problem(request, engine, who, problem_id)
 
 
-async def render_problem(request: Request, engine: Engine, who: Visitor, problem_id: int) -> Response:
+async def render_problem(request: Request, engine: Engine, who: Visitor, problem_id: Ident) -> Response:
     """The problem's page, also as the answer to an action on it."""
     whole = await engine.db.read(whole_problem, problem_id)
     if whole is None:
@@ -80,7 +81,7 @@ async def render_problem(request: Request, engine: Engine, who: Visitor, problem
 
 
 @router.get("/alerts/{alert_id}")
-async def alert_page(request: Request, engine: EngineDep, who: Visitor, alert_id: int) -> Response:
+async def alert_page(request: Request, engine: EngineDep, who: Visitor, alert_id: Ident) -> Response:
     """One alert with its chart, for alerts that became no problem too."""
     row = await engine.db.read(views.get, alert_table, alert_id)
     if row is None:

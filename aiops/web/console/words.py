@@ -166,4 +166,4 @@ def tone(state: str) -> str:
 
 def plain(state: str) -> str:
     """``awaiting_approval`` -> ``awaiting approval``."""
-    return state.replace("_", " ")
+    return "SLI" if state == "sli" else state.replace("_", " ")
