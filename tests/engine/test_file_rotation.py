@@ -146,10 +146,12 @@ async def test_inode_reused_while_away(log: Path, watch: Make) -> None:
     one = watch(log)
     await one.pull()
     kept = one.source.snapshot()
-    log.write_text("another file, in the same inode, and longer\n")
-    again = watch(log)
+    other = log.rename(log.with_name("other.log"))
+    other.write_text("another file, in the same inode, and longer\n")
+    again = watch(log.with_name("*.log"))
     again.source.restore(kept)
     assert await again.pull() == ["another file, in the same inode, and longer"]
+    assert dict(again.batches[0].labels)["filename"] == str(other)
 
 
 async def test_no_descriptor_is_left_open(log: Path, tmp_path: Path, watch: Make) -> None:

@@ -173,6 +173,21 @@ async def test_queries_are_named_and_taken_as_they_are(api: PrometheusApi) -> No
     assert api.requests[-1][1].endswith("/query")
 
 
+async def test_sli_query_gives_its_record_or_nothing(
+    api: PrometheusApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.add({"__name__": "g", "job": "b"}, [(T0 + 15, 7.0)])
+    one = source(api, select=[], labels={"env": "e"})
+    record = labels_of({"__name__": "sli", "sli": "checkout"})
+    one.watch(record, "g")
+    frame = (await pull(one, T0, T0 + 15))[0]
+    assert one._index.labels(int(frame.slots[0])) == record  # type: ignore[attr-defined]
+    assert frame.values.tolist() == [[7.0]]
+    api.add({"__name__": "g", "job": "c"}, [(T0 + 15, 8.0)])
+    assert await pull(one, T0, T0 + 15) == []
+    assert "2 series; aggregate it" in caplog.text
+
+
 async def test_series_found_twice_have_one_slot(api: PrometheusApi) -> None:
     api.add({"__name__": "g", "job": "a"}, [(T0 + 15, 1.0)])
     frame = (await pull(source(api, select=['{job="a"}', "g"]), T0, T0 + 15))[0]
