@@ -1,13 +1,21 @@
 """What tests of the outbox and of the relay share."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
+from aiops.engine.clock import Clock, SystemClock
+from aiops.engine.deliver import Relay, RelaySettings
 from aiops.model.problem import NotifyReason
+from aiops.plugin import Sink
 from aiops.store import outbox
 from aiops.store.database import Database
 from aiops.store.tables import attempt, delivery, problem, ticket
+from aiops.testing import FakeClock
 
 R = NotifyReason
 
@@ -57,14 +65,73 @@ def settled(db: Database) -> bool:
     return set(states(db)) <= {"sent"}
 
 
+HASTY = RelaySettings(poll=0.05, first_wait=0.05, settle=0.2, first_pause=0.05, longest_pause=0.2, drain=5)
+
+
+def no_wait(low: float, _high: float) -> float:
+    return low
+
+
+@asynccontextmanager
+async def running(
+    db: Database, *sinks: Sink, clock: Clock | None = None, settings: RelaySettings = HASTY, **other: Any
+) -> AsyncIterator[Relay]:
+    wake = other.pop("wake", asyncio.Event())
+    by_name = {sink.name: sink for sink in sinks}
+    relay = Relay(db, clock or SystemClock(), lambda: by_name, wake, settings, **other)
+    task = asyncio.create_task(relay.run())
+    try:
+        yield relay
+        relay.stop()
+        await asyncio.wait_for(asyncio.shield(task), 10)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def pass_time(
+    db: Database,
+    clock: FakeClock,
+    seconds: float,
+    until: Callable[[], object] = lambda: False,
+    step: float = 0.5,
+) -> bool:
+    """Let up to `seconds` of fake time pass, in steps after each of which the store has caught up.
+
+    Returns whether `until` held, which ends it early.
+    """
+    for _ in range(int(seconds / step)):
+        await _calm(db)
+        if until():
+            return True
+        await clock.advance(step)
+    await _calm(db)
+    return bool(until())
+
+
+async def _calm(db: Database) -> None:
+    """Until whatever was asked of the store has been answered, and what follows from that as well."""
+    for _ in range(3):
+        await db.run(_nothing)
+        await asyncio.gather(db.read(_nothing), db.read(_nothing))
+
+
+def _nothing(_conn: Connection) -> None:
+    """A turn on the database's thread."""
+
+
 __all__ = [
+    "HASTY",
     "STORY",
     "R",
     "a_problem",
     "attempt",
     "delivery",
+    "no_wait",
+    "pass_time",
     "queue",
     "rows",
+    "running",
     "say",
     "settled",
     "states",
