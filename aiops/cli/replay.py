@@ -39,9 +39,8 @@ def replay(
 ) -> None:
     """Show what Forewarn would have said: run recorded time through the same pipeline.
 
-    Nothing is stored, no ticket is sent and no playbook acts.
-
-    Tables are wide (a time column, one column a series) or long (time, value, and series or label columns).
+    Nothing is stored, no ticket is sent and no playbook acts. Tables are wide (a time column, one column a
+    series) or long (time, value, and series or label columns).
 
     Examples:
 
@@ -53,12 +52,12 @@ def replay(
 
     Exit codes: 0 no problem found, 1 problems found or it failed, 2 wrong usage.
     """
+    import asyncio
+
     if sum(map(bool, (source, csv, parquet))) != 1:
         raise typer.BadParameter("give one of --source NAME, --csv FOLDER and --parquet FOLDER")
     if step and not source:
         raise typer.BadParameter("--step is for --source: a table has its own times")
-    import asyncio
-
     now = datetime.now(UTC).timestamp()
     start, end = _moment(since, now, "--from"), _moment(until, now, "--to")
     settings = load(config)
@@ -104,7 +103,8 @@ def _of_source(
         raise Failure(f"no source is named {name!r}; there are: {', '.join(sorted(known))}")
     connector = known[name]
     if step:
-        connector.every = _duration(step, "--step")
+        for key in {"every", "step"} & type(connector).model_fields.keys():
+            setattr(connector, key, _duration(step, "--step"))
 
     async def frames(index: "SeriesIndex") -> AsyncIterator[tuple[str, "Frame"]]:
         connector.open(index)

@@ -154,7 +154,7 @@ def recording(folder: Path, leak: bool) -> Path:
         free = 0.5 + 0.002 * math.sin(i)
         rows.append(f"{T0 + 15 * i},{max(0.0, free - 0.0025 * (i - 240)) if leak and i > 240 else free:.5f}")
     folder.mkdir()
-    (folder / "disk.csv").write_text("time,\"disk_free_ratio{host=\"\"a\"\"}\"\n" + "\n".join(rows) + "\n")
+    (folder / "disk.csv").write_text('time,"disk_free_ratio{host=""a""}"\n' + "\n".join(rows) + "\n")
     return folder
 
 
