@@ -258,7 +258,7 @@ async def test_gone_and_hanging_servers(lab: Lab, watching: Callable[..., Watch]
     with pytest.raises(NotConnected):
         await watch.pull()
     lab.server.start()
-    until(lambda: samples(lab.server, "up"), within=30, what="scrape after restart")
+    until(lambda: samples(lab.server, "up[2s]"), within=30, what="a scrape after the restart")
     assert 1 in column(await watch.during(2.5), "up")
 
 
