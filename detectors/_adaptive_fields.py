@@ -61,6 +61,10 @@ SCALE_GAIN = f(1 / 200)
 FLAT_GAIN = f(1 / 100)
 RHO_GAIN = f(0.004)
 RHO_MAX = f(0.98)
+WANDERS, WANDERS_BY = (
+    f(0.9),
+    f(0.08),
+)  # RHO from which a series is taken as a random walk, and until it is in full
 INTERVAL_GAIN = f(0.25)
 MAX_STEP = f(8)  # intervals: how far the trend is followed over a gap
 MAX_WIDENING = f(4)
@@ -85,6 +89,7 @@ USUAL = f(3.5)  # bursts that it takes to call them usual
 BURST_GAIN = f(0.15)
 BURST_SCORE = f(5)  # everyday noise that scores more is a burst
 LEAST_SPREAD = f(0.5)  # octaves
+BURST_SIGMA = f(1.2533)  # sigma / mean absolute deviation of a Gaussian
 SLACK = f(0.5)
 CUSUM_START = f(1)
 CUSUM_MAX = f(40)

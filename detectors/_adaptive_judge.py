@@ -64,11 +64,11 @@ def flush(x: f32) -> f32:
 
 @compiled
 def log2(x: f32) -> f32:
-    """Exponent bits and a least-squares polynomial of the mantissa; absolute error 6e-5. Never infinite."""
+    """Exponent bits and a least-squares polynomial of the mantissa; absolute error 9e-6. Never infinite."""
     bits = f(x).view(np.int32)
     m = i32((bits & i32(0x7FFFFF)) | i32(0x3F800000)).view(np.float32) - k.ONE
-    p = f(0.44227418) + m * (f(-0.22771264) + m * f(0.05994559))
-    return f(i32((bits >> i32(23)) - i32(127))) + m * (f(1.44261568) + m * (f(-0.71706393) + m * p))
+    p = f(0.46930169) + m * (f(-0.30338967) + m * (f(0.14643361) + m * f(-0.03459521)))
+    return f(i32((bits >> i32(23)) - i32(127))) + m * (f(1.44268325) + m * (f(-0.72044237) + m * p))
 
 
 @compiled
@@ -90,8 +90,8 @@ def _steps(gap: f32, interval: f32) -> f32:
 
 @compiled
 def _carry(rho: f32, step: f32) -> f32:
-    """What AR(1) leaves of the residual after `step` intervals: rho**step, to first order in 1 - rho."""
-    left = k.ONE - (k.ONE - rho) * step
+    """What AR(1) leaves of the residual: rho**step to first order in 1 - rho; after less than a step, rho."""
+    left = k.ONE - (k.ONE - rho) * (step if step > k.ONE else k.ONE)
     return left if left > k.ZERO else k.ZERO
 
 
@@ -100,7 +100,7 @@ def _noise(scale: f32, magnitude: f32, flat: f32) -> f32:
     """The spread, never below what matters: 0.1 % of a value that mostly stands still, else float noise."""
     still = k.TWO * flat - k.ONE
     still = still if still > k.ZERO else k.ZERO
-    floor = magnitude * (k.RELATIVE_FLOOR + k.FLAT_FLOOR * still) + k.ABSOLUTE_FLOOR
+    floor = magnitude * (k.RELATIVE_FLOOR + k.FLAT_FLOOR * still * still) + k.ABSOLUTE_FLOOR
     return scale if scale > floor else floor
 
 
@@ -166,7 +166,7 @@ def _spread(block: Block, j: int, step: f32) -> tuple[f32, f32]:
     """``noise, unit``: the spread after one interval and after `step`; AR(1) noise adds up over a gap."""
     magnitude, peak, rho = block[k.MAGNITUDE + j], block[k.PEAK + j], block[k.RHO + j]
     noise = _noise(block[k.SCALE + j], magnitude if magnitude > peak else peak, block[k.FLAT + j])
-    gaps = step if step < k.MAX_WIDENING else k.MAX_WIDENING
+    gaps = clip(step, k.ONE, k.MAX_WIDENING)
     return noise, noise * math.sqrt(k.ONE + rho * rho * (gaps - k.ONE))
 
 
@@ -174,14 +174,16 @@ def _spread(block: Block, j: int, step: f32) -> tuple[f32, f32]:
 def _burst_score(block: Block, j: int, surprise: f32) -> tuple[f32, f32]:
     """``score, reach``: -log10 p if it is one of the series' usual bursts, and the burst that scores `BAND`.
 
-    The logarithms of bursts' peaks are taken as exponential beyond their mean; 30 and 0 while none are usual.
+    Bursts' peaks are taken as log-normal, so half exceed their mean; 30 and 0 while none are usual.
     """
     count, bursts, spread = block[k.COUNT + j], block[k.BURSTS + j], block[k.BURST_SPREAD + j]
     usual = bursts > k.USUAL
-    rarity = k.LOG10_2 * (log2(count if count < k.MEMORY else k.MEMORY) - log2(bursts))
+    rarity = k.LOG10_2 * (log2(count if count < k.MEMORY else k.MEMORY) - log2(k.HALF * bursts))
     excess = log2(abs(surprise)) - block[k.BURST_SIZE + j]
-    score = rarity + k.LOG10_E * (excess if excess > k.ZERO else k.ZERO) / spread
-    reach = _exp2(block[k.BURST_SIZE + j] + spread * (k.BAND - rarity) / k.LOG10_E)
+    ratio = excess / (k.BURST_SIGMA * spread) if excess > k.ZERO else k.ZERO
+    score = rarity + k.HALF * k.LOG10_E * ratio * ratio
+    sigmas = math.sqrt(k.TWO / k.LOG10_E * (k.BAND - rarity if rarity < k.BAND else k.ZERO))
+    reach = _exp2(block[k.BURST_SIZE + j] + k.BURST_SIGMA * spread * sigmas)
     return score if usual else k.MAX_SCORE, reach if usual & (rarity < k.BAND) else k.ZERO
 
 

@@ -41,15 +41,30 @@ def _learn_level(block: Block, j: int, learn: bool, v: View) -> None:
 
 
 @compiled
+def _is_same(block: Block, j: int) -> bool:
+    """Whether the value is the last one again, but for float noise."""
+    moved: f32 = abs(block[k.VALUE + j] - block[k.LAST + j])
+    return bool(moved <= k.RELATIVE_FLOOR * block[k.MAGNITUDE + j])
+
+
+@compiled
 def _learn_carry(block: Block, j: int, learn: bool, v: View) -> None:
-    """AR(1) of the residual by normalised, clipped LMS. After `_learn_level`, whose new level it needs."""
+    """AR(1) of the residual by normalised, clipped LMS. After `_learn_level`, whose new level it needs.
+
+    What is too much for a residual is an outlier, which the next sample need not follow. But a series that
+    wanders has no level to come back to: there the level takes it. Standing still says nothing of AR.
+    """
     count, rho, residual = block[k.COUNT + j], block[k.RHO + j], block[k.RESIDUAL + j]
     usual = v.unit / math.sqrt(f(1.02) - rho * rho)
     pull = clip(v.z, -k.CLIP, k.CLIP) * clip(residual / usual, -k.CLIP, k.CLIP)
     moved = clip(rho + _young(count, k.RHO_GAIN) * pull, k.ZERO, k.RHO_MAX)
     steady = (count > f(4.5)) & (v.step < f(1.5)) & (block[k.PATIENCE + j] < k.SHIFTED)
-    keep(block, k.RHO + j, moved, learn & steady)
-    keep(block, k.RESIDUAL + j, flush(block[k.VALUE + j] - block[k.LEVEL + j]), learn)
+    keep(block, k.RHO + j, moved, learn & steady & ~_is_same(block, j))
+    wanders = clip((rho - k.WANDERS) / k.WANDERS_BY, k.ZERO, k.ONE)
+    left = block[k.VALUE + j] - block[k.LEVEL + j]
+    bounded = clip(left, -k.CLIP * usual, k.CLIP * usual)
+    keep(block, k.LEVEL + j, block[k.LEVEL + j] + wanders * (left - bounded), learn)
+    keep(block, k.RESIDUAL + j, flush(bounded), learn)
 
 
 @compiled
@@ -73,7 +88,10 @@ def _quantile(q: f32, size: f32, share: f32, low: f32, gain: f32) -> f32:
 
 @compiled
 def _learn_tail(block: Block, j: int, learn: bool, v: View) -> None:
-    """The three quantiles, each above the one before. A long outlier teaches with its first samples only."""
+    """The three quantiles, each above the one before. A long outlier teaches with its first samples only.
+
+    After those that ask what the quantiles were when the sample was judged.
+    """
     count = block[k.COUNT + j]
     young, gain = count < f(9.5), k.TAIL_GAIN + k.TWO / (count + f(20))
     q10 = k.PRIOR10 if young else _quantile(block[k.Q10 + j], abs(v.z), k.P10, k.LOW10, gain)
@@ -92,7 +110,6 @@ def _learn_bursts(block: Block, j: int, learn: bool, v: View) -> None:
     """A burst is learnt once it is over, so that one that goes on keeps its score.
 
     One that was interrupted (held as a confirmed anomaly, or not seen) is not learnt: its end is not known.
-    Before `_learn_tail`: the quantiles are those that the sample was judged by.
     """
     episode, bursts = block[k.EPISODE + j], block[k.BURSTS + j]
     mean, spread = block[k.BURST_SIZE + j], block[k.BURST_SPREAD + j]
@@ -130,12 +147,12 @@ def _learn_habits(block: Block, j: int, learn: bool, v: View) -> None:
     value, count = block[k.VALUE + j], block[k.COUNT + j]
     gap, interval = block[k.GAP + j], block[k.INTERVAL + j]
     outlier = (abs(v.z) > k.CLIP) & (count > f(9.5))
-    patience = block[k.PATIENCE + j] * (k.PATIENCE_GROWTH if outlier else k.PATIENCE_DECAY)
-    patience = clip(patience, k.CLIP, f(1e12))
+    patience = block[k.PATIENCE + j]
+    calmer = k.HALF if patience > k.SHIFTED else k.PATIENCE_DECAY
+    patience = clip(patience * (k.PATIENCE_GROWTH if outlier else calmer), k.CLIP, f(1e12))
     magnitude, peak = block[k.MAGNITUDE + j], block[k.PEAK + j] * k.PEAK_DECAY
-    same = abs(value - block[k.LAST + j]) <= k.RELATIVE_FLOOR * magnitude
     flat = block[k.FLAT + j]
-    flat = flat + _young(count, k.FLAT_GAIN) * ((k.ONE if same else k.ZERO) - flat)
+    flat = flat + _young(count, k.FLAT_GAIN) * ((k.ONE if _is_same(block, j) else k.ZERO) - flat)
     bounded = clip(gap, k.HALF * interval, k.TWO * interval)
     usual = interval + k.INTERVAL_GAIN * (bounded - interval) if interval > k.ZERO else gap
     usual = usual if gap > k.ZERO else interval
@@ -157,10 +174,10 @@ def tick(block: Block, warmup: f32, time_high: f32, time_low: f32) -> None:
         present, learn = take_in(block, j, time_high, time_low)
         score, v = look(block, j)
         _learn_bursts(block, j, learn, v)
-        _learn_tail(block, j, learn, v)
         _learn_level(block, j, learn, v)
         _learn_carry(block, j, learn, v)
         _learn_scale(block, j, learn, v)
+        _learn_tail(block, j, learn, v)
         _learn_slow(block, j, learn, v)
         _learn_habits(block, j, learn, v)
         block[k.SCORE + j] = score if present & ready else k.ZERO
