@@ -62,9 +62,9 @@ class SeriesIndex:
         self._live = self._capacity = 0
         self._hash, self._seen = np.zeros(0, np.uint64), np.zeros(0)
         self._hash_view = self._hash.data
-        self._asked = np.zeros(0, np.bool_)
+        self._asked, self._generation = np.zeros(0, np.bool_), np.zeros(0, np.uint32)
         self.evictions = 0
-        """How often slots were freed: who keeps slots, or numbers of pairs, beyond a step compares."""
+        """How often `evict` freed slots; numbers of `pairs` do not outlive it either."""
 
     def __len__(self) -> int:
         return self._live
@@ -124,10 +124,9 @@ class SeriesIndex:
         """The slots that are not free, ascending."""
         return self._rows.live(self._capacity)
 
-    def alive(self, slots: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Which of `slots` are not free."""
-        alive: NDArray[np.bool_] = self._rows.count[slots] != FREE
-        return alive
+    def generations(self, slots: NDArray[np.int32]) -> NDArray[np.uint32]:
+        """How often each of `slots` was freed: who keeps slots compares, once `evictions` has moved."""
+        return self._generation[slots]
 
     def select(self, selector: Selector) -> NDArray[np.int32]:
         """The slots whose labels match, ascending."""
@@ -172,6 +171,7 @@ class SeriesIndex:
         self._table.remove(gone, self._hash)
         self._rows.clear(gone)
         self._seen[gone] = 0.0
+        self._generation[gone] += np.uint32(1)
         self._free.frombytes(gone.tobytes())
         self._live -= len(gone)
         self.evictions += 1
@@ -251,7 +251,7 @@ class SeriesIndex:
         """Room for `capacity` slots."""
         if capacity > len(self._hash):
             self._hash, self._seen = grown(self._hash, capacity), grown(self._seen, capacity)
-            self._asked = grown(self._asked, capacity)
+            self._asked, self._generation = grown(self._asked, capacity), grown(self._generation, capacity)
             self._hash_view = self._hash.data
         self._rows.grow(capacity)
 

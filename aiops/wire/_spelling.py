@@ -1,0 +1,252 @@
+"""Label pairs as a wire spells them -> their numbers: a new series costs no text but what is new in it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.model.pairs import Pairs
+from aiops.model.series import NAME
+from aiops.wire import WireError
+from aiops.wire._bytes import block, cached, chain, compiled, hash_span, u8, varint, version
+from aiops.wire._tracks import COUNTER, GAUGE
+
+SPELT = np.dtype(
+    [("hash", np.uint64), ("id", np.int32), ("name", np.int32), ("flags", np.int32), ("pad", np.int32)]
+)
+COUNTS, BUCKETS, LE, LEFT_OUT = 1, 2, 4, 8
+"""The name is a counter's; it is a histogram's buckets'; the pair is a bucket's bound; it is not kept."""
+
+READ, ALIEN, PLACES, FAULT = range(4)
+"""In `out`: 1 when all pairs were known; how many were not; how many numbers; offset of a fault, or -1."""
+
+_COUNTER_ENDS = ("_total", "_count", "_sum")
+
+
+_ALIENS = 4096
+"""New pairs looked up in one go."""
+_NO_SYMBOLS, _NO_SPANS = np.zeros(0, np.uint64), np.zeros((0, 2), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Spelt:
+    """Series in numbers of pairs: series ``k`` has ``ids[begins[k] : begins[k + 1]]`` and ``flags[k]``.
+
+    ``sizes[k]``: bytes of all its names and values.
+    """
+
+    ids: NDArray[np.int32]
+    begins: NDArray[np.int64]
+    flags: NDArray[np.int32]
+    sizes: NDArray[np.int64]
+
+
+class Spellings:
+    """The pairs that one decoder has met. `extra` labels stand in for what is sent under their names."""
+
+    def __init__(self, pairs: Pairs, extra: Mapping[str, str]) -> None:
+        self._pairs = pairs
+        self.extra = dict(extra)
+        self.types: dict[str, int] = {}
+        """Metric family -> `GAUGE` or `COUNTER`, where the sender has told."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all numbers: after an eviction they may be another pair's."""
+        self.cells = np.zeros(1024, SPELT)
+        self._names = {name: number for number, name in enumerate(self.extra)}
+        self.extra_ids = np.array(self._pairs.take(self.extra.items()), np.int32)
+
+    def room(self, more: int) -> None:
+        """Let `more` pairs be placed, at most half the cells being taken."""
+        old = self.cells[self.cells["hash"] != 0]
+        size = len(self.cells)
+        while size < 2 * (len(old) + more):
+            size *= 2
+        if size > len(self.cells):
+            self.cells = np.zeros(size, SPELT)
+            place_all(self.cells, old)
+
+    def learn(self, cell: int, name: str, value: str) -> None:
+        """Say what the pair in `cell` is."""
+        row = self.cells[cell]
+        row["name"] = self._names.setdefault(name, len(self._names))
+        row["flags"] = LEFT_OUT if name in self.extra or not value else self._flags(name, value)
+        row["id"] = -1 if row["flags"] & LEFT_OUT else self._pairs.take([(name, value)])[0]
+
+    def _flags(self, name: str, value: str) -> int:
+        if name == "le":
+            return LE
+        if name != NAME:
+            return 0
+        if value.endswith("_bucket"):
+            return BUCKETS
+        known = self.types.get(value, COUNTER if value.endswith(_COUNTER_ENDS) else GAUGE)
+        return COUNTS if known == COUNTER else 0
+
+    def numbers(
+        self,
+        buffer: NDArray[np.uint8],
+        spans: NDArray[np.int64],
+        seed: np.uint64,
+        symbols: NDArray[np.uint64] = _NO_SYMBOLS,
+        symbol_at: NDArray[np.int64] = _NO_SPANS,
+    ) -> Spelt:
+        """What `spans` say. Raises `WireError` at a label that is no label."""
+        most = int((spans[:, 1] - spans[:, 0]).sum()) // 2 + (1 + len(self.extra_ids)) * len(spans)
+        ids, names = np.empty(most, np.int32), np.empty(most, np.int32)
+        begins, flags = np.zeros(len(spans) + 1, np.int64), np.zeros(len(spans), np.int32)
+        sizes = np.zeros(len(spans), np.int64)
+        aliens, out = np.empty((min(most, _ALIENS), 5), np.int64), np.zeros(4, np.int64)
+        at = np.zeros(4, np.int64)
+        while not out[READ]:
+            self.room(len(aliens))
+            spell(
+                buffer, spans, symbols, symbol_at, seed, self.cells, self.extra_ids,
+                ids, names, begins, flags, sizes, aliens, at, out,
+            )  # fmt: skip
+            try:
+                if out[FAULT] >= 0:
+                    raise WireError("a label that is cut off, or has no name", int(out[FAULT]))
+                for cell, *spans_of in aliens[: out[ALIEN]].tolist():
+                    name, value = text(buffer, *spans_of[:2]), text(buffer, *spans_of[2:])
+                    self.learn(cell, name, value)
+            except WireError:
+                self.clear()  # cells that were only noted
+                raise
+        return Spelt(ids[: out[PLACES]].copy(), begins, flags, sizes)
+
+
+@compiled
+def place(cells: NDArray[Any], key: np.uint64) -> int:
+    """The cell of hash `key`, or the empty one where it belongs."""
+    mask = u8(len(cells) - 1)
+    cell = key & mask
+    while cells[cell]["hash"] != u8(0) and cells[cell]["hash"] != key:
+        cell = (cell + u8(1)) & mask
+    return np.int64(cell)  # type: ignore[return-value]
+
+
+@cached
+def place_all(cells: NDArray[Any], rows: NDArray[Any]) -> None:
+    for row in rows:
+        cells[place(cells, row["hash"])] = row
+
+
+@compiled
+def _note(
+    cells: NDArray[Any],
+    key: np.uint64,
+    at: NDArray[np.int64],
+    aliens: NDArray[np.int64],
+    out: NDArray[np.int64],
+) -> int:
+    """The cell of a pair; one that is not known is written down. -1 when there is no room for it."""
+    cell = place(cells, key)
+    if cells[cell]["hash"] == u8(0):
+        number = out[ALIEN]
+        if number == len(aliens):
+            return -1
+        cells[cell]["hash"] = key
+        aliens[number, 0] = cell
+        for k in range(4):
+            aliens[number, k + 1] = at[k]
+        out[ALIEN] = number + 1
+    return cell
+
+
+@compiled
+def _keep(
+    row: Any, ids: NDArray[np.int32], names: NDArray[np.int32], begin: int, out: NDArray[np.int64]
+) -> bool:
+    """Add a pair to the row of numbers that starts at `begin`; false when its name stands there already."""
+    end = out[PLACES]
+    for other in range(begin, end):
+        if names[other] == row["name"]:
+            return False
+    ids[end], names[end] = row["id"], row["name"]
+    out[PLACES] = end + 1
+    return True
+
+
+@compiled
+def _label(buffer: NDArray[np.uint8], p: int, end: int, at: NDArray[np.int64]) -> bool:
+    """``Label {string name = 1; string value = 2}``: the spans of both into `at`."""
+    at[:] = p
+    if p < end and buffer[p] == 0x0A:
+        at[0], p = block(buffer, p + 1, end)
+        at[1] = p
+    if 0 <= p < end and buffer[p] == 0x12:
+        at[2], p = block(buffer, p + 1, end)
+        at[3] = p
+    return p == end and at[1] > at[0]
+
+
+def _build(build: int) -> Callable[..., int]:
+    def spell(
+        buffer: NDArray[np.uint8],
+        spans: NDArray[np.int64],
+        symbols: NDArray[np.uint64],
+        symbol_at: NDArray[np.int64],
+        seed: np.uint64,
+        cells: NDArray[Any],
+        extra: NDArray[np.int32],
+        ids: NDArray[np.int32],
+        names: NDArray[np.int32],
+        begins: NDArray[np.int64],
+        flags: NDArray[np.int32],
+        sizes: NDArray[np.int64],
+        aliens: NDArray[np.int64],
+        at: NDArray[np.int64],
+        out: NDArray[np.int64],
+    ) -> int:
+        """The numbers of each span's pairs, and the flags of all of them; or which pairs are not known yet.
+
+        With no `symbols` a span is label messages (remote write 1.0), else packed references (2.0).
+        """
+        out[:] = 0
+        out[FAULT] = -1
+        for k in range(len(spans)):
+            p, end = spans[k, 0], spans[k, 1]
+            begins[k], flags[k], sizes[k] = out[PLACES], 0, 0
+            for number in range(len(extra)):
+                ids[out[PLACES]], names[out[PLACES]] = extra[number], number
+                out[PLACES] += 1
+            while p < end:
+                start = p
+                if len(symbols) > 0:
+                    name, p = varint(buffer, p, end)
+                    value, p = varint(buffer, p, end)
+                    at[0], at[1] = symbol_at[name, 0], symbol_at[name, 1]
+                    at[2], at[3] = symbol_at[value, 0], symbol_at[value, 1]
+                    good, key = at[1] > at[0], chain(symbols[name], symbols[value])
+                else:
+                    first, p = block(buffer, p + 1, end)
+                    good, key = _label(buffer, first, p, at), hash_span(buffer, first, p, seed)
+                cell = _note(cells, key, at, aliens, out) if good else -1
+                if cell < 0:
+                    out[FAULT] = out[FAULT] if good else start
+                    return build
+                row = cells[cell]
+                sizes[k] += at[1] - at[0] + at[3] - at[2]
+                flags[k] |= row["flags"] & ~LEFT_OUT
+                if row["flags"] & LEFT_OUT == 0 and not _keep(row, ids, names, begins[k], out):
+                    flags[k] |= LEFT_OUT
+        begins[len(spans)] = out[PLACES]
+        out[READ] = out[ALIEN] == 0
+        return build
+
+    return cached(spell)
+
+
+spell = _build(version())
+
+
+def text(buffer: NDArray[np.uint8], start: int, end: int) -> str:
+    """Raises `WireError` at the first byte that is no UTF-8."""
+    try:
+        return buffer[start:end].tobytes().decode()
+    except UnicodeDecodeError as bad:
+        raise WireError("a label that is no UTF-8", start + bad.start) from None
