@@ -1,4 +1,4 @@
-"""``forewarn run``, ``db upgrade`` and ``version``."""
+"""``forewarn run``, ``prepare``, ``db upgrade`` and ``version``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,7 @@ database = typer.Typer(help="The store: SQLite or PostgreSQL.", no_args_is_help=
 
 def register(app: typer.Typer) -> None:
     app.command(short_help="Start the engine and the console.")(run)
+    app.command()(prepare)
     app.command()(version)
     database.command()(upgrade)
     database.callback()(_group)
@@ -67,6 +68,25 @@ def upgrade(config: ConfigOption = None, data: DataOption = None) -> None:
         raise Failure(f"the store cannot be reached: {str(why).splitlines()[0]}") from why
     same = before == after
     typer.echo(f"schema {after}: nothing to do" if same else f"schema {before or 'empty'} => {after}")
+
+
+def prepare() -> None:
+    """Compile what is compiled on first use, so that the first start is as quick as the second.
+
+    Example:
+
+      forewarn prepare                     once, after installing; `make run` does so by itself
+    """
+    import numpy as np
+
+    from aiops.config import Detection
+    from aiops.model.frame import Frame
+
+    frame = Frame(np.array([1.0]), np.array([0], np.int32), np.array([[1.0]]))
+    for detector in Detection().detectors:
+        detector.columns.ensure(1)
+        detector.update(frame, np.zeros(1, np.bool_))
+    typer.echo("compiled")
 
 
 def version() -> None:
