@@ -68,6 +68,9 @@ class Remediation:
             ended = known.ended if to in LIVE_RUN else now
             self.note(replace(known, state=to, started=began, ended=ended))
 
+    def run(self, run_id: int) -> Run | None:
+        return self._history.get(run_id)
+
     def recent(self) -> list[Run]:
         """What the guards look at; for a successor after a reload."""
         return list(self._history.values())

@@ -106,7 +106,7 @@ class Engine:
         await restore(self.db, state, self.clock.now())
         self.checkpointer = Checkpointer(folder, self.pipeline, self._connectors(), self.clock, self.metrics)
         self._open_sources(facts.get("connectors", {}))
-        self.relay = Relay(self.db, self.clock, self._sinks, self.outbox_wake)
+        self.relay = Relay(self.db, self.clock, self._sinks, self.outbox_wake, observe=self._delivered)
         settings = self.config.remediation
         self.worker = RunWorker(
             self.db, self.clock, self._playbooks, self._context_of, self.tell, self.runs_wake, settings
@@ -212,6 +212,9 @@ class Engine:
     def _wake(self) -> None:
         self.outbox_wake.set()
         self.runs_wake.set()
+
+    def _delivered(self, sink: str, outcome: str, seconds: float) -> None:
+        self.metrics.deliveries.labels(sink, outcome).inc()
 
     async def _context_of(self, problem_id: int) -> tuple[dict[str, Any], bool]:
         """What a run sees of its problem, and whether it still fires."""

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.core.silence import Silence
 from aiops.engine.state import State
-from aiops.model.lifecycle import ProblemState
+from aiops.model.lifecycle import LIVE_RUN, ProblemState
 from aiops.store import backlog, silences
 from aiops.store import problems as problem_rows
 
@@ -60,6 +60,7 @@ def _gauges(engine: "Engine", state: State) -> None:
     metrics.series.set(len(state.index))
     metrics.series_ready.set(int(state.detection.ready().sum()))
     metrics.bar.set(max((state.bar(s.name) for s in state.config.sources), default=0.0))
+    metrics.runs_live.set(sum(1 for run in state.remediation.recent() if run.state in LIVE_RUN))
     for one in ProblemState:
         if one is not ProblemState.RESOLVED:
             count = sum(1 for p in state.problems.known if p.state is one)
@@ -69,13 +70,15 @@ def _gauges(engine: "Engine", state: State) -> None:
 async def rarely(engine: "Engine", now: float) -> None:
     """Forget series that are long gone, and what has outlived its retention."""
     forget = engine.config.detection.forget_after
-    await engine.pipeline.call(lambda state: _evict(state, now - forget))
+    await engine.pipeline.call(lambda state: _forget(state, now - forget))
     await engine.db.run(
         _purge, now - engine.config.retention.problems, now - engine.config.retention.deliveries
     )
 
 
-def _evict(state: State, before: float) -> None:
+def _forget(state: State, before: float) -> None:
+    known = {problem.key for problem in state.problems.known}
+    state.told = {key: told for key, told in state.told.items() if key in known}
     live = {alert.labels for alert in state.alerting.live.values()}
     for labels in live:
         slot = state.index.find(labels)

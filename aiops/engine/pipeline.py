@@ -278,5 +278,9 @@ class Pipeline:
                 self._metrics.problems.labels(str(moved.to)).inc()
             if moved.to == "active":
                 self._metrics.lead.observe(moved.problem.lead_seconds)
+        if isinstance(work.message, say.RunEnded):
+            run = self.state.remediation.run(work.message.run_id)
+            name = run.playbook if run else "unknown"
+            self._metrics.runs.labels(name, work.message.state.value).inc()
         firing = [a for a in self.state.alerting.live.values() if a.state is AlertState.FIRING]
         self._metrics.alerts_firing.set(len(firing))

@@ -11,8 +11,8 @@ from aiops.engine.state import State
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
+from aiops.store import outbox, runs
 from aiops.store import problems as problem_rows
-from aiops.store import runs
 from aiops.store.database import Database
 
 log = logging.getLogger("aiops.engine")
@@ -21,6 +21,7 @@ log = logging.getLogger("aiops.engine")
 async def restore(db: Database, state: State, now: float) -> None:
     """Problems, alerts, runs and watermarks into `state`."""
     since = now - 2 * state.config.grouping.reopen_within
+    await db.run(outbox.release_all)
     found = await db.read(_read, since, now - history_seconds(state.remediation.playbooks))
     problems, loose, watermarks, told, history = found
     firing = [a for p in problems for a in p.alerts if a.state is AlertState.FIRING] + loose

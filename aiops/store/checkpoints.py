@@ -26,7 +26,9 @@ class Damaged(Exception):
 
 
 def write(folder: Path, number: int, arrays: Arrays, facts: Mapping[str, Any]) -> Path:
-    """Write checkpoint `number`: ``arrays[part][column]`` and JSON-able `facts`. Raises OSError, leaving the old.
+    """Write checkpoint `number`: ``arrays[part][column]`` and JSON-able `facts`.
+
+    Raises OSError, leaving the old one.
 
     Durable when it returns: every file and the folder are synced before the rename.
     """
@@ -42,7 +44,7 @@ def write(folder: Path, number: int, arrays: Arrays, facts: Mapping[str, Any]) -
                 with file.open("wb") as out:
                     np.save(out, array, allow_pickle=False)
                     _sync(out.fileno(), out)
-                sums[file.name] = zlib.crc32(np.ascontiguousarray(array))
+                sums[file.name] = zlib.crc32(np.ascontiguousarray(array).data)
         manifest = {"format": FORMAT, "number": number, "sums": sums, "facts": facts}
         with (aside / "manifest.json").open("w") as out:
             json.dump(manifest, out)
@@ -80,7 +82,7 @@ def read(folder: Path, number: int) -> tuple[dict[str, dict[str, NDArray[Any]]],
             array = np.load(place / name, allow_pickle=False)
         except (OSError, ValueError, EOFError) as why:
             raise Damaged(f"{place / name}: {why}") from why
-        if zlib.crc32(np.ascontiguousarray(array)) != expected:
+        if zlib.crc32(np.ascontiguousarray(array).data) != expected:
             raise Damaged(f"{place / name}: its checksum does not match")
         arrays.setdefault(part, {})[column] = array
     return arrays, manifest["facts"]

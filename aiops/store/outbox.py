@@ -206,6 +206,12 @@ def replay_all(conn: Connection, sink: str, at: float, actor: str = audit.ACTOR)
     return revived
 
 
+def release_all(conn: Connection) -> int:
+    """Free every lease, for the one engine of a store at its start: whoever held them is dead."""
+    held = (delivery.c.state == DUE.value) & (delivery.c.lease_until > 0)
+    return conn.execute(delivery.update().where(held).values(lease_until=0.0)).rowcount
+
+
 def _claimable(now: float, sink: str) -> sa.Select[tuple[int]]:
     """Due messages that head their stream.
 
