@@ -71,7 +71,7 @@ def memory_leak(url: UrlOption = "", config: ConfigOption = None) -> None:
 
 @app.command("stop", short_help="End the drill's process.")
 def stop() -> None:
-    """End the drill's process. The drill's playbook runs this; it is safe at any time.
+    """End the process of a drill started in this folder. Safe at any time; the drill's playbook runs it.
 
     Example:
 
@@ -89,7 +89,7 @@ def stop() -> None:
 
 @app.command("status", short_help="Whether a drill's process lives.")
 def status() -> None:
-    """Whether a drill's process lives. The drill's playbook verifies with it.
+    """Whether a drill started in this folder has a living process. The drill's playbook verifies with it.
 
     Example:
 

@@ -42,7 +42,10 @@ def start(steady: float) -> subprocess.Popen[str]:
 
 
 def living() -> list[Child]:
-    """Every drill process of this user, by its mark in the environment and its script on the command line."""
+    """Every drill process of this user and working directory, by its environment and its command line.
+
+    The directory tells installations apart: one's playbook never ends the drill of another.
+    """
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [child for pid in pids if (child := _ours(pid))]
 
@@ -78,7 +81,7 @@ def _signal(child: Child, sign: signal.Signals) -> None:
 def _ours(pid: int) -> Child | None:
     folder = Path("/proc") / str(pid)
     try:
-        if pid <= 1 or folder.stat().st_uid != os.getuid():
+        if pid <= 1 or folder.stat().st_uid != os.getuid() or (folder / "cwd").readlink() != Path.cwd():
             return None
         if MARK not in (folder / "environ").read_bytes().split(b"\0"):
             return None

@@ -22,19 +22,22 @@ from aiops.config.read import PACKAGED
 from tests.database import free_port
 from tests.e2e.forewarn import Forewarn
 
-# `drill stop` ends every drill process of the user: these tests must not run beside each other
-pytestmark = pytest.mark.xdist_group("drill")
-
 COMMAND = str(Path(sys.executable).with_name("forewarn"))
 SECRET = "whsec_" + "A" * 43 + "="
 
 
-def drill(*argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COMMAND, "drill", *argv], cwd=cwd, capture_output=True, text=True, timeout=150)
+def drill(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([COMMAND, "drill", *argv], capture_output=True, text=True, timeout=150)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drills are told apart by their folder, so that tests do not stop each other's or a developer's."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
-def child() -> Iterator[subprocess.Popen[str]]:
+def child(own_folder: None) -> Iterator[subprocess.Popen[str]]:
     """A drill process that stays small for as long as a test lasts."""
     started = drill_process.start(steady=60)
     try:
@@ -53,6 +56,16 @@ def test_stop_ends_the_child_and_status_tells(child: subprocess.Popen[str]) -> N
     assert child.wait(5) == -signal.SIGTERM
     assert drill("status").returncode == 0
     assert drill("stop").stdout == "no drill is running\n"
+
+
+def test_stop_leaves_the_drill_of_another_folder_alone(
+    child: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert drill("stop").stdout == "no drill is running\n"
+    assert drill("status").returncode == 0
+    assert child.poll() is None
 
 
 def test_stop_leaves_every_other_process_alone(tmp_path: Path) -> None:
@@ -128,7 +141,7 @@ def test_the_whole_story_on_the_packaged_settings(tmp_path: Path) -> None:
     config["sinks"][0]["url"] = f"http://127.0.0.1:{free_port()}/"
     config["sinks"][0]["secret"] = {"file": str(tmp_path / "data/drill.secret")}
     with Forewarn(tmp_path, config) as engine:
-        told = drill("memory-leak", "--url", engine.url, cwd=tmp_path)
+        told = drill("memory-leak", "--url", engine.url)
         assert told.returncode == 0, told.stdout + told.stderr + engine.log.read_text()[-3000:]
         story = re.findall(r"^ *([\d.]+) s  (.+?)  ", told.stdout, re.M)
         assert {what for _, what in story} >= {
