@@ -233,7 +233,8 @@ class Pipeline:
     async def take(self, source: str, frame: Frame) -> None:
         """Act on what is new and timely; only learn from what is late or was acted on before a crash."""
         self._metrics.samples.labels(source).inc(frame.samples)
-        seen = self.state.acted_until.get(source, 0.0)
+        # senders interleave: a receiver keeps each series in order, and gives nothing twice
+        seen = 0.0 if source in self.state.pushed else self.state.acted_until.get(source, 0.0)
         act_after = max(seen, self._late(source))
         before = frame.between(-np.inf, act_after)
         if len(before.times):

@@ -27,6 +27,7 @@ from aiops.model.problem import Problem
 from aiops.model.selector import Selector
 from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
 from aiops.model.signal import Alert, AlertKind
+from aiops.plugin import Receiver
 
 SLI_METRIC = "forewarn_sli"
 
@@ -59,6 +60,7 @@ class State:
         """Per source: samples up to here are in the learnt state."""
         self.acted_until: dict[str, float] = {}
         """Per source: samples up to here have had their effect; learnt from again after a crash, no more."""
+        self.pushed = {source.name for source in config.sources if isinstance(source, Receiver)}
 
     def adopt(self, old: "State") -> None:
         """After a reload: what lives goes on living; only the rules by which it is judged are new."""
