@@ -31,6 +31,15 @@ class Metrics:
         self.source_lag = Gauge(
             "forewarn_source_lag_seconds", "Age of the newest data.", ["source"], registry=r
         )
+        self.received = Counter(
+            "forewarn_received_requests", "Requests of sources that push.", ["source", "status"], registry=r
+        )
+        self.received_samples = Counter(
+            "forewarn_received_samples",
+            "What became of samples that were pushed; docs/ingest.md explains each fate.",
+            ["source", "fate"],
+            registry=r,
+        )
         self.queue = Gauge("forewarn_queue_batches", "Batches waiting for the pipeline.", registry=r)
         self.alerts = Counter("forewarn_alert_transitions", "Alert transitions.", ["kind", "to"], registry=r)
         self.alerts_firing = Gauge("forewarn_alerts_firing", "Alerts that fire now.", registry=r)

@@ -84,11 +84,22 @@ class Route:
 
 
 class Receiver(Source):
-    """A source that pushes to us."""
+    """A source that pushes to us, under ``/receive/<name>``."""
+
+    samples_per_second: float = Field(
+        0.0, ge=0, description="Samples a second; beyond it senders are told to wait (429); 0: no limit."
+    )
+    most_body: int = Field(
+        32 << 20, gt=0, description="Bytes of one request, as it is sent; larger ones are refused (413)."
+    )
 
     @abstractmethod
     def routes(self) -> list[Route]:
         """The endpoints; each emits what it decodes."""
+
+    def tally(self) -> Mapping[str, int]:
+        """What became of all that was sent so far, counted by a word each: ``late``, ``over_cap``, ..."""
+        return {}
 
 
 async def _nothing() -> AsyncIterator[Frame]:
