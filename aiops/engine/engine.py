@@ -25,6 +25,7 @@ from aiops.engine.messages import Message
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
 from aiops.engine.pull import Puller, late
+from aiops.engine.receive import Receiving
 from aiops.engine.record import Recorder
 from aiops.engine.restore import restore
 from aiops.engine.run import RunWorker
@@ -49,6 +50,7 @@ class Engine:
         self.db = Database(config.store)
         self.outbox_wake, self.runs_wake = asyncio.Event(), asyncio.Event()
         self.pullers: list[Puller] = []
+        self.receiving: Receiving | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._pulls: list[asyncio.Task[None]] = []
         self.failed = asyncio.Event()
@@ -66,7 +68,8 @@ class Engine:
 
     def sources(self) -> Sequence[Any]:
         """Health of every source, in the order of the config."""
-        return [puller.health for puller in self.pullers]
+        pushed = self.receiving.health() if self.receiving else []
+        return [puller.health for puller in self.pullers] + pushed
 
     def ready(self) -> bool:
         """Whether every source has been asked once and the store takes writes."""

@@ -16,6 +16,7 @@ from aiops.config import Config
 from aiops.config.secret_files import ensure_secrets
 from aiops.engine.engine import Engine
 from aiops.engine.lock import EngineLock
+from aiops.engine.receive import mount
 from aiops.store import tokens
 
 log = logging.getLogger("aiops")
@@ -38,7 +39,9 @@ async def serve(
         stop = _stop_on_signals()
         await engine.start()
         token = await engine.db.run(_first_token, engine.clock.now())
-        server = _Server(_uvicorn(create_app(engine), config))
+        app = create_app(engine)
+        engine.receiving = mount(app, engine)
+        server = _Server(_uvicorn(app, config))
         web = asyncio.create_task(server.serve([address]), name="web")
         greeting = asyncio.create_task(_greet_when_ready(engine, token, greet))
         failed = asyncio.create_task(engine.failed.wait())
