@@ -30,7 +30,10 @@ class Source(Plugin):
 
 
 class Connector(Source):
-    """A source that the engine pulls. It never sleeps and reads no clock: the engine owns schedule, cursor, retry."""
+    """A source that the engine pulls.
+
+    It never sleeps and reads no clock: the engine owns schedule, cursor and retry.
+    """
 
     every: Duration = Field(15.0, description="How often it is pulled.", gt=0)
     history: Duration = Field(

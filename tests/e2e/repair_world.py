@@ -17,6 +17,7 @@ from tests.e2e.servers import (
     Server,
     SupervisedNginx,
     blackbox_exporter,
+    get_json,
     node_exporter,
     probe_job,
     prometheus,
@@ -25,7 +26,10 @@ from tests.e2e.servers import (
 )
 from tests.receiver import SECRET, Receiver
 
-NODE = '{job="node",__name__=~"node_(load1|memory_MemAvailable_bytes|filesystem_avail_bytes|context_switches_total)"}'
+NODE = (
+    '{job="node",__name__=~"node_load1|node_memory_MemAvailable_bytes|'
+    'node_filesystem_avail_bytes|node_context_switches_total"}'
+)
 
 
 @dataclass
@@ -61,8 +65,6 @@ async def world(folder: Path) -> AsyncIterator[World]:
 
 
 def _probed(prom: Server) -> bool:
-    from tests.e2e.servers import get_json
-
     found = get_json(f"{prom.url}/api/v1/query?query=probe_success")["data"]["result"]
     return bool(found) and found[0]["value"][1] == "1"
 

@@ -71,7 +71,9 @@ def nothing_lost_nothing_doubled(here: World) -> None:
     runs = [run for p in problems for run in p["runs"]]
     assert all(run["state"] in ("succeeded", "expired") for run in runs), [r["state"] for r in runs]
     with sqlite3.connect(here.folder / "data" / "forewarn.db") as db:
-        doubled = db.execute("select run_id, number, count(*) from step group by 1, 2 having count(*) > 1").fetchall()
+        doubled = db.execute(
+            "select run_id, number, count(*) from step group by 1, 2 having count(*) > 1"
+        ).fetchall()
         open_steps = db.execute("select count(*) from step where ended is null").fetchone()[0]
     assert not doubled
     assert open_steps == 0
