@@ -5,6 +5,7 @@ from aiops.plugin.columns import LANES, Column, Columns, Layout
 from aiops.plugin.connector import Connector, Receiver
 from aiops.plugin.detector import Detector
 from aiops.plugin.errors import Fatal, NotConnected, PluginError, Retryable
+from aiops.plugin.miner import Merge, Miner, Template
 from aiops.plugin.params import Duration, Plugin, Secret, SelectorText
 from aiops.plugin.sink import Message, Sink, SinkChange, TicketRef
 
@@ -18,7 +19,9 @@ __all__ = [
     "Duration",
     "Fatal",
     "Layout",
+    "Merge",
     "Message",
+    "Miner",
     "NotConnected",
     "Outcome",
     "Plugin",
@@ -29,5 +32,6 @@ __all__ = [
     "SelectorText",
     "Sink",
     "SinkChange",
+    "Template",
     "TicketRef",
 ]
