@@ -7,6 +7,7 @@ from aiops.core import words
 from aiops.core.settings import GroupingSettings
 from aiops.model.lifecycle import AlertState, ProblemState
 from aiops.model.problem import Problem
+from aiops.model.series import text_of
 from aiops.model.signal import Alert
 
 
@@ -40,7 +41,12 @@ def place(alert: Alert, problems: Iterable[Problem], now: float, settings: Group
 
 
 def shared_label(alert: Alert, others: Sequence[Alert], by: Sequence[str]) -> tuple[str, str] | None:
-    """The first grouping label, in the order of `by`, on which the alert agrees with one of the others."""
+    """The first grouping label, in the order of `by`, on which the alert agrees with one of the others.
+
+    Alerts on the very same series agree, whatever their labels are.
+    """
+    if any(alert.labels == other.labels for other in others):
+        return "series", text_of(alert.labels)
     mine = dict(alert.labels)
     for name in by:
         value = mine.get(name)

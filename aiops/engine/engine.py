@@ -13,6 +13,7 @@ from aiops.config import Config
 from aiops.config.complaint import Complaint, ConfigError
 from aiops.config.playbooks import load_playbooks
 from aiops.config.read import PACKAGED, check, read
+from aiops.config.secret_files import ensure_secrets
 from aiops.core.context import problem_context
 from aiops.core.correlate import still_firing
 from aiops.core.playbook import Playbook
@@ -154,6 +155,7 @@ class Engine:
         except ConfigError:
             self.metrics.reloads.labels("refused").inc()
             raise
+        await asyncio.to_thread(ensure_secrets, config)
         _warn_of_fixed(self.config, config)
         await self._stop_pulls()
         old = self.config

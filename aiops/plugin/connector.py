@@ -52,7 +52,7 @@ class Connector(Source):
         return _nothing()
 
     def watch(self, record: Labels, query: str) -> None:
-        """Also pull `query`, as the series `record` (an SLI). Raises `Fatal` where the kind has no queries."""
+        """Also pull `query`, as the series `record` (an SLI). Raises `Fatal` where there are no queries."""
         raise Fatal(f"source {self.name!r} has no query language; select its series with `match` instead")
 
     def snapshot(self) -> Mapping[str, Any]:

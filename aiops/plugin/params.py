@@ -79,7 +79,7 @@ SelectorText = Annotated[
 
 
 class Plugin(BaseModel):
-    """Base of all kinds: fields are the YAML keys, unknown keys are refused, state is in private attributes."""
+    """Base of all kinds. Fields are the YAML keys; unknown ones are refused. State: private attributes."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, validate_default=True)
 
