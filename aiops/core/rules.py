@@ -85,17 +85,17 @@ class RuleWatch:
             return []
         self.ramps.learn(now, slots, values)
         earliest, expected, latest = self.ramps.crossing(now, slots, values)
-        # a limit that is crossed already keeps its forecast alive, so that one fault is one story
-        coming = np.isfinite(expected) | breached
         ahead = self.columns["ahead"]
-        ahead[slots] = np.where(coming, np.minimum(ahead[slots] + 1, 255), 0)
+        seen = np.where(np.isfinite(expected), np.minimum(ahead[slots] + 1, CONFIRM), 0)
+        # a crossing that was foreseen keeps its forecast alive, so that one fault is one story
+        ahead[slots] = np.where(breached, ahead[slots], seen)
+        fires = ahead[slots] >= CONFIRM
         found = []
-        for i in np.flatnonzero(coming & ((ahead[slots] >= CONFIRM) | ~breached)):
+        for i in np.flatnonzero(np.where(breached, fires, ahead[slots] > 0)):
             when = Breach(float(earliest[i]), float(expected[i]), float(latest[i]))
             if breached[i]:
                 when = Breach(now, now, now)
-            fires = bool(ahead[slots[i]] >= CONFIRM)
-            found.append(self._signal(AlertKind.FORECAST, slots[i], values[i], fires, when))
+            found.append(self._signal(AlertKind.FORECAST, slots[i], values[i], bool(fires[i]), when))
         return found
 
     def _signal(
