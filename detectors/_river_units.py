@@ -92,7 +92,8 @@ class Units:
     def surprise(self, unit: int, score: float) -> float:
         """-log10 p of a model's score among its recent ones; an exponential tail beyond the upper tenth.
 
-        The mean excess over a high quantile (McNeil 1997 on peaks over threshold) with the shape taken as 0.
+        Peaks over a threshold (McNeil 1997) with the shape taken as 0, and the scale from the median excess: some
+        models' first scores are wild.
         """
         ring = self.columns["scores"][unit, : int(self.columns["count"][unit])]
         known = np.sort(ring[~np.isnan(ring)])
@@ -102,8 +103,8 @@ class Units:
         if score <= edge:
             return float(-np.log10((np.count_nonzero(known >= score) + 1) / (len(known) + 1)))
         tail = known[known > edge]
-        excess = float(tail.mean() - edge) if len(tail) else 0.0
-        floor = 1e-3 * (float(np.ptp(known)) + abs(edge)) + 1e-12
+        excess = float(np.median(tail) - edge) / float(np.log(2)) if len(tail) else 0.0
+        floor = 1e-3 * (float(np.ptp(known[: len(known) * 9 // 10])) + abs(edge)) + 1e-12
         return min(1.0 + float(np.log10(np.e)) * (score - edge) / max(excess, floor), 30.0)
 
     def _at(self, unit: int) -> int:
@@ -114,6 +115,10 @@ class Units:
             self.columns[name][unit] = self.columns.spec[name].fill
 
 
+_BOUNDED = {"GaussianScorer", "HalfSpaceTrees", "PredictiveAnomalyDetection"}
+"""Models whose score ends at 1: how near to 1 it comes is what tells the strange from the stranger."""
+
+
 class Model:
     """One live river model behind the three faces that river has: anomaly, supervised anomaly, drift."""
 
@@ -121,14 +126,17 @@ class Model:
         self._model = model
         self._scaler = scaler
         self._face = face
+        self._bounded = type(model).__name__ in _BOUNDED
 
     def score(self, vector: NDArray[np.float64]) -> float:
-        """The model's own score, higher = stranger; NaN for a drift model. Learns nothing."""
+        """How strange the model finds it, higher = stranger; NaN for a drift model. Learns nothing."""
         if self._face == "drift":
             return float("nan")
         if self._face == "supervised":
-            return float(self._model.score_one({}, float(vector[0])))
-        return float(self._model.score_one(self._features(vector)))
+            own = float(self._model.score_one({}, float(vector[0])))
+        else:
+            own = float(self._model.score_one(self._features(vector)))
+        return -float(np.log10(max(1.0 - own, 1e-12))) if self._bounded else own
 
     def learn(self, vector: NDArray[np.float64]) -> bool:
         """Learn one vector; whether a drift model noticed a drift."""
