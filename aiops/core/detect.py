@@ -76,8 +76,10 @@ class Detection:
         """Per slot, whether any detector is ready for it; ``[index.capacity]``."""
         ready = np.zeros(self.index.capacity, bool)
         for place, detector in enumerate(self.detectors):
-            known = detector.ready()[: len(ready)]
-            ready[: len(known)] |= known & self._covers[place][: len(known)]
+            # series that a source has just asked for have no row yet
+            known, covers = detector.ready(), self._covers[place]
+            both = min(len(ready), len(known), len(covers))
+            ready[:both] |= known[:both] & covers[:both]
         return ready
 
     def explain(self, slot: int) -> str:
