@@ -1,0 +1,72 @@
+"""What a root-cause ranking is given, and what it says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aiops.core.rootcause_score import Family, Floats
+
+
+class Side(StrEnum):
+    """Who measured a call."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One column: a metric of a component, or of its calls to `callee`."""
+
+    component: str
+    metric: str
+    family: Family
+    callee: str = ""
+    side: Side = Side.CALLER
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A change on a component, `before` seconds before the problem began."""
+
+    component: str
+    before: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a problem. `normal [T, C]` and `fault [W, C]` on one grid, NaN = no sample.
+
+    Logs are columns of rates per template (family ``log``), traces are columns of calls (with a `callee`).
+    `calls`: (caller, callee); cycles are allowed. `sli`: the column of the breached SLI, if there is one.
+    `virtual`: components known only by what their callers report (OpenTelemetry's peers, X-Ray's remotes).
+    """
+
+    measures: Sequence[Measure]
+    normal: Floats
+    fault: Floats
+    calls: Sequence[tuple[str, str]] = ()
+    sli: int | None = None
+    changes: Sequence[Changed] = ()
+    virtual: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """`share`: its part of all evidence, 0..1. `reasons`: in words, the strongest first."""
+
+    component: str
+    score: float
+    share: float
+    reasons: tuple[str, ...]
+    counterfactual: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Components, the likeliest first. Not `known`: the evidence is thin, and `because` says how."""
+
+    causes: tuple[Cause, ...]
+    known: bool
+    because: str
