@@ -6,6 +6,8 @@ from aiops.model.series import NAME, Labels
 from aiops.model.signal import Alert, AlertKind
 
 _HIDDEN = {NAME, "host", "job", "source"}
+_UNITS = {"bytes", "ratio", "seconds", "total"}
+_ACRONYMS = {w: w.upper() for w in ("cpu", "rss", "tcp", "udp", "http", "oom", "dns", "tls")} | {"io": "I/O"}
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -53,10 +55,19 @@ def duration(seconds: float) -> str:
 
 def subject(labels: Labels) -> str:
     """What a series is about: its metric in words, and the labels that tell it from its siblings."""
-    metric = dict(labels).get(NAME, "")
-    words = metric.replace("_", " ").replace(":", " ").strip() or "a series"
+    words = _spoken(dict(labels).get(NAME, ""))
     rest = [f"{k} {v}" for k, v in labels if k not in _HIDDEN and not k.startswith("__")]
     return f"{words} ({', '.join(rest)})" if rest else words
+
+
+def _spoken(metric: str) -> str:
+    """The metric's name as one would say it: without the unit, which stands with the number."""
+    parts = [part for part in metric.replace(":", "_").split("_") if part]
+    if len(parts) > 1 and parts[0] == "host":
+        parts = parts[1:]
+    while len(parts) > 1 and parts[-1] in _UNITS:
+        parts = parts[:-1]
+    return " ".join(_ACRONYMS.get(part, part) for part in parts) or "a series"
 
 
 def of_alert(alert: Alert) -> str:
@@ -73,6 +84,10 @@ def of_alert(alert: Alert) -> str:
             return f"{name} is {seen}, past its limit of {bound}"
         case AlertKind.SLI:
             return f"users notice: {alert.rule} is {seen}, its objective is {bound}"
+        case AlertKind.LOG:
+            where = subject(tuple(pair for pair in alert.labels if pair[0] not in (NAME, "template")))
+            pattern = f": {alert.examples[0]}" if alert.examples else ""
+            return f"{alert.rule} in {where.removeprefix('a series').strip(' ()') or 'the logs'}{pattern}"
         case AlertKind.SILENCE:
             return f"{name} stopped reporting"
         case _:

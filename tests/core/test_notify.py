@@ -158,7 +158,7 @@ def test_a_predicted_problem_says_what_is_wrong_and_when_users_will_notice() -> 
         "(between 2026-01-01 00:20:00 UTC and 2026-01-01 00:40:00 UTC).\n"
         "\n"
         "Evidence:\n"
-        "- node memory used ratio (service web) is 93 %, expected 10 % to 30 %"
+        "- node memory used (service web) is 93 %, expected 10 % to 30 %"
     )
     assert made["breach"] == {
         "earliest": "2026-01-01T00:20:00.000Z",

@@ -71,7 +71,7 @@ def test_any_number_can_be_said(value: float, metric: str) -> None:
 
 def test_a_series_is_named_by_what_tells_it_from_its_siblings() -> None:
     labels = labels_of({"__name__": "host_disk_free_ratio", "mount": "/", "host": "h1", "__x__": "y"})
-    assert words.subject(labels) == "host disk free ratio (mount /)"
+    assert words.subject(labels) == "disk free (mount /)"
     assert words.subject(()) == "a series"
 
 
@@ -85,11 +85,11 @@ def an_alert(kind: AlertKind, metric: str = "disk_free_ratio") -> Alert:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (AlertKind.FORECAST, "disk free ratio (service db) is 4 % and will cross 5 % in about 90 s"),
-        (AlertKind.LIMIT, "disk free ratio (service db) is 4 %, past its limit of 5 %"),
+        (AlertKind.FORECAST, "disk free (service db) is 4 % and will cross 5 % in about 90 s"),
+        (AlertKind.LIMIT, "disk free (service db) is 4 %, past its limit of 5 %"),
         (AlertKind.SLI, "users notice: checkout errors is 4 %, its objective is 5 %"),
-        (AlertKind.SILENCE, "disk free ratio (service db) stopped reporting"),
-        (AlertKind.ANOMALY, "disk free ratio (service db) is 4 %, expected 45 % to 55 %"),
+        (AlertKind.SILENCE, "disk free (service db) stopped reporting"),
+        (AlertKind.ANOMALY, "disk free (service db) is 4 %, expected 45 % to 55 %"),
     ],
 )
 def test_every_kind_of_alert_says_what_is_wrong(kind: AlertKind, said: str) -> None:
@@ -99,7 +99,7 @@ def test_every_kind_of_alert_says_what_is_wrong(kind: AlertKind, said: str) -> N
 def test_a_forecast_that_came_true_is_said_in_the_present() -> None:
     alert = an_alert(AlertKind.FORECAST)
     alert.breach_expected = alert.updated
-    assert words.of_alert(alert) == "disk free ratio (service db) is 4 % and has crossed 5 %, as foreseen"
+    assert words.of_alert(alert) == "disk free (service db) is 4 % and has crossed 5 %, as foreseen"
 
 
 def test_a_band_that_is_not_known_or_has_no_width_is_one_number() -> None:
