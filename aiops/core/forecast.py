@@ -97,7 +97,7 @@ class Ramps:
         line = _fit(times, values)
         slope, error, age, distance = line.slope, line.error, line.span, distance[:, None]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            sure = (line.points >= LEAST) & (slope > SURE * error) & (distance > 0)
+            sure = (line.points >= LEAST) & (slope > SURE * error) & (distance >= 0)
             expected = age * np.expm1(distance / (slope * age))
             earliest = distance / (slope + 2 * error)
             latest = age * np.expm1(distance / (np.maximum(slope - 2 * error, 1e-300) * age))

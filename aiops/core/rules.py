@@ -14,7 +14,7 @@ from aiops.model.signal import AlertKind, Breach, Severity, Signal
 from aiops.plugin import Column, Columns
 
 CONFIRM = 3
-"""A crossing has to be predicted this many samples in a row."""
+"""A crossing has to be predicted this many samples in a row; then as many misses are borne."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,14 @@ class RuleWatch:
         self.ramps.learn(now, slots, values)
         earliest, expected, latest = self.ramps.crossing(now, slots, values)
         ahead = self.columns["ahead"]
-        seen = np.where(np.isfinite(expected), np.minimum(ahead[slots] + 1, CONFIRM), 0)
+        before, coming = ahead[slots], np.isfinite(expected)
+        missed = np.where(before > CONFIRM, before - 1, 0)
         # a crossing that was foreseen keeps its forecast alive, so that one fault is one story
-        ahead[slots] = np.where(breached, ahead[slots], seen)
-        fires = ahead[slots] >= CONFIRM
+        after = np.where(coming, np.minimum(before + 1, 2 * CONFIRM), np.where(breached, before, missed))
+        ahead[slots] = after
+        fires = after >= CONFIRM
         found = []
-        for i in np.flatnonzero(np.where(breached, fires, ahead[slots] > 0)):
+        for i in np.flatnonzero(coming | (breached & fires)):
             when = Breach(float(earliest[i]), float(expected[i]), float(latest[i]))
             if breached[i]:
                 when = Breach(now, now, now)
