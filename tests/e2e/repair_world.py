@@ -121,7 +121,7 @@ def _playbook(nginx: SupervisedNginx) -> dict[str, Any]:
         "match": 'problem.evidence.exists(e, e.metric == "probe_success" && e.observed == 0)',
         "target": "service/web",
         "autonomy": "auto",
-        "guards": {"cooldown": "1s", "max_runs": {"count": 100, "per": "1h"}},
+        "guards": {"cooldown": "0s", "max_runs": {"count": 100, "per": "1h"}},
         "precheck": {"http": {"url": nginx.url, "expect": "status != 200", "timeout": "2s"}},
         "steps": [{"restart": restart}],
         "verify": {"http": {"url": nginx.url, "timeout": "2s"}, "times": 3, "every": "1s", "within": "10s"},

@@ -168,7 +168,8 @@ async def test_counter_reset_counts_from_zero(lab: Lab, watching: Callable[..., 
     lab.write(3)
     rates = column(await watch.during(4), lab.jobs)
     assert np.nanmin(rates) >= 0
-    assert np.nansum(rates) == pytest.approx(3, abs=0.5)
+    # 3 since the restart, by the gap between two scrapes: 1 s, or a few on a busy machine
+    assert 3 / 4 <= np.nansum(rates) <= 3.5
 
 
 async def test_dead_exporter_shows_at_once_and_comes_back(lab: Lab, watching: Callable[..., Watch]) -> None:
