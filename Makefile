@@ -30,6 +30,10 @@ test-servers:              ## the real servers that the end-to-end tests talk to
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
 	  prometheus prometheus-node-exporter prometheus-blackbox-exporter prometheus-alertmanager \
 	  victoria-metrics nginx-light postgresql chromium
+	# Request Tracker: its tests make databases of their own, so the package is to make none
+	echo "request-tracker5 request-tracker5/dbconfig-install boolean false" | debconf-set-selections
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+	  request-tracker5 rt5-db-sqlite rt5-standalone starman libplack-perl
 
 screenshots: $(STAMP)      ## pictures of every page, light, dark and narrow, into screenshots/
 	$(BIN)/python -m tests.e2e.screenshots screenshots

@@ -4,6 +4,7 @@ PluginError
 +-- Retryable        may work later: the engine backs off, or waits `after` seconds
 |   +-- NotConnected   nobody answered; counts against the source's or sink's health
 +-- Fatal            will not work again as it stands: a person has to change something
+    +-- Unproven       somebody spoke to us without proving who they are
 """
 
 
@@ -29,3 +30,7 @@ class NotConnected(Retryable):
 
 class Fatal(PluginError):
     """Repeating it cannot help."""
+
+
+class Unproven(Fatal):
+    """A signature or token is missing, wrong or too old."""

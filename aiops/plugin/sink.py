@@ -1,12 +1,13 @@
 """Sinks: the ITSM side."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
 
+from aiops.plugin.errors import Fatal
 from aiops.plugin.params import Plugin
 
 
@@ -31,6 +32,29 @@ class Message:
     attempt: int = 1
     """From 2 on, an earlier attempt may have arrived: search before repeating."""
 
+    @property
+    def mark(self) -> str:
+        """The same on every attempt and in no other message: what is said carries it, to be found."""
+        return f"[{self.key}#{self.seq}]"
+
+    @property
+    def title(self) -> str:
+        """One line, of at most 200 characters."""
+        return " ".join(str(self.body.get("title") or f"Problem {self.key}").split())[:200]
+
+    @property
+    def severity(self) -> str:
+        """info, minor, major or critical."""
+        return str(self.body.get("severity") or "minor")
+
+    @property
+    def text(self) -> str:
+        """Plain text for a person: what is new, the whole story, where to read on."""
+        why = "" if self.reason == "opened" else f"{self.reason.capitalize()}: {self.body.get('why') or ''}"
+        link = (self.body.get("links") or {}).get("problem")
+        parts = (why.strip(": "), self.body.get("summary"), link)
+        return "\n\n".join(str(part) for part in parts if part) or self.title
+
 
 @dataclass(frozen=True, slots=True)
 class TicketRef:
@@ -50,6 +74,9 @@ class SinkChange:
     at: float
     by: str = ""
     text: str = ""
+    """The comment; of `assigned`, to whom."""
+    id: str = ""
+    """The other side's name for this one change: the same however, and however often, we hear of it."""
 
 
 class Sink(Plugin):
@@ -72,6 +99,13 @@ class Sink(Plugin):
     def changes(self, since: float) -> AsyncIterator[SinkChange]:
         """What people changed since `since` (epoch s). Nothing by default."""
         return _none()
+
+    async def hear(self, headers: Mapping[str, str], body: bytes, now: float) -> list[SinkChange]:
+        """What a webhook of the other side says; `headers` have names in lower case.
+
+        Raises `Unproven` when it is not signed as it should be, `Fatal` when it makes no sense.
+        """
+        raise Fatal(f"a sink of kind {self.kind} takes no webhooks")
 
     async def close(self) -> None:
         """Release connections."""

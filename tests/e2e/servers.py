@@ -40,6 +40,8 @@ _PACKAGES = {
     "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
     "victoria-metrics": "victoria-metrics",
     "nginx": "nginx-light",
+    "rt-setup-database-5": "request-tracker5",
+    "plackup": "starman libplack-perl",
 }
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Loopback is never asked through a proxy."""

@@ -1,0 +1,88 @@
+"""A loopback HTTP proxy before a real server, that has as bad a day as was measured with naive retries.
+
+It stands for the network: what it loses, the server has done.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+ODDS = {"lost": 25, "busy": 10, "too many": 10, "late": 5, "none": 50}
+"""In percent of all requests."""
+
+BUSY = b"HTTP/1.1 503 busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+TOO_MANY = b"HTTP/1.1 429 slow down\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+@dataclass
+class FaultProxy:
+    """`late` requests reach the server `late_by` seconds late, when nobody waits for them any more."""
+
+    target: int
+    seed: int = 7
+    late_by: float = 5.0
+    port: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+    _busy: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator["FaultProxy"]:
+        self._dice = random.Random(self.seed)
+        server = await asyncio.start_server(self._one, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            await asyncio.gather(*self._busy, return_exceptions=True)
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request a connection."""
+        task = asyncio.current_task()
+        assert task
+        self._busy.add(task)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                request = await _read(reader)
+                writer.write(await self._answer(request))
+                await writer.drain()
+        finally:
+            self._busy.discard(task)
+            writer.close()
+
+    async def _answer(self, request: bytes) -> bytes:
+        (fault,) = self._dice.choices(list(ODDS), list(ODDS.values()))
+        self.seen[fault] += 1
+        if fault == "busy":
+            return BUSY
+        if fault == "too many":
+            return TOO_MANY
+        if fault == "late":
+            await asyncio.sleep(self.late_by)
+        answer = await self._forward(request)
+        return b"" if fault == "lost" else answer
+
+    async def _forward(self, request: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.target)
+        try:
+            writer.write(request)
+            await writer.drain()
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """A whole request, which asks the server to close the connection after its answer."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    lines = [line for line in head[:-4].split(b"\r\n") if not line.lower().startswith(b"connection:")]
+    length = next((int(s[15:]) for s in lines if s.lower().startswith(b"content-length:")), 0)
+    body = await reader.readexactly(length)
+    return b"\r\n".join([*lines, b"connection: close", b"", b""]) + body
