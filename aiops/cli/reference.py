@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from aiops.config.blocks import CelText, kind_of
 from aiops.config.models import Config
 from aiops.core.playbook import Condition, Playbook, TemplateText
-from aiops.plugin import Action, Detector, Plugin, Secret, Sink
+from aiops.plugin import Action, Detector, Miner, Plugin, Secret, Sink
 from aiops.plugin.connector import Source
 from aiops.plugin.load import kinds, load
 from aiops.plugin.params import Duration, SelectorText, format_duration
@@ -94,7 +94,8 @@ One YAML file a playbook, listed under `playbooks` in the configuration. A step 
 def all_kinds() -> str:
     """Every plug-in, by interface."""
     text = HEAD + "# Kinds\n\nA block's `kind` names the plug-in; the keys beside it are its parameters.\n"
-    for base, head in ((Source, "Sources"), (Sink, "Sinks"), (Detector, "Detectors"), (Action, "Actions")):
+    interfaces = {Source: "Sources", Sink: "Sinks", Detector: "Detectors", Miner: "Miners", Action: "Actions"}
+    for base, head in interfaces.items():
         text += f"\n## {head}\n"
         for kind, model in classes_of(base):
             text += f"\n### {kind}\n\n{_described(model)}\n\n" + _table(model)
@@ -133,11 +134,11 @@ def classes_of(base: type[Plugin]) -> Iterator[tuple[str, type[Plugin]]]:
         return
     from pydantic import ValidationError
 
-    for kind in sorted(kinds("detectors" if base is Detector else "connectors")):
+    for kind in sorted(kinds("detectors" if base in (Detector, Miner) else "connectors")):
         try:
             yield kind, kind_of(base, {"kind": kind})
         except ValidationError:
-            continue  # the connectors' shelf holds sources and sinks: this one is the other
+            continue  # a shelf of two interfaces: this one is of the other
 
 
 def _blocks(model: type[BaseModel], head: str, prefix: str = "") -> Iterator[str]:

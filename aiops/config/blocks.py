@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from aiops.config.faults import refusal
 from aiops.core.expressions import Expression
-from aiops.plugin import Detector, Plugin, Sink
+from aiops.plugin import Detector, Miner, Plugin, Sink
 from aiops.plugin.connector import Source
 from aiops.plugin.load import UnknownKind, kinds, load
 
@@ -21,7 +21,12 @@ class Block(BaseModel):
     )
 
 
-SHELVES: dict[type[Plugin], str] = {Source: "connectors", Sink: "connectors", Detector: "detectors"}
+SHELVES: dict[type[Plugin], str] = {
+    Source: "connectors",
+    Sink: "connectors",
+    Detector: "detectors",
+    Miner: "detectors",
+}
 """Where the kinds of each interface are kept."""
 
 
@@ -61,6 +66,7 @@ def kind_of(base: type[Plugin], value: Any) -> type[Plugin]:
 
 AnySource = Annotated[Source, BeforeValidator(lambda v: build(Source, v))]
 AnySink = Annotated[Sink, BeforeValidator(lambda v: build(Sink, v))]
+AnyMiner = Annotated[Miner, BeforeValidator(lambda v: build(Miner, v))]
 AnyDetector = Annotated[Detector, BeforeValidator(lambda v: build(Detector, v))]
 
 

@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from aiops.config.blocks import AnyDetector, AnySink, AnySource, Block, CelText, Moment, build
+from aiops.config.blocks import AnyDetector, AnyMiner, AnySink, AnySource, Block, CelText, Moment, build
 from aiops.config.faults import broken_references, refusal
 from aiops.model.selector import Selector
 from aiops.model.signal import Severity
-from aiops.plugin import Detector, Duration, SelectorText
+from aiops.plugin import Detector, Duration, Miner, SelectorText
 
 
 class BreachRule(Block):
@@ -87,6 +87,21 @@ class Detection(Block):
     forget_after: Duration = Field(
         86400.0, description="A series unseen for this long is dropped with its model."
     )
+
+
+class Logs(Block):
+    """How anomalies in log lines are found."""
+
+    miner: AnyMiner = Field(
+        default_factory=lambda: build(Miner, {"kind": "log_templates"}),
+        description="What finds the patterns of lines.",
+    )
+    every: Duration = Field(10.0, ge=1, description="Step in which lines are counted and judged.")
+    warm_up_lines: int = Field(
+        1000, ge=0, description="Lines of a source before a pattern can be new, or anything else stand out."
+    )
+    warm_up_time: Duration = Field(600.0, description="Time that has to pass for that too.")
+    hold: Duration = Field(300.0, description="A new pattern is news until it was quiet for this long.")
 
 
 class Flapping(Block):
@@ -239,6 +254,7 @@ class Config(Block):
     slis: list[Sli] = Field(default_factory=list, description="What users notice.")
     limits: list[Limit] = Field(default_factory=list, description="Hard limits, watched and forecast.")
     detection: Detection = Field(default_factory=Detection)
+    logs: Logs = Field(default_factory=Logs)
     alerting: Alerting = Field(default_factory=Alerting)
     grouping: Grouping = Field(default_factory=Grouping)
     silences: list[SilenceRule] = Field(default_factory=list)

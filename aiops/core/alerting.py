@@ -162,4 +162,5 @@ def _take(alert: Alert, signal: Signal, now: float) -> None:
     alert.breach_earliest = signal.breach.earliest
     alert.breach_expected = signal.breach.expected
     alert.breach_latest = signal.breach.latest
+    alert.examples = list(signal.examples) or alert.examples
     alert.severity = max(alert.severity, signal.severity, key=lambda s: Severity(s).level)

@@ -51,7 +51,8 @@ def capture(
         "index": state.index.snapshot(),
         "cursors": dict(state.cursors),
         "identities": identities(state),
-        "connectors": {c.name: c.snapshot() for c in connectors},
+        "connectors": {c.name: state.positions[c.name] for c in connectors if state.positions.get(c.name)},
+        "logs": state.logs.snapshot(),
     }
     return arrays, facts
 
@@ -70,6 +71,12 @@ def take_up(state: State, arrays: dict[str, dict[str, NDArray[Any]]], facts: dic
     if not facts:
         return 0
     state.cursors = {str(k): float(v) for k, v in facts["cursors"].items()}
+    state.positions = dict(facts["connectors"])
+    if "logs" in facts:
+        try:
+            state.logs.restore(facts["logs"])
+        except (ValueError, KeyError) as why:
+            log.warning("learnt log patterns are not taken up: %s", why)
     restored, now = 0, identities(state)
     for name, columns in parts(state).items():
         if name not in arrays or facts["identities"].get(name) != now.get(name):

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,6 +28,9 @@ from aiops.model.problem import EscalationReason, Run
 from aiops.plugin.connector import Batch
 
 log = logging.getLogger("aiops.pipeline")
+
+SETTLED = 2.0
+"""Seconds after which a pushed log line is no longer waited for."""
 
 REFRESH = 5.0
 """Seconds between two updates of a firing alert's row and evidence."""
@@ -81,7 +84,7 @@ def detect(state: State, work: Work) -> None:
     state.index.touch(row.slots[~np.isnan(row.values[0])], float(row.times[0]))
     hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
     work.scored = state.detection.step(row, hold)
-    work.signals = state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
+    work.signals += state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
     for watch in state.rules:
         work.signals += watch.step(row)
     state.recent.take(work.scored)
@@ -100,6 +103,7 @@ def alert(state: State, work: Work) -> None:
         have = ~np.isnan(row.values[0])
         values = dict(zip(row.slots[have].tolist(), row.values[0, have].tolist(), strict=True))
     work.alert_changes = state.alerting.step(work.signals, values, work.source, at)
+    state.logs.illustrate(state.alerting.live.values())
     for firing in state.alerting.live.values():
         firing.silenced_by = state.silences.why(firing.labels, work.now)
 
@@ -148,10 +152,11 @@ def _is_news(change: ProblemChange) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """All of `source` up to `until` has been handed over."""
+    """All of `source` up to `until` has been handed over; its connector goes on from `position`."""
 
     source: str
     until: float
+    position: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +217,14 @@ class Pipeline:
                 await self.take(source, frame)
             case (source, Lines() as lines):
                 self._metrics.lines.labels(source).inc(len(lines.text))
+                self.state.logs.take(source, lines)
+                if source in self.state.pushed:
+                    await self.read(source, self._clock.now() - SETTLED)
             case (_, Change()):
                 pass
-            case Pulled(source, until):
-                self.state.cursors[source] = until
+            case Pulled(source, until, position):
+                self.state.cursors[source], self.state.positions[source] = until, position
+                await self.read(source, until)
                 await self._walk(Work(self._clock.now(), source))
             case History(source, frame):
                 self.state.learn(frame)
@@ -242,6 +251,18 @@ class Pipeline:
         for row in frame.between(act_after, np.inf).rows():
             await self._walk(Work(self._clock.now(), source, row))
             self.state.acted_until[source] = float(row.times[0])
+
+    async def read(self, source: str, until: float) -> None:
+        """Judge the log lines of `source` up to `until`, as rows of rates and what else they say."""
+        self.state.logs.commit(source, until)
+        stream = f"{source} logs"
+        for row in self.state.logs.close(source, until):
+            time = float(row.frame.times[0])
+            if time <= max(self.state.acted_until.get(stream, 0.0), self._late(source)):
+                self.state.learn(row.frame)
+                continue
+            await self._walk(Work(self._clock.now(), source, row.frame, stream, signals=row.signals))
+            self.state.acted_until[stream] = time
 
     async def _walk(self, work: Work) -> None:
         with self._metrics.step_seconds.time():

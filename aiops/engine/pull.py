@@ -103,7 +103,7 @@ class Puller:
                 health.series = max(health.series, len(batch.slots))
                 health.samples += batch.samples
             await self._pipeline.queue.put((self.connector.name, batch))
-        await self._pipeline.queue.put(Pulled(self.connector.name, until))
+        await self._pipeline.queue.put(Pulled(self.connector.name, until, self.connector.snapshot()))
         if math.isfinite(health.newest):
             health.lag = max(0.0, until - health.newest)
             self._metrics.source_lag.labels(self.connector.name).set(health.lag)

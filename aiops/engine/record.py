@@ -68,7 +68,7 @@ class Recorder:
         for source, until in state.acted_until.items():
             problem_rows.save_watermark(conn, source, until)
         if work.row is not None:
-            problem_rows.save_watermark(conn, work.source, float(work.row.times[0]))
+            problem_rows.save_watermark(conn, work.stream or work.source, float(work.row.times[0]))
         return tell(conn, state.router, work.problem_changes, state.told, self._console)
 
 

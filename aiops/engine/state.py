@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from aiops.core.anomalies import AnomalyWatch
 from aiops.core.context import problem_context
 from aiops.core.detect import Detection
 from aiops.core.expressions import Expression
+from aiops.core.logs import Logs
 from aiops.core.notify import Told
 from aiops.core.playbook import Playbook
 from aiops.core.problems import Problems
@@ -41,6 +43,7 @@ class State:
         self.detection = Detection(config.detection.detectors, index)
         self.anomalies = AnomalyWatch(index, config.alerting)
         self.rules: list[RuleWatch] = watch_all(rules_of(config), index)
+        self.logs = Logs(index, config.logs.miner, config.logs)
         self.recent = Recent()
         self.alerting = Alerting(index, config.alerting, config.team)
         self.silences = Silences(declared(config), config.maintenance)
@@ -58,6 +61,8 @@ class State:
         self.detector_names = [d.kind for d in self.detection.detectors]
         self.cursors: dict[str, float] = {}
         """Per source: samples up to here are in the learnt state."""
+        self.positions: dict[str, Any] = {}
+        """Per source: the connector's own position at the end of the last pull that was taken in whole."""
         self.acted_until: dict[str, float] = {}
         """Per source: samples up to here have had their effect; learnt from again after a crash, no more."""
         self.pushed = {source.name for source in config.sources if isinstance(source, Receiver)}

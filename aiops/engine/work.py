@@ -19,6 +19,8 @@ class Work:
     """The engine's clock (epoch s); a row has its own time."""
     source: str = ""
     row: Frame | None = None
+    stream: str = ""
+    """What the row belongs to, where a source has rows of two kinds: its watermark bears this name."""
     message: Message | None = None
     scored: Scored | None = None
     signals: list[Signal] = field(default_factory=list)

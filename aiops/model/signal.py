@@ -50,6 +50,8 @@ class AlertKind(StrEnum):
     """A declared objective breached: users notice."""
     SILENCE = "silence"
     """A series stopped: a telemetry fault, never the system's."""
+    LOG = "log"
+    """Log lines of a kind or in a number not known before."""
 
 
 NAN = float("nan")
@@ -83,6 +85,8 @@ class Signal:
     upper: float = NAN
     bound: float = NAN
     breach: Breach = Breach()
+    examples: tuple[str, ...] = ()
+    """Of log lines: the pattern, then lines of it, without secrets."""
 
     @property
     def key(self) -> tuple[Labels, AlertKind, str]:

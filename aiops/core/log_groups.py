@@ -1,0 +1,52 @@
+"""Several lines that are one event: stack traces, wrapped and indented messages."""
+
+import re
+from collections.abc import Sequence
+
+_CONTINUES = re.compile(
+    r"[ \t]+\S|\s*\Z|Caused by: |Suppressed: |\.\.\. \d+ more|[})\]]+[;,]?\Z|goroutine \d+ \["
+    r"|The above exception|During handling"
+)
+_SIGNS = ("\n ", "\n\t", "\nCaused by", "Traceback (", "\n}", "\ngoroutine ")
+_PYTHON = "Traceback (most recent call last):"
+_CAUSES = ("Caused by: ",)
+MOST = 200
+"""Lines of one event; after that the next begins."""
+
+
+def grouped(text: Sequence[str]) -> tuple[list[int], list[str], list[str]]:
+    """(place of the first line of each event, what to mine of it, all of it).
+
+    An event is mined by its first line and, of a stack trace, the line that names the error: traces of one
+    error differ in depth.
+    """
+    joined = "\n".join(text)
+    if not any(sign in joined for sign in _SIGNS) and joined.count("\n") == len(text) - 1:
+        return list(range(len(text))), list(text), list(text)
+    starts: list[int] = []
+    events: list[list[str]] = []
+    open_trace = False
+    for place, line in enumerate(text):
+        goes_on = (
+            bool(events) and len(events[-1]) < MOST and (_CONTINUES.match(line) is not None or open_trace)
+        )
+        if goes_on:
+            events[-1].append(line)
+            # a Python trace ends with the first line that is not indented: the error itself
+            open_trace = open_trace and line[:1] in (" ", "\t", "")
+        else:
+            starts.append(place)
+            events.append([line])
+        open_trace = open_trace or _PYTHON in line
+    return starts, [_gist(event) for event in events], ["\n".join(event) for event in events]
+
+
+def _gist(event: list[str]) -> str:
+    head = event[0].replace("\n", " ")
+    if len(event) == 1:
+        return head
+    if any(_PYTHON in line for line in event[:2]):
+        named = [line for line in event[1:] if line[:1] not in (" ", "\t", "") and _PYTHON not in line]
+    else:
+        named = [line for line in event[1:] if line.startswith(_CAUSES)]
+    return f"{head} | {named[-1]}".replace("\n", " ") if named else head

@@ -1,0 +1,216 @@
+"""From lines to what is said about them: counts a template and stream, series of rates, and findings."""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from aiops.core.log_groups import grouped
+from aiops.core.log_redact import redacted
+from aiops.core.log_source import ERRORS, PATTERN, TOTAL, Counts, Finding, LogSource
+from aiops.model.frame import Frame, Lines
+from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
+from aiops.model.signal import Alert, AlertKind, Signal
+from aiops.plugin import Miner
+
+EXAMPLES = 3
+"""Lines kept of a template."""
+GAP = 6
+"""Steps at once that are taken for time jumped: a source that was away is not silent."""
+
+
+class LogSettings(Protocol):
+    every: float
+    warm_up_lines: int
+    warm_up_time: float
+    hold: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One step of one source: its rates as a frame (T = 1), and what else there is to say."""
+
+    frame: Frame
+    signals: list[Signal]
+
+
+@dataclass
+class _Inbox:
+    """What was taken since the last `commit`: undone by a restart, as its source gives it again."""
+
+    counts: Counts = field(default_factory=dict)
+    examples: dict[int, str] = field(default_factory=dict)
+
+
+class Logs:
+    """All log sources of one installation. Lines are taken, committed, and judged when their step is over."""
+
+    def __init__(self, index: SeriesIndex, miner: Miner, settings: LogSettings) -> None:
+        self._index = index
+        self.miner = miner
+        self._settings = settings
+        self._sources: dict[str, LogSource] = {}
+        self._inbox: dict[str, _Inbox] = {}
+        self._examples: dict[int, deque[str]] = {}
+        self._slots: dict[tuple[Labels, int], tuple[int, Labels]] = {}
+        self._evictions = index.evictions
+
+    def take(self, source: str, lines: Lines) -> None:
+        """Mine a batch; nothing of it counts before `commit`."""
+        if not lines.text:
+            return
+        starts, gists, whole = grouped(lines.text)
+        ids = self.miner.add(gists)
+        steps = np.asarray(lines.times, float)[starts] // self._settings.every
+        inbox = self._inbox.setdefault(source, _Inbox())
+        first = steps[0]
+        if (steps == first).all():
+            _add(inbox.counts, int(first), lines.labels, Counter(ids))
+        else:
+            parts: dict[int, list[int]] = {}
+            for step, ident in zip(steps.astype(int).tolist(), ids, strict=True):
+                parts.setdefault(step, []).append(ident)
+            for step, part in parts.items():
+                _add(inbox.counts, step, lines.labels, Counter(part))
+        inbox.examples |= dict(zip(ids, whole, strict=True))
+
+    def commit(self, source: str, until: float) -> None:
+        """All that was taken of `source` so far counts from now on. `until`: no line is later than that."""
+        inbox = self._inbox.pop(source, None)
+        self._follow_merges()
+        if inbox is None:
+            return
+        state = self._source(source)
+        latest = int(until // self._settings.every)
+        for step, streams in inbox.counts.items():
+            for labels, counts in streams.items():
+                _add(state.open, min(max(step, state.closed), latest), labels, counts)
+        for ident, line in inbox.examples.items():
+            kept = self._examples.setdefault(ident, deque(maxlen=EXAMPLES))
+            text = redacted(line)
+            if text not in kept:
+                kept.append(text)
+
+    def close(self, source: str, until: float) -> Iterator[LogRow]:
+        """The steps of `source` that are over by `until` (epoch s), oldest first, judged and learnt."""
+        if source not in self._sources:
+            return
+        state, end = self._sources[source], int(until // self._settings.every)
+        begin = state.closed or min(state.open, default=end)
+        jumped = end - begin > GAP
+        steps = sorted({*(s for s in state.open if s < end), end - 1}) if jumped else range(begin, end)
+        for step in steps:
+            counts = state.open.pop(step, {})
+            state.closed = step + 1
+            yield self._row(source, state, counts, (step + 1) * self._settings.every)
+
+    def illustrate(self, alerts: Iterable[Alert]) -> None:
+        """Give alerts on the rate of a template its pattern and last lines."""
+        for alert in alerts:
+            if alert.kind is AlertKind.ANOMALY and alert.metric == PATTERN and not alert.examples:
+                ident = self._slot_owner(alert.labels)
+                alert.examples = list(self.examples(ident)) if ident is not None else []
+
+    def examples(self, ident: int) -> tuple[str, ...]:
+        """The pattern, then lines of it, redacted."""
+        template = self.miner.find(ident)
+        pattern = redacted(template.text) if template else ""
+        return (pattern, *self._examples.get(ident, ()))
+
+    # -- checkpoint
+
+    def snapshot(self) -> dict[str, Any]:
+        """JSON-able; without what was not committed."""
+        return {
+            "miner": self.miner.snapshot(),
+            "examples": [[ident, list(lines)] for ident, lines in self._examples.items()],
+            "sources": {name: source.snapshot() for name, source in self._sources.items()},
+        }
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Raises ValueError, changing nothing but the miner, when it is no snapshot."""
+        self.miner.restore(data["miner"])
+        try:
+            sources = {
+                name: LogSource.restore(self._settings, self.miner, saved)
+                for name, saved in data["sources"].items()
+            }
+        except (KeyError, TypeError) as why:
+            raise ValueError(f"no snapshot of logs: {why!r}") from why
+        self._sources = sources
+        self._examples = {int(i): deque(lines, maxlen=EXAMPLES) for i, lines in data["examples"]}
+
+    # -- parts
+
+    def _source(self, name: str) -> LogSource:
+        found = self._sources.get(name)
+        if found is None:
+            found = self._sources[name] = LogSource(self._settings, self.miner)
+        return found
+
+    def _follow_merges(self) -> None:
+        for merge in self.miner.take_merges():
+            for source in self._sources.values():
+                source.merged(merge.gone, merge.into)
+            lines = self._examples.pop(merge.gone, None)
+            if lines:
+                self._examples.setdefault(merge.into, deque(maxlen=EXAMPLES)).extend(lines)
+        for ident in self.miner.take_forgotten():
+            self._examples.pop(ident, None)
+            for source in self._sources.values():
+                source.forget(ident)
+
+    def _row(self, name: str, state: LogSource, counts: dict[Labels, Counter[int]], time: float) -> LogRow:
+        findings = state.step(counts, time)
+        rates = state.rates()
+        slots = [self._slot(labels, ident)[0] for labels, ident in rates]
+        values = np.array([list(rates.values())], float) / self._settings.every
+        frame = Frame(np.array([time]), np.array(slots, np.int32), values.reshape(1, len(slots)))
+        return LogRow(frame, [self._signal(finding) for finding in findings])
+
+    def _slot(self, labels: Labels, ident: int) -> tuple[int, Labels]:
+        if self._evictions != self._index.evictions:
+            self._slots.clear()
+            self._evictions = self._index.evictions
+        found = self._slots.get((labels, ident))
+        if found is None:
+            series = self._series(labels, ident)
+            found = self._slots[labels, ident] = self._index.slot(series), series
+        return found
+
+    def _series(self, labels: Labels, ident: int) -> Labels:
+        if ident == TOTAL:
+            return labels_of((*labels, (NAME, "log_lines_per_second")))
+        if ident == ERRORS:
+            return labels_of((*labels, (NAME, "log_error_lines_per_second")))
+        template = self.miner.find(ident)
+        return labels_of((*labels, (NAME, PATTERN), ("template", template.name if template else "gone")))
+
+    def _slot_owner(self, series: Labels) -> int | None:
+        slot = self._index.find(series)
+        return next((ident for (_, ident), (own, _) in self._slots.items() if own == slot), None)
+
+    def _signal(self, finding: Finding) -> Signal:
+        every = self._settings.every
+        ident = finding.ident if finding.ident >= 0 else finding.example
+        return Signal(
+            self._slot(finding.labels, finding.ident)[1],
+            AlertKind.LOG,
+            finding.rule,
+            True,
+            finding.severity,
+            observed=finding.observed / every,
+            score=finding.score,
+            expected=finding.expected / every,
+            examples=self.examples(ident) if ident >= 0 else (),
+        )
+
+
+def _add(counts: Counts, step: int, labels: Labels, more: Counter[int]) -> None:
+    streams = counts.setdefault(step, {})
+    if labels in streams:
+        streams[labels].update(more)
+    else:
+        streams[labels] = Counter(more)
