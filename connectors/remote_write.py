@@ -1,7 +1,6 @@
 """Prometheus remote write: what Prometheus, its agents and others push."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from pydantic import Field, PrivateAttr
@@ -51,7 +50,7 @@ class RemoteWrite(Receiver):
     def tally(self) -> Mapping[str, int]:
         if self._decoder is None:
             return {}
-        return asdict(self._decoder.intake.tally) | {"series": len(self._decoder.intake.tracks)}
+        return {**self._decoder.intake.tally.counts(), "series": len(self._decoder.intake.tracks)}
 
     async def _write(self, body: bytes, headers: Mapping[str, str], emit: Emit) -> Reply:
         if (answer := refused(self.bearer, headers)) is not None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from prometheus_client import Counter
 from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aiops.config import Config
 from aiops.engine.clock import Clock
@@ -24,6 +25,7 @@ log = logging.getLogger("aiops.receive")
 PATIENCE = 5.0
 """Seconds that a request waits for the pipeline before its sender is asked to come again."""
 LOOK = 0.05
+PREFIX = "/receive/"
 BURST = 10.0
 """Seconds of the allowed rate that may come at once: a sender catches up after an outage."""
 
@@ -80,6 +82,7 @@ class Receiving:
         self._config: Config | None = None
         self._doors: dict[str, Door] = {}
         self._paths: dict[tuple[str, str], tuple[Door, dict[str, Route]]] = {}
+        self._counters: dict[tuple[str, int], Counter] = {}
 
     def health(self) -> list[SourceHealth]:
         """How each receiver does."""
@@ -87,10 +90,7 @@ class Receiving:
         return [door.health for door in self._doors.values()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        path = scope["path"].removeprefix(scope.get("root_path", "")).strip("/")
-        name, _, rest = path.partition("/")
+        name, _, rest = scope["path"].removeprefix(PREFIX).strip("/").partition("/")
         self._follow()
         door, routes = self._paths.get((name, rest), (None, {}))
         route = routes.get(scope["method"])
@@ -100,8 +100,15 @@ class Receiving:
             reply = Reply(405, b"", (("Allow", ", ".join(sorted(routes))),))
         else:
             reply = await self._serve(door, route, scope, receive)
-            self._engine.metrics.received.labels(name, str(reply.status)).inc()
+            self._answered(name, reply.status)
         await _answer(send, reply)
+
+    def _answered(self, name: str, status: int) -> None:
+        counter = self._counters.get((name, status))
+        if counter is None:  # looking up a labelled counter takes as long as 100 samples
+            counter = self._engine.metrics.received.labels(name, str(status))
+            self._counters[name, status] = counter
+        counter.inc()
 
     def _follow(self) -> None:
         """Take up the receivers of the configuration that is running now."""
@@ -187,10 +194,21 @@ class Receiving:
             metrics.source_lag.labels(health.name).set(health.lag)
 
 
+class _First:
+    """ASGI middleware: what is pushed passes by the routes, which take 0.6 ms to look up."""
+
+    def __init__(self, app: ASGIApp, receiving: Receiving) -> None:
+        self._app, self._receiving = app, receiving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        pushed = scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        await (self._receiving if pushed else self._app)(scope, receive, send)
+
+
 def mount(app: Starlette, engine: Engine) -> Receiving:
-    """Mount the receivers of `engine` under ``/receive``."""
+    """Let the receivers of `engine` answer under ``/receive``, before all that `app` has so far."""
     receiving = Receiving(engine)
-    app.mount("/receive", receiving)
+    app.add_middleware(_First, receiving=receiving)
     return receiving
 
 

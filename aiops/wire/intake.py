@@ -52,6 +52,10 @@ class Tally:
     refused: int = 0
     """Samples of series whose labels are too long, too many, or doubled."""
 
+    def counts(self) -> dict[str, int]:
+        """By the names above."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
