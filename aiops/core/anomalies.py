@@ -39,14 +39,21 @@ class AnomalyWatch:
         slots, bits, seen = scored.slots, self.columns["bits"], self.columns["seen"]
         have = ~np.isnan(scored.values)
         # in place: a score never claims more than the samples behind it support
-        np.minimum(scored.score, SUPPORT + np.log10(seen[slots] + 1.0), out=scored.score)
+        high = np.flatnonzero(scored.score > SUPPORT)
+        support = SUPPORT + np.log10(seen[slots[high]] + 1.0)
+        scored.score[high] = np.minimum(scored.score[high], support)
         over = have & (scored.score >= bar)
         window = np.uint64((1 << self._settings.of) - 1)
-        shifted = ((bits[slots] << np.uint64(1)) & window) | over.astype(np.uint64)
-        bits[slots] = np.where(have, shifted, bits[slots])
+        before = bits[slots]
+        shifted = ((before << np.uint64(1)) & window) | over
+        bits[slots] = np.where(have, shifted, before)
         seen[slots] += have
-        fires = np.bitwise_count(bits[slots]) >= self._settings.fire
-        return [self._signal(scored, i, bar, bool(fires[i]), names) for i in np.flatnonzero(over).tolist()]
+        anomalous = np.flatnonzero(over)
+        fires = np.bitwise_count(shifted[anomalous]) >= self._settings.fire
+        return [
+            self._signal(scored, i, bar, bool(now), names)
+            for i, now in zip(anomalous.tolist(), fires.tolist(), strict=True)
+        ]
 
     def _signal(self, scored: Scored, i: int, bar: float, fires: bool, names: list[str]) -> Signal:
         score = float(scored.score[i])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from aiops.model.frame import Frame
 from aiops.model.series import SeriesIndex
+from aiops.model.signal import Scores
 from aiops.plugin import Detector
 
 
@@ -53,6 +54,8 @@ class Detection:
 
     def step(self, row: Frame, hold: NDArray[np.bool_]) -> Scored:
         """Score one row (T = 1), then learn from it but for the slots held (``hold[capacity]``)."""
+        if len(self.detectors) == 1 and self._covers[0][row.slots].all():
+            return _of_one(row, self.detectors[0].update(row, hold[row.slots]))
         width = len(row.slots)
         best = Scored(
             float(row.times[0]),
@@ -97,6 +100,13 @@ class Detection:
             self._covers[place] = covers
         for slot in slots:
             covers[slot] = not match.matchers or match.matches(dict(self.index.labels(slot)))
+
+
+def _of_one(row: Frame, scores: Scores) -> Scored:
+    """As `_keep_best` of a detector that is alone, without copies."""
+    by = np.zeros(len(row.slots), np.int8)
+    columns = (np.asarray(part, float)[0] for part in (scores.score, scores.expected, scores.lower, scores.upper))
+    return Scored(float(row.times[0]), row.slots, row.values[0], *columns, by)
 
 
 def _keep_best(best: Scored, where: NDArray[np.bool_], place: int, scores: object) -> None:
