@@ -74,15 +74,25 @@ class FaultProxy:
         try:
             writer.write(request)
             await writer.drain()
-            return await reader.read()
+            return await _read_answer(reader)
         finally:
             writer.close()
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> bytes:
+    """As long as it says that it is, else until the server hangs up."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = _length(head.split(b"\r\n"))
+    return head + (await reader.read() if length is None else await reader.readexactly(length))
+
+
+def _length(lines: list[bytes]) -> int | None:
+    return next((int(s[15:]) for s in lines if s.lower().startswith(b"content-length:")), None)
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
     """A whole request, which asks the server to close the connection after its answer."""
     head = await reader.readuntil(b"\r\n\r\n")
     lines = [line for line in head[:-4].split(b"\r\n") if not line.lower().startswith(b"connection:")]
-    length = next((int(s[15:]) for s in lines if s.lower().startswith(b"content-length:")), 0)
-    body = await reader.readexactly(length)
+    body = await reader.readexactly(_length(lines) or 0)
     return b"\r\n".join([*lines, b"connection: close", b"", b""]) + body

@@ -1,10 +1,16 @@
-"""A relay in a process of its own, to be killed: ``python -m tests.relay_process DATABASE_URL WEBHOOK_URL``.
+"""A relay in a process of its own, to be killed.
 
-Ends with 0 once nothing is due. The secret comes from the environment variable ITSM_SECRET.
+    python -m tests.relay_process DATABASE_URL SINK [--patient]
+
+SINK is the block of a sink named `itsm` as JSON, or the URL of a webhook whose secret is in the environment
+variable ITSM_SECRET. Ends with 0 once nothing is due. `--patient`: for real servers, which take their time.
 """
 
 import asyncio
+import json
 import sys
+from dataclasses import replace
+from typing import Any
 
 from aiops.engine.clock import SystemClock
 from aiops.engine.deliver import Relay, RelaySettings
@@ -27,12 +33,18 @@ SETTINGS = RelaySettings(
     longest_pause=0.2,
 )
 
+PATIENT = replace(SETTINGS, lease=18.0, limit=14.0, attempts=80, longest_wait=2.0, settle=2.0)
+"""`lease` is longer than what a request that is handed on late can take, as in real life."""
+
 
 def a_webhook(url: str) -> Sink:
     """The sink `itsm`, as a configuration would build it."""
-    kind = load("connectors", "webhook", Sink)  # type: ignore[type-abstract]
-    block = {"name": "itsm", "url": url, "secret": {"env": "ITSM_SECRET"}, "timeout": "400ms"}
-    return kind.model_validate(block)
+    return a_sink({"kind": "webhook", "url": url, "secret": {"env": "ITSM_SECRET"}, "timeout": "400ms"})
+
+
+def a_sink(block: dict[str, Any]) -> Sink:
+    kind = load("connectors", block.pop("kind"), Sink)  # type: ignore[type-abstract]
+    return kind.model_validate({"name": "itsm", **block})
 
 
 def _due(db: Database) -> int:
@@ -40,11 +52,13 @@ def _due(db: Database) -> int:
         return backlog.counts(conn, 0.0).get("itsm", backlog.SinkCounts()).due
 
 
-async def main(database: str, url: str) -> None:
-    db, sink = Database(database), a_webhook(url)
-    relay = Relay(db, SystemClock(), lambda: {"itsm": sink}, asyncio.Event(), SETTINGS)
+async def main(database: str, given: str, *flags: str) -> None:
+    db = Database(database)
+    sink = a_sink(json.loads(given)) if given.startswith("{") else a_webhook(given)
+    settings = PATIENT if "--patient" in flags else SETTINGS
+    relay = Relay(db, SystemClock(), lambda: {"itsm": sink}, asyncio.Event(), settings)
     task = asyncio.create_task(relay.run())
-    await eventually(lambda: not _due(db), within=60)
+    await eventually(lambda: not _due(db), within=600 if flags else 60)
     relay.stop()
     await task
     await sink.close()

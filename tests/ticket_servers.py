@@ -1,0 +1,130 @@
+"""Servers that keep tickets, for tests of the delivery: each says in the end what it has heard."""
+
+import asyncio
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.e2e.rt_server import FIELD, QUEUE, Person, RequestTracker, request_tracker
+from tests.outboxes import STORY
+from tests.receiver import SECRET, Receiver
+
+LATE = 5.0
+"""Seconds by which a bad network hands on a request late: longer than `PATIENCE`."""
+PATIENCE = 4.0
+"""Seconds that a sink waits for an answer."""
+
+
+class TicketServer(Protocol):
+    @property
+    def port(self) -> int: ...
+
+    def block(self, url: str) -> dict[str, Any]:
+        """The configuration of a sink that reaches it at `url`; secrets are in the environment."""
+        ...
+
+    def heard(self) -> dict[str, list[list[int]]]:
+        """Key -> of each of its tickets the numbers of the messages, as they stand there."""
+        ...
+
+    def all_closed(self) -> bool:
+        """Whether every ticket ended as its story does."""
+        ...
+
+
+def numbers(marks: list[str]) -> list[int]:
+    """1 for the ticket itself, then those of its comments' marks."""
+    return [1, *(int(found[1]) for mark in marks if (found := re.match(r"\[\S+#(\d+)\]", mark)))]
+
+
+class _Webhook:
+    """`Receiver`, which drops repeats by their webhook-id, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._receiver = Receiver()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+
+    async def _serve(self) -> None:
+        async with self._receiver.serve():
+            self._ready.set()
+            await self._stop.wait()
+
+    def __enter__(self) -> "_Webhook":
+        self._thread.start()
+        self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def port(self) -> int:
+        return self._receiver.port
+
+    def block(self, url: str) -> dict[str, Any]:
+        os.environ["ITSM_SECRET"] = SECRET
+        secret = {"env": "ITSM_SECRET"}
+        return {"kind": "webhook", "url": f"{url}/hooks", "secret": secret, "timeout": PATIENCE}
+
+    def heard(self) -> dict[str, list[list[int]]]:
+        assert not self._receiver.unsigned, self._receiver.unsigned
+        told = self._receiver.tickets()
+        return {key: [[int(event["sequence"]) for event in events]] for key, events in told.items()}
+
+    def all_closed(self) -> bool:
+        return all(events[-1]["data"]["n"] == STORY[-1] for events in self._receiver.tickets().values())
+
+
+class _Rt:
+    def __init__(self, server: RequestTracker) -> None:
+        self._server = server
+        self._person = Person(server)
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    def block(self, url: str) -> dict[str, Any]:
+        os.environ["RT_TOKEN"] = self._server.token
+        token = {"env": "RT_TOKEN"}
+        return {"kind": "request_tracker", "url": url, "queue": QUEUE, "token": token, "timeout": PATIENCE}
+
+    def heard(self) -> dict[str, list[list[int]]]:
+        found: dict[str, list[list[int]]] = {}
+        for ticket in self._person.tickets():
+            key = next(
+                (f["values"][0] for f in ticket["CustomFields"] if f["name"] == FIELD and f["values"]), ""
+            )
+            found.setdefault(key, []).append(numbers(self._person.marks(ticket["id"])))
+        return found
+
+    def all_closed(self) -> bool:
+        return all(ticket["Status"] == "resolved" for ticket in self._person.tickets())
+
+    def close(self) -> None:
+        self._person.close()
+
+
+@contextmanager
+def _rt(folder: Path) -> Iterator[TicketServer]:
+    with request_tracker(folder) as server:
+        made = _Rt(server)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+SERVERS: dict[str, Callable[[Path], AbstractContextManager[TicketServer]]] = {
+    "rt": _rt,
+    "webhook": lambda _folder: _Webhook(),
+}
