@@ -1,5 +1,6 @@
 """The last minutes of every series with the band that was expected: what charts show."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,16 @@ class Evidence:
         keep = [*range(0, half, 2), *range(half, len(self.times))]
         self.times = [self.times[i] for i in keep]
         self.columns = {name: [column[i] for i in keep] for name, column in self.columns.items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Sequence[float | None]]) -> "Evidence":
+        """What `to_json` gave, to go on with."""
+        course = cls()
+        course.times = [float(t) for t in data["times"] if t is not None]
+        course.columns = {name: list(data[name]) for name in course.columns}
+        # its times were rounded: a point of the same millisecond is the same point
+        course.latest = course.times[-1] + 0.001 if course.times else 0.0
+        return course
 
     def to_json(self) -> dict[str, list[float | None]]:
         return {"times": list(self.times), **self.columns}

@@ -1,21 +1,26 @@
 """Taking up where a former process stopped, however it stopped."""
 
 import logging
+from typing import TypeAlias
 
 from sqlalchemy.engine import Connection
 
 from aiops.core.notify import Told
+from aiops.core.recent import Evidence
 from aiops.core.remediate import history_seconds
 from aiops.engine import tell
 from aiops.engine.state import State
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
-from aiops.store import outbox, runs
+from aiops.store import outbox, runs, views
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
 log = logging.getLogger("aiops.engine")
+
+Points: TypeAlias = dict[int, dict[str, list[float | None]]]
+"""Alert id -> the stored course of its series."""
 
 
 async def restore(db: Database, state: State, now: float) -> None:
@@ -23,9 +28,10 @@ async def restore(db: Database, state: State, now: float) -> None:
     since = now - 2 * state.config.grouping.reopen_within
     await db.run(outbox.release_all)
     found = await db.read(_read, since, now - history_seconds(state.remediation.playbooks))
-    problems, loose, watermarks, told, history = found
+    problems, loose, watermarks, told, history, points = found
     firing = [a for p in problems for a in p.alerts if a.state is AlertState.FIRING] + loose
     state.alerting.restore(firing)
+    state.evidence = {a.key: Evidence.from_json(points[a.id]) for a in firing if a.id in points}
     state.problems.restore(problems, [a for a in loose if not a.silenced_by], now)
     state.acted_until = watermarks
     for run in history:
@@ -37,12 +43,14 @@ async def restore(db: Database, state: State, now: float) -> None:
 
 def _read(
     conn: Connection, since: float, runs_since: float
-) -> tuple[list[Problem], list[Alert], dict[str, float], dict[str, Told], list[Run]]:
-    problems = problem_rows.load_known(conn, since)
+) -> tuple[list[Problem], list[Alert], dict[str, float], dict[str, Told], list[Run], Points]:
+    problems, loose = problem_rows.load_known(conn, since), problem_rows.load_firing(conn)
+    firing = [a.id for p in problems for a in p.alerts if a.state is AlertState.FIRING]
     return (
         problems,
-        problem_rows.load_firing(conn),
+        loose,
         problem_rows.watermarks(conn),
         tell.recall(conn, problems),
         runs.recent(conn, runs_since),
+        views.evidence_of(conn, firing + [a.id for a in loose]),
     )
