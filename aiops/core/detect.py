@@ -104,9 +104,10 @@ class Detection:
 
 def _of_one(row: Frame, scores: Scores) -> Scored:
     """As `_keep_best` of a detector that is alone, without copies."""
+    score, expected = np.asarray(scores.score, float)[0], np.asarray(scores.expected, float)[0]
+    lower, upper = np.asarray(scores.lower, float)[0], np.asarray(scores.upper, float)[0]
     by = np.zeros(len(row.slots), np.int8)
-    columns = (np.asarray(part, float)[0] for part in (scores.score, scores.expected, scores.lower, scores.upper))
-    return Scored(float(row.times[0]), row.slots, row.values[0], *columns, by)
+    return Scored(float(row.times[0]), row.slots, row.values[0], score, expected, lower, upper, by)
 
 
 def _keep_best(best: Scored, where: NDArray[np.bool_], place: int, scores: object) -> None:
