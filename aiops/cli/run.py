@@ -77,15 +77,9 @@ def prepare() -> None:
 
       forewarn prepare                     once, after installing; `make run` does so by itself
     """
-    import numpy as np
+    from aiops.engine.warm import compile_here
 
-    from aiops.config import Detection
-    from aiops.model.frame import Frame
-
-    frame = Frame(np.array([1.0]), np.array([0], np.int32), np.array([[1.0]]))
-    for detector in Detection().detectors:
-        detector.columns.ensure(1)
-        detector.update(frame, np.zeros(1, np.bool_))
+    compile_here()
     typer.echo("compiled")
 
 

@@ -18,7 +18,7 @@ from aiops.core.context import problem_context
 from aiops.core.correlate import still_firing
 from aiops.core.playbook import Playbook
 from aiops.core.recent import Recent
-from aiops.engine import checkpoint, housekeeping
+from aiops.engine import checkpoint, housekeeping, warm
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock, SystemClock
 from aiops.engine.deliver import Relay
@@ -97,6 +97,7 @@ class Engine:
 
     async def start(self) -> None:
         """Upgrade the schema, take up the learnt state and the open problems, start every task."""
+        await warm.compile_aside()
         await asyncio.to_thread(upgrade, self.db)
         playbooks = await asyncio.to_thread(load_playbooks, self.config.playbooks)
         folder = self.config.data / "checkpoints"

@@ -41,8 +41,8 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
-    """Everything running; Prometheus and Forewarn look once a second."""
+async def world(folder: Path, store: str) -> AsyncIterator[World]:
+    """Everything running; Prometheus and Forewarn look once a second. `store`: the database's URL."""
     (folder / "secret").write_text(SECRET)
     with (
         SupervisedNginx(folder) as nginx,
@@ -56,7 +56,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         with prometheus(folder, jobs) as prom:
             until(lambda: _probed(prom), what="the first good probe in Prometheus")
             async with Receiver().serve() as receiver:
-                forewarn = Forewarn(folder, _config(folder, prom, nginx, receiver))
+                forewarn = Forewarn(folder, _config(folder, prom, nginx, receiver) | {"store": store})
                 await asyncio.to_thread(forewarn.start)
                 try:
                     yield World(folder, nginx, receiver, forewarn)

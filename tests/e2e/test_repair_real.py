@@ -38,8 +38,8 @@ def one_of_each(here: World) -> dict[str, Any]:
     return problems[0]
 
 
-async def test_a_killed_nginx_is_ticketed_restarted_verified_and_resolved(folder: Path) -> None:
-    async with world(folder) as here:
+async def test_a_killed_nginx_is_ticketed_restarted_verified_and_resolved(folder: Path, db_url: str) -> None:
+    async with world(folder, db_url) as here:
         fault = time.monotonic()
         await asyncio.to_thread(here.nginx.kill)
         await asyncio.to_thread(here.forewarn.wait_for, "resolved", SOON)
@@ -56,8 +56,8 @@ async def test_a_killed_nginx_is_ticketed_restarted_verified_and_resolved(folder
         assert here.forewarn.rss_bytes() < 300 * 2**20
 
 
-async def test_a_stolen_port_ends_with_a_person(folder: Path) -> None:
-    async with world(folder) as here:
+async def test_a_stolen_port_ends_with_a_person(folder: Path, db_url: str) -> None:
+    async with world(folder, db_url) as here:
         fault = time.monotonic()
         with stolen_port(here.nginx):
             await asyncio.to_thread(here.forewarn.wait_for, "escalated", SOON)
@@ -71,7 +71,7 @@ async def test_a_stolen_port_ends_with_a_person(folder: Path) -> None:
 
 
 async def test_ctrl_c_drains_and_a_second_start_goes_on(folder: Path) -> None:
-    async with world(folder) as here:
+    async with world(folder, f"sqlite:///{folder}/forewarn.db") as here:
         series = {one["id"] for one in here.forewarn.get("/series?limit=200")["items"]}
         assert series
         assert await asyncio.to_thread(here.forewarn.stop) == 0
