@@ -20,9 +20,16 @@ NAME = "__name__"
 
 
 def labels_of(mapping: Mapping[str, str] | Iterable[tuple[str, str]]) -> Labels:
-    """The canonical label set; empty values are dropped, as Prometheus does."""
+    """The canonical label set; empty values are dropped, as Prometheus does.
+
+    What no store could keep, NUL and halves of characters (file names may hold them), becomes ``?``.
+    """
     pairs = mapping.items() if isinstance(mapping, Mapping) else mapping
-    return tuple(sorted((k, v) for k, v in pairs if v != ""))
+    return tuple(sorted((k, v if v.isprintable() else _storable(v)) for k, v in pairs if v != ""))
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "?").encode("utf-8", "replace").decode()
 
 
 def fingerprint(labels: Labels) -> str:
@@ -100,6 +107,8 @@ class SeriesIndex:
 
         found = self._table.find_all(keys, self._hash, same)
         new = np.flatnonzero(found < 0)
+        # neighbours stay neighbours: a compiled step is quick where slots that come together lie together
+        new = new[np.argsort(first[new])]
         found[new] = self._take_all(keys[new], *_part(ids, begins, first[new]))
         self._asked[found] = True
         return found[back]
