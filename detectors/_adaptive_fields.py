@@ -1,8 +1,9 @@
 """What a series' state is made of, and the constants of learning.
 
-A block is one flat float32 row of 16 series: field `k` of lane `j` stands at ``block[k + j]``. Inputs, state
-and outputs share it, so that the compiler sees one base pointer with constant offsets and vectorises the lane
-loop (separate arrays: "too many memory checks", 7x slower). A block of zeros is a block of fresh series.
+All blocks of 16 series make one flat float32 array: field `k` of a lane stands at ``block[k + j]``, where
+`j` is the start of its block plus the lane. Inputs, state and outputs share it, so that the compiler sees one
+base pointer with constant offsets and vectorises the lane loop (separate arrays: "too many memory checks", 7x
+slower). A block of zeros is a block of fresh series.
 """
 
 import numpy as np
@@ -19,6 +20,9 @@ LEARN = 2 * LANES  # 0 or 1
 VALUE, GAP, MAGNITUDE = 0 * LANES, 1 * LANES, 3 * LANES  # unit less the anchor; s since the last; |unit|
 SCORE, EXPECTED, REACH = 0 * LANES, 1 * LANES, 3 * LANES  # unit less the anchor; half the width of the band
 INPUTS = 4 * LANES
+PLACES = (
+    1 << 47
+) - 1  # masks a place, so that the compiler sees it cannot be negative, which numba would wrap
 # State; "unit" is the metric's own, less the anchor where it is a level
 COUNT = 4 * LANES  # samples learnt
 INTERVAL = 5 * LANES  # s, the usual time between samples
@@ -51,7 +55,6 @@ SET_BACK = f(
     300
 )  # s: a sample older than the last by less is late and dropped; by more, the clock was set back
 HUGE = f(1e30)  # beyond it a sample counts as missing, as infinity does
-ANCHOR_CHECK = f(16)  # samples after which an anchor that was a freak is moved; later once a bucket
 FAR = f(4096)  # scales from level to anchor at which it moves: float32 still resolves 1/2000 of the scale
 
 LEVEL_GAIN = f(1 / 40)
@@ -68,6 +71,8 @@ WANDERS, WANDERS_BY = (
 INTERVAL_GAIN = f(0.25)
 MAX_STEP = f(8)  # intervals: how far the trend is followed over a gap
 MAX_WIDENING = f(4)
+WIDENING = f(0.37)  # 1 + 0.37 (n - 1) for sqrt(n), n up to 4
+NEARLY_ONE = f(1.02)  # less rho**2: the variance of noise by that of residuals, never 0
 GAUSSIAN = f(1.2546)  # sigma / E[min(|x|, 3 sigma)]
 CLIP = f(3)  # scales: Huber's bound on what one sample may teach
 PATIENCE_GROWTH = f(1.2)
@@ -86,7 +91,7 @@ P10, P1, P01 = f(0.1), f(0.01), f(0.001)
 LIGHTEST, STRAIGHT, HEAVIEST = f(0.75), f(1.05), f(8)
 MEMORY = f(20000)  # samples over which bursts are remembered
 USUAL = f(3.5)  # bursts that it takes to call them usual
-BURST_GAIN = f(0.15)
+BURST_GAIN = f(0.2)
 BURST_SCORE = f(5)  # everyday noise that scores more is a burst
 LEAST_SPREAD = f(0.5)  # octaves
 BURST_SIGMA = f(1.2533)  # sigma / mean absolute deviation of a Gaussian

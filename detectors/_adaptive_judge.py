@@ -30,10 +30,13 @@ class View(NamedTuple):
     expected: f32
     """Where the sample would be."""
     noise: f32
-    """The spread after one interval; `unit` is that after the gap."""
-    unit: f32
+    """The spread after one interval."""
+    usual: f32
+    """The spread of residuals, of which AR(1) lets the noise add up."""
     surprise: f32
     z: f32
+    lag: f32
+    """The residual before this sample, in usual ones."""
     body: f32
     """-log10 p by everyday noise alone."""
     reach: f32
@@ -54,7 +57,8 @@ def clip(x: f32, low: f32, high: f32) -> f32:
 @compiled
 def keep(block: Block, place: int, new: f32, learn: bool) -> None:
     """Write `new` where the lane learns."""
-    block[place] = new if learn else block[place]
+    old = block[place]
+    block[place] = new if learn else old
 
 
 @compiled
@@ -105,21 +109,23 @@ def _noise(scale: f32, magnitude: f32, flat: f32) -> f32:
 
 
 @compiled
-def _ratio(q10: f32, q1: f32, q01: f32) -> f32:
-    """By how much each further decade of rarity is wider than the last. Pickands (1975), on decades."""
-    return clip((q01 - q1) / (q1 - q10), k.LIGHTEST, k.HEAVIEST)
+def _body(block: Block, j: int, size: f32) -> tuple[f32, f32]:
+    """``score, reach``: -log10 p of a size under the tracked quantiles, and the size that scores `BAND`.
 
-
-@compiled
-def _body_score(size: f32, q10: f32, q1: f32, q01: f32) -> f32:
-    """-log10 p under the tracked quantiles; beyond 0.1 % a Pareto tail whose decades grow by `_ratio`."""
-    ratio = _ratio(q10, q1, q01)
+    Beyond 0.1 % a generalised Pareto tail: each further decade of rarity is wider than the last by the ratio
+    that the last two have (Pickands 1975, on decades).
+    """
+    q10, q1, q01 = block[k.Q10 + j], block[k.Q1 + j], block[k.Q01 + j]
+    per_first, per_second = k.ONE / (q1 - q10), k.ONE / (q01 - q1)
+    ratio = clip((q01 - q1) * per_first, k.LIGHTEST, k.HEAVIEST)
     base = ratio if ratio > k.STRAIGHT else k.STRAIGHT
     over = size - q01
     over = over if over > k.ZERO else k.ZERO
-    beyond = log2(k.ONE + over * (base - k.ONE) / ((q01 - q1) * ratio)) / log2(base)
-    within = clip(size / q10, k.ZERO, k.ONE) + clip((size - q10) / (q1 - q10), k.ZERO, k.ONE)
-    return within + clip((size - q1) / (q01 - q1), k.ZERO, k.ONE) + beyond
+    beyond = log2(k.ONE + over * (base - k.ONE) * (per_second / ratio)) / log2(base)
+    within = clip(k.ONE + (size - q10) * per_first, k.ZERO, k.TWO) + clip(
+        (size - q1) * per_second, k.ZERO, k.ONE
+    )
+    return within + beyond, q01 + (q01 - q1) * ratio
 
 
 @compiled
@@ -163,11 +169,14 @@ def _expect(block: Block, j: int) -> tuple[f32, f32, f32]:
 
 @compiled
 def _spread(block: Block, j: int, step: f32) -> tuple[f32, f32]:
-    """``noise, unit``: the spread after one interval and after `step`; AR(1) noise adds up over a gap."""
+    """``noise, unit``: the spread after one interval and after `step`; AR(1) noise adds up over a gap.
+
+    A chord stands for the square root.
+    """
     magnitude, peak, rho = block[k.MAGNITUDE + j], block[k.PEAK + j], block[k.RHO + j]
     noise = _noise(block[k.SCALE + j], magnitude if magnitude > peak else peak, block[k.FLAT + j])
-    gaps = clip(step, k.ONE, k.MAX_WIDENING)
-    return noise, noise * math.sqrt(k.ONE + rho * rho * (gaps - k.ONE))
+    gaps = clip(step, k.ONE, k.MAX_WIDENING) - k.ONE
+    return noise, noise * (k.ONE + k.WIDENING * rho * rho * gaps)
 
 
 @compiled
@@ -192,15 +201,16 @@ def look(block: Block, j: int) -> tuple[f32, View]:
     """``score``, and what it rests on: noise or a usual burst, whichever explains more; or a slow shift."""
     step, predicted, expected = _expect(block, j)
     noise, unit = _spread(block, j, step)
-    q10, q1, q01 = block[k.Q10 + j], block[k.Q1 + j], block[k.Q01 + j]
+    rho, per_unit = block[k.RHO + j], k.ONE / unit
+    root = math.sqrt(k.NEARLY_ONE - rho * rho)
     surprise = block[k.VALUE + j] - expected
-    z = surprise / unit
-    body = _body_score(abs(z), q10, q1, q01)
+    z = surprise * per_unit
+    body, reach = _body(block, j, abs(z))
     burst, burst_reach = _burst_score(block, j, surprise)
     slow = _slow_score(block[k.CUSUM_UP + j], block[k.CUSUM_DOWN + j], z)
     score = burst if burst < body else body
     score = slow if slow > score else score
-    reach = unit * (q01 + (q01 - q1) * _ratio(q10, q1, q01))
-    reach = burst_reach if burst_reach > reach else reach
-    view = View(step, predicted, expected, noise, unit, surprise, z, body, reach)
+    reach = burst_reach if burst_reach > unit * reach else unit * reach
+    lag = block[k.RESIDUAL + j] * per_unit * root
+    view = View(step, predicted, expected, noise, unit / root, surprise, z, lag, body, reach)
     return clip(score, k.ZERO, k.MAX_SCORE), view

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from hashlib import blake2b
 from inspect import getsource
 from types import ModuleType
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from aiops.plugin.columns import LANES
@@ -20,100 +22,37 @@ from detectors._adaptive_judge import Block, compiled, f32
 from detectors._adaptive_learn import tick
 
 k = _adaptive_fields
-
-DAY = 48
-"""Buckets of a day."""
-BUCKET = 86400.0 / DAY
-LATEST, WITH, WITHOUT, COMMITS = DAY, DAY + 1, DAY + 2, DAY + 3
-"""Rows of the season table after the day's means (0 = not known): the last bucket's mean, the mean squared
-error of its forecast with and without the profile, and how many buckets were seen."""
-SEASON_ROWS = DAY + 4
-KNOWN_DAYS = f(DAY + 12)
-"""Buckets before the profile is used: a day to learn it and a quarter to see whether it foretells."""
-SEASON_GAIN, SKILL_GAIN, SKILL = f(0.3), f(0.05), f(0.5)
-Table: TypeAlias = NDArray[np.float32]
-Wide: TypeAlias = NDArray[np.float64]
+SIZE = k.FIELDS * LANES
+AHEAD = 3
+"""Blocks from the one at work to the one that is fetched: a step takes as long as 2 or 3 trips to memory."""
+Matrix: TypeAlias = NDArray[np.float32]
+Cube: TypeAlias = NDArray[np.float64]
+Slots: TypeAlias = NDArray[np.int32]
 
 
-@compiled
-def _reanchor(block: Block, j: int, slot: int, season: Table) -> None:
-    """Move the anchor to the level when float32 would no longer resolve the noise between them."""
-    level = block[k.LEVEL + j]
-    if not abs(level) > k.FAR * max(block[k.SCALE + j], k.RELATIVE_FLOOR * abs(block[k.ANCHOR_HIGH + j])):
-        return
-    anchor = np.float64(block[k.ANCHOR_HIGH + j]) + block[k.ANCHOR_LOW + j] + level
-    block[k.ANCHOR_HIGH + j] = f(anchor)
-    block[k.ANCHOR_LOW + j] = f(anchor - f(anchor))
-    block[k.LEVEL + j] = f(0)
-    block[k.LAST + j] -= level
-    block[k.BUCKET_SUM + j] -= level * block[k.BUCKET_COUNT + j]
-    if slot < season.shape[1]:
-        for row in range(LATEST + 1):
-            if season[row, slot] != 0:
-                season[row, slot] -= level
+@intrinsic
+def prefetch(_context: Any, array: Any, index: Any) -> Any:
+    """Ask for a block's cache lines before they are needed; an address outside the array does no harm.
 
-
-@compiled
-def _fold(season: Table, slot: int, bucket: int, mean: f32) -> None:
-    """Judge the profile by the bucket that has ended, then learn it."""
-    known, yesterday = season[bucket, slot], season[(bucket - 1) % DAY, slot]
-    latest = season[LATEST, slot]
-    if known != 0 and yesterday != 0 and latest != 0:
-        change = mean - latest
-        missed = change - (known - yesterday)
-        season[WITH, slot] += SKILL_GAIN * (missed * missed - season[WITH, slot])
-        season[WITHOUT, slot] += SKILL_GAIN * (change * change - season[WITHOUT, slot])
-    season[bucket, slot] = known + SEASON_GAIN * (mean - known) if known != 0 else mean
-    season[LATEST, slot] = mean
-    season[COMMITS, slot] += f(1)
-
-
-@compiled
-def _commit(block: Block, j: int, slot: int, before: int, now: int, season: Table) -> None:
-    """Close the bucket `before` (counted since the epoch) and set the drift for the bucket `now`.
-
-    The profile is used only while it foretells the buckets' changes better than no change would.
+    The fields of a block are not read in their order, which the processor's own prefetcher does not foresee.
     """
-    if now != before + 1:
-        season[LATEST, slot] = 0
-    if block[k.BUCKET_COUNT + j] > 0:
-        _fold(season, slot, before % DAY, block[k.BUCKET_SUM + j] / block[k.BUCKET_COUNT + j])
-        block[k.BUCKET_SUM + j], block[k.BUCKET_COUNT + j] = f(0), f(0)
-    ahead, behind = season[(now + 1) % DAY, slot], season[(now - 1) % DAY, slot]
-    useful = season[WITH, slot] < SKILL * season[WITHOUT, slot] and season[COMMITS, slot] >= KNOWN_DAYS
-    known = ahead != 0 and behind != 0
-    block[k.DRIFT + j] = (ahead - behind) / f(2 * BUCKET) if useful and known else f(0)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        byte = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        word, name = ir.IntType(32), "llvm.prefetch.p0"
+        kind = ir.FunctionType(ir.VoidType(), [byte.type, word, word, word])
+        fetch = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        for line in range(SIZE * 4 // 64 + 1):
+            place = builder.gep(byte, [ir.Constant(ir.IntType(64), 64 * line)])
+            builder.call(fetch, [place, word(1), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), codegen
 
 
 @compiled
-def _is_due(block: Block, high: f32, low: f32) -> bool:
-    """Whether some lane that learns has seen nothing since the bucket began, or is to check its anchor."""
-    due = 0
-    for j in range(LANES):
-        behind = (block[k.SEEN_HIGH + j] - high) + (block[k.SEEN_LOW + j] - low) < k.ZERO
-        count = block[k.COUNT + j]
-        learns = (block[k.LEARN + j] > k.ZERO) & (abs(block[k.RAW_HIGH + j]) < k.HUGE)
-        due += 1 if learns & (count > k.ZERO) & (behind | (count == k.ANCHOR_CHECK)) else 0
-    return due > 0
-
-
-@compiled
-def _housekeep(block: Block, base: int, time: float, season: Table) -> None:
-    """The rare work: close buckets of the day, move anchors."""
-    now = int(time // BUCKET)
-    for j in range(LANES):
-        learns = block[k.LEARN + j] > 0 and abs(block[k.RAW_HIGH + j]) < k.HUGE
-        if not learns or block[k.COUNT + j] == 0:
-            continue
-        before = int((np.float64(block[k.SEEN_HIGH + j]) + block[k.SEEN_LOW + j]) // BUCKET)
-        if before < now and base + j < season.shape[1]:
-            _commit(block, j, base + j, before, now, season)
-        if before < now or block[k.COUNT + j] == k.ANCHOR_CHECK:
-            _reanchor(block, j, base + j, season)
-
-
-@compiled
-def _put(block: Block, j: int, value: float, learn: bool) -> None:
+def put(block: Block, j: int, value: float, learn: bool) -> None:
     high = f(value)
     block[k.RAW_HIGH + j] = high
     block[k.RAW_LOW + j] = f(value - np.float64(high))
@@ -121,26 +60,29 @@ def _put(block: Block, j: int, value: float, learn: bool) -> None:
 
 
 @compiled
-def _step(block: Block, base: int, time: float, warmup: f32, season: Table) -> None:
-    start = np.floor(time / BUCKET) * BUCKET
-    if _is_due(block, f(start), f(start - np.float64(f(start)))):
-        _housekeep(block, base, time, season)
-    tick(block, warmup, f(time), f(time - np.float64(f(time))))
-
-
-@compiled
-def _get(block: Block, j: int, i: int, score: Block, expected: Wide, lower: Wide, upper: Wide) -> None:
+def get(block: Block, j: int, t: int, i: int, score: Matrix, band: Cube) -> None:
     middle = np.float64(block[k.ANCHOR_HIGH + j]) + block[k.ANCHOR_LOW + j] + block[k.EXPECTED + j]
-    score[i] = block[k.SCORE + j]
-    expected[i] = middle
-    lower[i] = middle - block[k.REACH + j]
-    upper[i] = middle + block[k.REACH + j]
+    score[t, i] = block[k.SCORE + j]
+    band[0, t, i] = middle
+    band[1, t, i] = middle - block[k.REACH + j]
+    band[2, t, i] = middle + block[k.REACH + j]
 
 
 @compiled
-def _run(slots: NDArray[np.int32], start: int) -> int:
+def _ascend(slots: Slots) -> bool:
+    falls = 0
+    for i in range(1, len(slots)):
+        falls += 1 if slots[i] <= slots[i - 1] else 0
+    return falls == 0
+
+
+@compiled
+def _run(slots: Slots, start: int, ascending: bool) -> int:
     """The end of the run of ascending slots of one block."""
-    limit = (slots[start] // LANES + 1) * LANES
+    first, last = slots[start], start + LANES - 1
+    if ascending and first % LANES == 0 and last < len(slots) and slots[last] == first + LANES - 1:
+        return start + LANES
+    limit = (first // LANES + 1) * LANES
     end = start + 1
     while end < len(slots) and slots[end - 1] < slots[end] < limit:
         end += 1
@@ -151,42 +93,43 @@ def _build(_version: int) -> Callable[..., int]:
     """numba's cache looks at this file alone: `_version` in its key lets it see the others change."""
 
     def advance(
-        blocks: NDArray[np.float32],
-        season: Table,
+        block: Block,
         times: NDArray[np.float64],
-        slots: NDArray[np.int32],
+        slots: Slots,
         values: NDArray[np.float64],
         learn: NDArray[np.bool_],
         warmup: f32,
-        score: NDArray[np.float32],
-        band: NDArray[np.float64],
+        score: Matrix,
+        band: Cube,
     ) -> int:
-        """Step a frame ``values[T, S]``, learning where ``learn[T, S]``.
+        """Step a frame ``values[T, S]``, learning where ``learn[T, S]``; `block` is the flat state.
 
         ``score[T, S]`` and ``band[3, T, S]`` (expected, lower, upper) are written unless they have no rows.
         """
-        start = 0
+        start, ascending = 0, _ascend(slots)
         while start < len(slots):
-            end, number = _run(slots, start), slots[start] // LANES
-            block, whole = blocks[number], end - start == LANES
+            start = start & k.PLACES
+            end = _run(slots, start, ascending)
+            at, whole = slots[start] // LANES * SIZE & k.PLACES, end - start == LANES
+            prefetch(block, at + AHEAD * SIZE)  # type: ignore[call-arg]
             for t in range(len(times)):
                 if whole:  # a loop of known length, which vectorises
-                    for j in range(LANES):
-                        _put(block, j, values[t, start + j], learn[t, start + j])
+                    for lane in range(LANES):
+                        put(block, at + lane, values[t, start + lane], learn[t, start + lane])
                 else:
-                    block[k.RAW_HIGH : k.RAW_HIGH + LANES] = k.NAN
+                    for lane in range(LANES):
+                        block[k.RAW_HIGH + at + lane] = k.NAN
                     for i in range(start, end):
-                        _put(block, slots[i] % LANES, values[t, i], learn[t, i])
-                _step(block, number * LANES, times[t], warmup, season)
-                if len(score) == 0:
-                    continue
-                if whole:
-                    for j in range(LANES):
-                        _get(block, j, start + j, score[t], band[0, t], band[1, t], band[2, t])
-                else:
+                        put(block, at + slots[i] % LANES, values[t, i], learn[t, i])
+                tick(block, at, warmup, f(times[t]), f(times[t] - np.float64(f(times[t]))))
+                if len(score) > 0 and whole:
+                    for lane in range(LANES):
+                        get(block, at + lane, t, start + lane, score, band)
+                elif len(score) > 0:
                     for i in range(start, end):
-                        _get(block, slots[i] % LANES, i, score[t], band[0, t], band[1, t], band[2, t])
-            block[: k.INPUTS] = k.ZERO
+                        get(block, at + slots[i] % LANES, t, i, score, band)
+            for place in range(k.INPUTS):
+                block[at + place] = k.ZERO
             start = end
         return _version
 

@@ -3,8 +3,6 @@
 Each step writes its own fields, and reads the others as they were unless it says otherwise.
 """
 
-import math
-
 from aiops.plugin.columns import LANES
 from detectors import _adaptive_fields as k
 from detectors._adaptive_fields import f
@@ -24,15 +22,15 @@ def _learn_level(block: Block, j: int, learn: bool, v: View) -> None:
 
     A row of outliers that does not end is a new level, and is taken over at half its distance a sample.
     """
-    value, count, rho = block[k.VALUE + j], block[k.COUNT + j], block[k.RHO + j]
+    value, count = block[k.VALUE + j], block[k.COUNT + j]
     shifted, settled = block[k.PATIENCE + j] > k.SHIFTED, count > f(4.5)
     error = value - v.predicted
-    reach = k.CLIP * v.unit / math.sqrt(f(1.02) - rho * rho)
-    bounded = clip(error, -reach, reach) if settled else error
+    bounded = clip(error, -k.CLIP * v.usual, k.CLIP * v.usual) if settled else error
     level = v.predicted + clip(_young(count, k.LEVEL_GAIN) * v.step, k.ZERO, k.ONE) * bounded
     level = v.predicted + k.HALF * error if shifted else level
     level = value if count < k.HALF else level
-    trend = (block[k.TREND + j] + k.LEVEL_GAIN * k.TREND_GAIN * bounded / v.step) * k.TREND_DAMP
+    steady = bounded if v.step < f(1.5) else k.ZERO
+    trend = (block[k.TREND + j] + k.LEVEL_GAIN * k.TREND_GAIN * steady) * k.TREND_DAMP
     trend = trend if settled & ~shifted else k.ZERO
     usual = v.predicted + bounded if count > k.HALF else value
     block[k.BUCKET_SUM + j] = block[k.BUCKET_SUM + j] + (usual if learn else k.ZERO)
@@ -54,15 +52,14 @@ def _learn_carry(block: Block, j: int, learn: bool, v: View) -> None:
     What is too much for a residual is an outlier, which the next sample need not follow. But a series that
     wanders has no level to come back to: there the level takes it. Standing still says nothing of AR.
     """
-    count, rho, residual = block[k.COUNT + j], block[k.RHO + j], block[k.RESIDUAL + j]
-    usual = v.unit / math.sqrt(f(1.02) - rho * rho)
-    pull = clip(v.z, -k.CLIP, k.CLIP) * clip(residual / usual, -k.CLIP, k.CLIP)
+    count, rho = block[k.COUNT + j], block[k.RHO + j]
+    pull = clip(v.z, -k.CLIP, k.CLIP) * clip(v.lag, -k.CLIP, k.CLIP)
     moved = clip(rho + _young(count, k.RHO_GAIN) * pull, k.ZERO, k.RHO_MAX)
     steady = (count > f(4.5)) & (v.step < f(1.5)) & (block[k.PATIENCE + j] < k.SHIFTED)
     keep(block, k.RHO + j, moved, learn & steady & ~_is_same(block, j))
     wanders = clip((rho - k.WANDERS) / k.WANDERS_BY, k.ZERO, k.ONE)
     left = block[k.VALUE + j] - block[k.LEVEL + j]
-    bounded = clip(left, -k.CLIP * usual, k.CLIP * usual)
+    bounded = clip(left, -k.CLIP * v.usual, k.CLIP * v.usual)
     keep(block, k.LEVEL + j, block[k.LEVEL + j] + wanders * (left - bounded), learn)
     keep(block, k.RESIDUAL + j, flush(bounded), learn)
 
@@ -75,7 +72,9 @@ def _learn_scale(block: Block, j: int, learn: bool, v: View) -> None:
     bound = block[k.Q10 + j] if block[k.Q10 + j] > k.CLIP else k.CLIP
     bound = (patience if patience > k.SHIFTED else bound) * v.noise
     bounded = size if (size < bound) | (count < f(4.5)) else bound
-    moved = scale + _young(count - k.ONE, k.SCALE_GAIN) * (k.GAUSSIAN * bounded - scale)
+    target = k.GAUSSIAN * bounded
+    moved = scale + _young(count, k.SCALE_GAIN) * (target - scale)
+    moved = target if count < f(1.5) else moved
     keep(block, k.SCALE + j, flush(moved), learn & (count > k.HALF))
 
 
@@ -93,7 +92,7 @@ def _learn_tail(block: Block, j: int, learn: bool, v: View) -> None:
     After those that ask what the quantiles were when the sample was judged.
     """
     count = block[k.COUNT + j]
-    young, gain = count < f(9.5), k.TAIL_GAIN + k.TWO / (count + f(20))
+    young, gain = count < f(9.5), _young(count, k.TAIL_GAIN)
     q10 = k.PRIOR10 if young else _quantile(block[k.Q10 + j], abs(v.z), k.P10, k.LOW10, gain)
     q1 = k.PRIOR1 if young else _quantile(block[k.Q1 + j], abs(v.z), k.P1, k.LOW1, gain)
     q01 = k.PRIOR01 if young else _quantile(block[k.Q01 + j], abs(v.z), k.P01, k.LOW01, gain)
@@ -119,7 +118,7 @@ def _learn_bursts(block: Block, j: int, learn: bool, v: View) -> None:
     lasting = (high | (abs(v.z) > block[k.Q1 + j])) & (block[k.PATIENCE + j] < k.SHIFTED)
     ended = learn & (episode > k.ZERO) & ~lasting
     counts = ended & (v.step < f(1.5))
-    gain = _young(bursts, k.BURST_GAIN)
+    gain = k.BURST_GAIN if bursts > k.HALF else k.ONE
     excess = log2(episode) - mean
     wider = spread + gain * (abs(excess) - spread) if bursts > k.HALF else k.LEAST_SPREAD
     peak = deviation if high & (deviation > episode) else episode
@@ -167,9 +166,11 @@ def _learn_habits(block: Block, j: int, learn: bool, v: View) -> None:
 
 
 @compiled
-def tick(block: Block, warmup: f32, time_high: f32, time_low: f32) -> None:
+def tick(block: Block, at: int, warmup: f32, time_high: f32, time_low: f32) -> None:
     """Score all lanes under the state so far, then learn where LEARN is set. No sample changes nothing."""
-    for j in range(LANES):
+    at = at & k.PLACES
+    for lane in range(LANES):
+        j = at + lane
         ready = block[k.COUNT + j] >= warmup
         present, learn = take_in(block, j, time_high, time_low)
         score, v = look(block, j)

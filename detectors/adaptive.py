@@ -5,6 +5,8 @@ whitening, a scale, three tracked quantiles with a Pareto tail beyond, a memory 
 went, and a two-sided CUSUM. `_adaptive_judge.py` and `_adaptive_learn.py` have each step with its source.
 """
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import LANES, Column, Columns, Detector, Layout
+from detectors import _adaptive_fields as k
+from detectors import _adaptive_season
 
 
 class Adaptive(Detector):
@@ -22,17 +26,14 @@ class Adaptive(Detector):
     warmup_samples: int = Field(30, ge=12, description="Samples of a series before it is scored.")
 
     _columns: Columns = PrivateAttr()
-    _kernel: Any = PrivateAttr()
-    _bucket: int = PrivateAttr(-1)
+    _advance: Callable[..., int] = PrivateAttr()
 
     def model_post_init(self, _context: Any) -> None:
         from detectors import _adaptive_kernel  # numba: not needed to describe or check a configuration
 
-        self._kernel = _adaptive_kernel
-        self._columns = Columns(
-            blocks=Column(np.float32, shape=(_adaptive_kernel.k.FIELDS,), layout=Layout.BLOCKS),
-            season=Column(np.float32, shape=(_adaptive_kernel.SEASON_ROWS,), layout=Layout.LAST, lazy=True),
-        )
+        self._advance = _adaptive_kernel.advance
+        blocks = Column(np.float32, shape=(k.FIELDS,), layout=Layout.BLOCKS)
+        self._columns = Columns(blocks=blocks, **_adaptive_season.columns())
 
     @property
     def columns(self) -> Columns:
@@ -42,20 +43,22 @@ class Adaptive(Detector):
         return self._scored(frame, np.zeros(frame.values.shape, np.bool_))
 
     def learn(self, frame: Frame, mask: NDArray[np.bool_]) -> None:
-        self._make_room_for_seasons(frame.times)
-        self._advance(frame, mask, np.empty((0, 0), np.float32), np.empty((3, 0, 0)))
+        nothing = np.empty((0, 0), np.float32), np.empty((3, 0, 0))
+        buckets = (frame.times // _adaptive_season.BUCKET).astype(np.int64)
+        ends = [*(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
+        for start, end in pairwise([0, *ends]):
+            part = Frame(frame.times[start:end], frame.slots, frame.values[start:end])
+            self._step(part, mask[start:end], *nothing)
 
     def update(self, frame: Frame, hold: NDArray[np.bool_]) -> Scores:
-        self._make_room_for_seasons(frame.times)
         return self._scored(frame, np.broadcast_to(~hold, frame.values.shape))
 
     def ready(self) -> NDArray[np.bool_]:
-        count = self._columns["blocks"][:, self._kernel.k.COUNT // LANES, :]
+        count = self._columns["blocks"][:, k.COUNT // LANES]
         ready: NDArray[np.bool_] = count.reshape(-1) >= self.warmup_samples
         return ready
 
     def explain(self, slot: int) -> str:
-        k = self._kernel.k
         if slot >= self._columns.capacity or self._state(slot, k.COUNT) < self.warmup_samples:
             return f"still learning: needs {self.warmup_samples} samples"
         level = sum(self._state(slot, field) for field in (k.ANCHOR_HIGH, k.ANCHOR_LOW, k.LEVEL))
@@ -79,21 +82,27 @@ class Adaptive(Detector):
     def _scored(self, frame: Frame, learn: NDArray[np.bool_]) -> Scores:
         score = np.empty(frame.values.shape, np.float32)
         band = np.empty((3, *frame.values.shape))
-        self._advance(frame, learn, score, band)
+        self._step(frame, learn, score, band)
         return Scores(score, band[0], band[1], band[2])
 
-    def _advance(
-        self, frame: Frame, learn: NDArray[np.bool_], score: NDArray[np.float32], band: NDArray[np.float64]
+    def _step(
+        self,
+        frame: Frame,
+        learn: NDArray[np.bool_],
+        score: NDArray[np.float32],
+        band: NDArray[np.float64],
     ) -> None:
+        """All times of `frame` lie in one bucket of the day, if any of it is learnt."""
         if frame.values.size == 0:
             return
         if int(frame.slots.min()) < 0:
             raise ValueError("slots must not be negative")
-        columns = self._columns
-        columns.ensure(int(frame.slots.max()) + 1)
-        self._kernel.advance(
-            columns["blocks"].reshape(-1, columns["blocks"].shape[1] * columns["blocks"].shape[2]),
-            columns["season"],
+        self._columns.ensure(int(frame.slots.max()) + 1)
+        time = float(frame.times[0])
+        if _adaptive_season.is_due(self._columns, time) and np.any(learn & np.isfinite(frame.values)):
+            _adaptive_season.turn(self._columns, time)
+        self._advance(
+            self._columns["blocks"].reshape(-1),
             np.ascontiguousarray(frame.times, np.float64),
             np.ascontiguousarray(frame.slots, np.int32),
             np.ascontiguousarray(frame.values, np.float64),
@@ -102,17 +111,3 @@ class Adaptive(Detector):
             score,
             band,
         )
-
-    def _make_room_for_seasons(self, times: NDArray[np.float64]) -> None:
-        """The table costs 208 B a series: it is allocated when the first bucket of the day ends for some."""
-        if self._columns.allocated("season") or len(times) == 0:
-            return
-        bucket = int(times[-1] // self._kernel.BUCKET)
-        if bucket == int(times[0] // self._kernel.BUCKET) == self._bucket:
-            return
-        self._bucket = bucket
-        k, blocks = self._kernel.k, self._columns["blocks"]
-        seen = blocks[:, k.SEEN_HIGH // LANES].astype(np.float64) + blocks[:, k.SEEN_LOW // LANES]
-        earlier = (seen > 0) & (seen < bucket * self._kernel.BUCKET)
-        if bucket != int(times[0] // self._kernel.BUCKET) or bool(earlier.any()):
-            self._columns.allocate("season")

@@ -21,6 +21,7 @@ class Naive:
 
     def __init__(self, series: int, warmup: int = 30) -> None:
         self.warmup = warmup
+        self.bucket = 0
         self.anchor, self.seen = np.zeros(series), np.zeros(series)
         zeros = (
             "count interval last flat level trend residual rho scale episode bursts burst_size burst_spread"
@@ -41,8 +42,8 @@ class Naive:
         late = ~fresh & (gap <= 0) & (gap > -k.SET_BACK)
         present = (np.abs(values) < k.HUGE) & ~late
         learn = present & wanted
-        due = (s["count"] == k.ANCHOR_CHECK) | (self.seen < time // 1800 * 1800)
-        self._move_anchor(learn & ~fresh & due)
+        if np.any(wanted & np.isfinite(values)):
+            self._turn(int(time // 1800))
         self.anchor = np.where(learn & fresh, values, self.anchor)
         self.seen = np.where(learn, time, self.seen)
         x = np.where(present, values - self.anchor, np.nan).astype(f)
@@ -60,7 +61,8 @@ class Naive:
         relative = k.RELATIVE_FLOOR + k.FLAT_FLOOR * still * still
         floor = np.maximum(magnitude, s["peak"]) * relative + k.ABSOLUTE_FLOOR
         noise = np.maximum(s["scale"], floor)
-        unit = noise * np.sqrt(f(1) + s["rho"] * s["rho"] * (np.clip(step, f(1), k.MAX_WIDENING) - f(1)))
+        gaps = np.clip(step, f(1), k.MAX_WIDENING) - f(1)
+        unit = noise * (f(1) + k.WIDENING * s["rho"] * s["rho"] * gaps)
         surprise = x - expected
         z = surprise / unit
         body = self._body(np.abs(z))
@@ -73,8 +75,10 @@ class Naive:
             s[name] = np.where(learn, value, s[name]).astype(f)
         return np.where(ready, score, f(0))
 
-    def _move_anchor(self, due: Row) -> None:
-        s = self.s
+    def _turn(self, bucket: int) -> None:
+        """Once a half hour, anchors move to where the level is."""
+        s, due = self.s, not self.bucket - 1 <= bucket <= self.bucket and self.bucket != 0
+        self.bucket = self.bucket if self.bucket - 1 <= bucket <= self.bucket else bucket
         near = k.FAR * np.maximum(s["scale"], k.RELATIVE_FLOOR * np.abs(self.anchor).astype(f))
         moved = np.where(due & (np.abs(s["level"]) > near), s["level"], f(0))
         self.anchor = self.anchor + moved
@@ -86,7 +90,7 @@ class Naive:
         base = np.maximum(ratio, k.STRAIGHT)
         over = np.maximum(size - q01, f(0))
         beyond = _log2(f(1) + over * (base - f(1)) / ((q01 - q1) * ratio)) / _log2(base)
-        within = np.clip(size / q10, f(0), f(1)) + np.clip((size - q10) / (q1 - q10), f(0), f(1))
+        within = np.clip(f(1) + (size - q10) / (q1 - q10), f(0), f(2))
         return within + np.clip((size - q1) / (q01 - q1), f(0), f(1)) + beyond
 
     def _burst(self, deviation: Row) -> Row:
@@ -107,7 +111,7 @@ class Naive:
     ) -> dict[str, Row]:  # fmt: skip
         s, count = self.s, self.s["count"]
         shifted, settled = s["patience"] > k.SHIFTED, count >= 5
-        usual = unit / np.sqrt(f(1.02) - s["rho"] * s["rho"])
+        usual = unit / np.sqrt(k.NEARLY_ONE - s["rho"] * s["rho"])
         new = self._learnt_level(x, step, predicted, unit, settled, shifted)
         left = x - new["level"]
         wanders = np.clip((s["rho"] - k.WANDERS) / k.WANDERS_BY, f(0), f(1))
@@ -123,7 +127,8 @@ class Naive:
         size = np.abs(z) * noise
         bound = np.where(shifted, s["patience"], np.maximum(s["q10"], k.CLIP)) * noise
         size = np.where((size < bound) | ~settled, size, bound)
-        scale = s["scale"] + _young(count - f(1), k.SCALE_GAIN) * (k.GAUSSIAN * size - s["scale"])
+        scale = s["scale"] + _young(count, k.SCALE_GAIN) * (k.GAUSSIAN * size - s["scale"])
+        scale = np.where(count == 1, k.GAUSSIAN * size, scale)
         new["scale"] = np.where(count > 0, _flushed(scale), s["scale"])
         new |= self._learnt_tail(np.abs(z)) | self._learnt_bursts(np.abs(z), np.abs(surprise), body, step)
         return new | self._learnt_rest(x, z, gap, magnitude)
@@ -132,12 +137,13 @@ class Naive:
         self, x: Row, step: Row, predicted: Row, unit: Row, settled: Row, shifted: Row
     ) -> dict[str, Row]:
         s = self.s
-        reach = k.CLIP * unit / np.sqrt(f(1.02) - s["rho"] * s["rho"])
+        reach = k.CLIP * unit / np.sqrt(k.NEARLY_ONE - s["rho"] * s["rho"])
         error = x - predicted
         bounded = np.where(settled, np.clip(error, -reach, reach), error)
         level = predicted + np.clip(_young(s["count"], k.LEVEL_GAIN) * step, f(0), f(1)) * bounded
         level = np.where(shifted, predicted + f(0.5) * error, level)
-        trend = (s["trend"] + k.LEVEL_GAIN * k.TREND_GAIN * bounded / step) * k.TREND_DAMP
+        steady = np.where(step < 1.5, bounded, f(0))
+        trend = (s["trend"] + k.LEVEL_GAIN * k.TREND_GAIN * steady) * k.TREND_DAMP
         return {
             "level": _flushed(np.where(s["count"] == 0, x, level)),
             "trend": np.where(settled & ~shifted, _flushed(trend), f(0)),
@@ -145,7 +151,7 @@ class Naive:
 
     def _learnt_tail(self, size: Row) -> dict[str, Row]:
         s, young = self.s, self.s["count"] < 10
-        gain = k.TAIL_GAIN + f(2) / (s["count"] + f(20))
+        gain = _young(s["count"], k.TAIL_GAIN)
         new = {}
         for name, prior, share, low in (
             ("q10", k.PRIOR10, k.P10, k.LOW10),
@@ -165,7 +171,7 @@ class Naive:
         high = alike | (body > k.BURST_SCORE)
         lasting = (high | (size > s["q1"])) & (s["patience"] < k.SHIFTED)
         counts = (s["episode"] > 0) & ~lasting & (step < 1.5)
-        gain = _young(s["bursts"], k.BURST_GAIN)
+        gain = np.where(any_yet, k.BURST_GAIN, f(1))
         excess = _log2(s["episode"]) - s["burst_size"]
         wider = np.where(
             any_yet, s["burst_spread"] + gain * (np.abs(excess) - s["burst_spread"]), k.LEAST_SPREAD

@@ -109,10 +109,9 @@ def _ar(rng: np.random.Generator, shape: tuple[int, int], rho: float) -> Matrix:
 
 
 def _history(values: Matrix, every: float = 15.0) -> Matrix:
-    """Scores of a whole history in one compiled call, each sample learnt."""
+    """Scores of a whole history in one compiled call, each sample learnt; the season is left out."""
     detector, slots = Adaptive(), np.arange(values.shape[1], dtype=np.int32)
     frame = Frame(START + every * np.arange(len(values)), slots, values)
-    detector._make_room_for_seasons(frame.times)
     return np.asarray(detector._scored(frame, np.ones(values.shape, np.bool_)).score, np.float64)
 
 
@@ -311,7 +310,7 @@ def _assembly() -> str:
 
     @njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
     def alone(block: Any, x: Any) -> None:
-        tick(block, x, x, x)
+        tick(block, 0, x, x, x)
 
     block = np.zeros(_adaptive_kernel.k.FIELDS * 16, np.float32)
     alone(block, np.float32(30))
