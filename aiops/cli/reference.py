@@ -94,7 +94,13 @@ One YAML file a playbook, listed under `playbooks` in the configuration. A step 
 def all_kinds() -> str:
     """Every plug-in, by interface."""
     text = HEAD + "# Kinds\n\nA block's `kind` names the plug-in; the keys beside it are its parameters.\n"
-    interfaces = {Source: "Sources", Sink: "Sinks", Detector: "Detectors", Miner: "Miners", Action: "Actions"}
+    interfaces: dict[type[Plugin], str] = {
+        Source: "Sources",
+        Sink: "Sinks",
+        Detector: "Detectors",
+        Miner: "Miners",
+        Action: "Actions",
+    }
     for base, head in interfaces.items():
         text += f"\n## {head}\n"
         for kind, model in classes_of(base):

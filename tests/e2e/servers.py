@@ -40,6 +40,7 @@ _PACKAGES = {
     "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
     "victoria-metrics": "victoria-metrics",
     "nginx": "nginx-light",
+    "rsyslogd": "rsyslog",
     "rt-setup-database-5": "request-tracker5",
     "plackup": "starman libplack-perl",
 }
