@@ -70,7 +70,7 @@ def test_a_grave_pattern_never_seen_is_major_and_shows_its_lines_without_secrets
     assert dict(signal.labels)["service"] == "web"
     assert (signal.observed, signal.expected) == (0.1, 0.0)
     # its rate is a series from now on
-    assert stand.rates["log_pattern_lines_per_second"] == 1.0
+    assert stand.rates["log_pattern_lines_per_second"] == 0.1
 
 
 def test_a_pattern_stays_news_until_it_was_quiet_for_the_hold() -> None:
