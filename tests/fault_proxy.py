@@ -50,7 +50,7 @@ class FaultProxy:
         self._busy.add(task)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
-                request = await _read(reader)
+                request = await self._read(reader)
                 writer.write(await self._answer(request))
                 await writer.drain()
         finally:
@@ -78,6 +78,14 @@ class FaultProxy:
         finally:
             writer.close()
 
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        """A whole request, addressed to the server, whose connection is closed after its answer."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        head = head.replace(b"127.0.0.1:%d" % self.port, b"127.0.0.1:%d" % self.target)
+        lines = [line for line in head[:-4].split(b"\r\n") if not line.lower().startswith(b"connection:")]
+        body = await reader.readexactly(_length(lines) or 0)
+        return b"\r\n".join([*lines, b"connection: close", b"", b""]) + body
+
 
 async def _read_answer(reader: asyncio.StreamReader) -> bytes:
     """As long as it says that it is, else until the server hangs up."""
@@ -88,11 +96,3 @@ async def _read_answer(reader: asyncio.StreamReader) -> bytes:
 
 def _length(lines: list[bytes]) -> int | None:
     return next((int(s[15:]) for s in lines if s.lower().startswith(b"content-length:")), None)
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    """A whole request, which asks the server to close the connection after its answer."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    lines = [line for line in head[:-4].split(b"\r\n") if not line.lower().startswith(b"connection:")]
-    body = await reader.readexactly(_length(lines) or 0)
-    return b"\r\n".join([*lines, b"connection: close", b"", b""]) + body

@@ -9,6 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import httpx
+
+from tests.e2e.roundup_server import ADMIN, ADMIN_PASSWORD, PASSWORD, USER, Roundup, roundup
 from tests.e2e.rt_server import FIELD, QUEUE, Person, RequestTracker, request_tracker
 from tests.outboxes import STORY
 from tests.receiver import SECRET, Receiver
@@ -124,7 +127,52 @@ def _rt(folder: Path) -> Iterator[TicketServer]:
             made.close()
 
 
+class RoundupTickets:
+    def __init__(self, server: Roundup) -> None:
+        self._server = server
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    def block(self, url: str) -> dict[str, Any]:
+        os.environ["ROUNDUP_PASSWORD"] = PASSWORD
+        password = {"env": "ROUNDUP_PASSWORD"}
+        return {"kind": "roundup", "url": url, "user": USER, "password": password, "timeout": PATIENCE}
+
+    def heard(self) -> dict[str, list[list[int]]]:
+        said = {one["id"]: one["messageid"] for one in self.get("/msg", "messageid")}
+        found: dict[str, list[list[int]]] = {}
+        for issue in self.get("/issue", "messages"):
+            marks = [said[one["id"]] for one in sorted(issue["messages"], key=lambda m: int(m["id"]))]
+            found.setdefault(marks[0][1:].split("#")[0], []).append(numbers(marks)[1:])
+        return found
+
+    def all_closed(self) -> bool:
+        done = [one["id"] for one in self.get("/status", "name") if one["name"] == "resolved"]
+        return all([issue["status"]["id"]] == done for issue in self.get("/issue", "status"))
+
+    def status(self, ref: str) -> str:
+        (ident,) = [one["status"]["id"] for one in self.get("/issue", "status") if one["id"] == ref]
+        return next(str(one["name"]) for one in self.get("/status", "name") if one["id"] == ident)
+
+    def get(self, path: str, fields: str) -> list[dict[str, Any]]:
+        own = {"x-requested-with": "test", "origin": self._server.url, "referer": f"{self._server.url}/"}
+        asked = {"@fields": fields, "@page_size": "1000"}
+        who = (ADMIN, ADMIN_PASSWORD)
+        url = f"{self._server.api}/data{path}"
+        answer = httpx.get(url, params=asked, headers=own, auth=who, timeout=60, trust_env=False)
+        return list(answer.raise_for_status().json()["data"]["collection"])
+
+
+@contextmanager
+def _roundup(folder: Path) -> Iterator[TicketServer]:
+    with roundup(folder) as server:
+        yield RoundupTickets(server)
+
+
 SERVERS: dict[str, Callable[[Path], AbstractContextManager[TicketServer]]] = {
     "rt": _rt,
+    "roundup": _roundup,
     "webhook": lambda _folder: _Webhook(),
 }

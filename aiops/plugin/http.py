@@ -83,6 +83,8 @@ class HttpSink(Sink):
 
     hints: ClassVar[Mapping[int, str]] = HINTS
     """Status -> what to do about it."""
+    again: ClassVar[frozenset[int]] = frozenset()
+    """Statuses that mean: not done, and worth another try."""
 
     url: str = Field(description="Base address; https outside of tests. Redirects are not followed.")
     timeout: Duration = Field(10.0, description="Longest wait for one whole exchange.", gt=0, le=15)
@@ -140,6 +142,8 @@ class HttpSink(Sink):
         if 200 <= status < 300:
             return Answer(self.where, status, got, body)
         text = without(self._secrets(), body.decode("utf-8", "replace"))
+        if status in self.again:
+            raise Retryable(f"{self.where} answered {status} ({self.hints.get(status, text)})")
         raise failure(self.where, status, got, text, now, self.hints)
 
     async def _exchange(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:

@@ -7,8 +7,8 @@ Four messages a problem (opened, breached, remediating, resolved) go through a r
 which is killed and started anew, and through a proxy that loses 25 % of all answers after the server has
 acted, refuses 10 % with 503 and 10 % with 429, and hands on 5 % so late that nobody waits for them.
 
-Then the server itself is read: `lost` messages are nowhere, `duplicates` are there twice (tickets and comments
-alike), `out_of_order` stand behind a later one. `undone`: tickets that are not closed in the end.
+Then the server itself is read: `lost` messages are nowhere, `duplicates` are there twice (tickets and
+comments alike), `out_of_order` stand behind a later one. `undone`: tickets that are not closed in the end.
 """
 
 import argparse

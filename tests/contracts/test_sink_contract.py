@@ -27,6 +27,7 @@ NEEDS: dict[str, dict[str, Any]] = {}
 
 GOOD: dict[str, dict[str, Any]] = {
     "request_tracker": {"id": "7", "TicketCustomFields": [{"name": "ForewarnKey"}], "Status": "resolved"},
+    "roundup": {"data": {"id": "7", "attributes": {"messages": []}, "collection": []}},
 }
 """Kind -> a JSON object that says yes to whatever it asks; `{"ref": ...}` for the others."""
 

@@ -1,0 +1,77 @@
+"""The sink `roundup` and a real Roundup tracker."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from aiops.plugin import Fatal, Message, Sink
+from aiops.plugin.load import load
+from tests.e2e.roundup_server import PASSWORD, USER, Roundup, roundup
+from tests.ticket_servers import RoundupTickets
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("roundup")]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roundup]:
+    with roundup(tmp_path_factory.mktemp("roundup")) as running:
+        yield running
+
+
+@pytest.fixture
+async def sink(server: Roundup, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sink]:
+    monkeypatch.setenv("ROUNDUP_PASSWORD", PASSWORD)
+    made = a_sink(server)
+    yield made
+    await made.close()
+
+
+def a_sink(server: Roundup, **other: object) -> Sink:
+    block = {"name": "tracker", "url": server.url, "user": USER, "password": {"env": "ROUNDUP_PASSWORD"}}
+    return load("connectors", "roundup", Sink).model_validate({**block, "timeout": 15, **other})  # type: ignore[type-abstract]
+
+
+def say(key: str, seq: int = 1, reason: str = "opened", attempt: int = 1) -> Message:
+    body = {"title": "Festplatte läuft voll", "summary": "It fills.", "severity": "major", "why": f"so {seq}"}
+    return Message(f"m-{key}-{seq}", key, reason, time.time(), body, seq, time.time(), attempt)
+
+
+async def test_a_story_is_told_once_however_often_it_is_repeated(sink: Sink, server: Roundup) -> None:
+    tracker = RoundupTickets(server)
+    assert await sink.find("fw-a") is None
+    made = await sink.create(say("fw-a"))
+    assert await sink.find("fw-a") == made
+    for attempt in (1, 2, 3):
+        await sink.update(made.ref, say("fw-a", 2, "updated", attempt))
+    for attempt in (1, 2):
+        await sink.update(made.ref, say("fw-a", 3, "resolved", attempt))
+    assert tracker.heard()["fw-a"] == [[1, 2, 3]]
+    assert tracker.status(made.ref) == "resolved"
+    await sink.update(made.ref, say("fw-a", 4, "reopened"))
+    assert tracker.status(made.ref) == "chatting"
+
+
+async def test_a_create_whose_first_half_was_done_is_completed(sink: Sink, server: Roundup) -> None:
+    await sink._said(say("fw-half"))  # type: ignore[attr-defined]
+    assert await sink.find("fw-half") is None
+    made = await sink.create(say("fw-half", attempt=2))
+    assert await sink.find("fw-half") == made
+    assert RoundupTickets(server).heard()["fw-half"] == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"user": "nobody"}, r"401.*check the secret"),
+        ({"priorities": {"major": "blocker"}}, r"40\d.*blocker"),
+    ],
+)
+async def test_what_is_set_up_wrongly_is_said(
+    sink: Sink, server: Roundup, other: dict[str, object], words: str
+) -> None:
+    wrong = a_sink(server, **other)
+    with pytest.raises(Fatal, match=words):
+        await wrong.create(say("fw-wrong"))
+    assert await sink.find("fw-wrong") is None
+    await wrong.close()
