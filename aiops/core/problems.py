@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from aiops.core import words
-from aiops.core.correlate import Placement, place, still_firing
+from aiops.core.correlate import Placement, importance, place, still_firing
 from aiops.core.settings import GroupingSettings
 from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
 from aiops.model.problem import EscalationReason, NotifyReason, Problem
@@ -80,7 +80,8 @@ class Problems:
         out: list[ProblemChange] = []
         for problem in self.known:
             firing = still_firing(problem)
-            if problem.state in (ProblemState.OPEN, ProblemState.ESCALATED) and not firing:
+            held = problem.escalation is EscalationReason.REOPENED
+            if problem.state in (ProblemState.OPEN, ProblemState.ESCALATED) and not firing and not held:
                 out.append(self._move(problem, ProblemState.RESOLVED, _cleared(problem), now))
             elif problem.state is ProblemState.RESOLVED and firing and self._unsettled(problem, now):
                 out.append(self._move(problem, ProblemState.OPEN, "its alerts never stopped", now))
@@ -130,6 +131,24 @@ class Problems:
             return []
         return [self._move(problem, ProblemState.RESOLVED, text, now, actor)]
 
+    def reopen(self, problem: Problem, text: str, now: float, actor: str) -> list[ProblemChange]:
+        """A person says that it is not over: it then stays theirs until a person says that it is."""
+        if problem.state is not ProblemState.RESOLVED:
+            return []
+        opened = self._move(problem, ProblemState.OPEN, text, now, actor)
+        return [opened, *self.escalate(problem, EscalationReason.REOPENED, text, now, actor)]
+
+    def recall(self, problem: Problem) -> None:
+        """Take up a stored problem that was over long ago and that somebody speaks of again."""
+        if self.find(problem.id) is None:
+            self.known.append(problem)
+
+    def assign(self, problem: Problem, to: str, now: float, actor: str) -> list[ProblemChange]:
+        if problem.assignee == to:
+            return []
+        problem.assignee, problem.updated = to, now
+        return [self._remark(problem, f"assigned to {to or 'nobody'}", now, actor=actor)]
+
     def acknowledge(self, problem: Problem, now: float, actor: str) -> list[ProblemChange]:
         problem.acknowledged, problem.assignee, problem.updated = now, actor, now
         return [self._remark(problem, f"acknowledged by {actor}", now, actor=actor)]
@@ -137,6 +156,10 @@ class Problems:
     def comment(self, problem: Problem, text: str, now: float, actor: str) -> list[ProblemChange]:
         problem.updated = now
         return [self._remark(problem, text, now, NotifyReason.UPDATED, actor)]
+
+    def note(self, problem: Problem, text: str, now: float, actor: str) -> list[ProblemChange]:
+        """A comment that is not told to the sinks."""
+        return [self._remark(problem, text, now, actor=actor)]
 
     # -- how one alert finds its place
 
@@ -210,7 +233,7 @@ class Problems:
         problem.severity = max(
             (problem.severity, *(a.severity for a in problem.alerts)), key=lambda s: s.level
         )
-        leading = max(problem.alerts, key=_importance)
+        leading = max(problem.alerts, key=importance)
         if leading.state is AlertState.FIRING:
             problem.title = words.of_alert(leading)
         problem.labels = _common(problem.alerts)
@@ -273,20 +296,6 @@ def _common(alerts: Sequence[Alert]) -> Labels:
     for alert in alerts[1:]:
         common &= set(alert.labels)
     return tuple(sorted(common))
-
-
-_RANK = {
-    AlertKind.SLI: 4,
-    AlertKind.LIMIT: 3,
-    AlertKind.FORECAST: 3,
-    AlertKind.LOG: 2,
-    AlertKind.ANOMALY: 2,
-    AlertKind.SILENCE: 1,
-}
-
-
-def _importance(alert: Alert) -> tuple[bool, int, int, float]:
-    return alert.state is AlertState.FIRING, _RANK[alert.kind], alert.severity.level, alert.peak
 
 
 def _counts(alert: Alert) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from aiops.core.context import problem_context
 from aiops.core.correlate import still_firing
 from aiops.core.playbook import Playbook
 from aiops.core.recent import Recent
-from aiops.engine import checkpoint, housekeeping, warm
+from aiops.engine import checkpoint, warm
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock, SystemClock
 from aiops.engine.deliver import Relay
+from aiops.engine.housekeeping import Housekeeping
+from aiops.engine.inbound import Inbound
 from aiops.engine.messages import Message
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
@@ -87,6 +89,10 @@ class Engine:
         """Hand something that was said or done about a problem to the pipeline."""
         await self.pipeline.queue.put(message)
 
+    async def hear(self, sink: str, headers: Mapping[str, str], body: bytes) -> int:
+        """A webhook for a sink; how many changes were news. Raises LookupError or `PluginError`."""
+        return await self.inbound.hear(sink, headers, body)
+
     async def check_text(self, text: str) -> Sequence[Complaint]:
         """What is wrong with `text` as this engine's configuration."""
         name = str(self.config_path or "forewarn.yaml")
@@ -110,7 +116,9 @@ class Engine:
         self.pipeline = Pipeline(state, recorder, self.clock, self.metrics, self._late, self._wake)
         await restore(self.db, state, self.clock.now())
         self.checkpointer = Checkpointer(folder, self.pipeline, self._connectors(), self.clock, self.metrics)
+        self.housekeeping = Housekeeping(self.db, self.pipeline, self.checkpointer, self.clock, self.metrics)
         self._open_sources(facts.get("connectors", {}))
+        self.inbound = Inbound(self.db, self.clock, self._sinks, self.tell, self.pipeline.call)
         self.relay = Relay(self.db, self.clock, self._sinks, self.outbox_wake, observe=self._delivered)
         settings = self.config.remediation
         self.worker = RunWorker(
@@ -122,9 +130,10 @@ class Engine:
         work = {
             "pipeline": self.pipeline.run(),
             "relay": self.relay.run(),
+            "inbound": self.inbound.run(),
             "runs": self.worker.run(),
             "checkpoints": self.checkpointer.run(self.config.checkpoint_every),
-            "housekeeping": housekeeping.run(self),
+            "housekeeping": self.housekeeping.run(),
         }
         self._tasks = [asyncio.create_task(self._guarded(name, w), name=name) for name, w in work.items()]
         self._start_pulls()
@@ -139,6 +148,7 @@ class Engine:
         await asyncio.wait([by_name["runs"], by_name["relay"]], timeout=20)
         by_name["checkpoints"].cancel()
         by_name["housekeeping"].cancel()
+        by_name["inbound"].cancel()
         await self.checkpointer.write()
         await self.pipeline.queue.put(None)
         await asyncio.wait([by_name["pipeline"]], timeout=20)

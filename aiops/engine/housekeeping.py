@@ -1,20 +1,22 @@
 """What is done now and then: silences, eviction, retention, gauges."""
 
 import logging
-from typing import TYPE_CHECKING
+from math import inf
 
 import numpy as np
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.core.silence import Silence
+from aiops.engine.checkpoint import Checkpointer
+from aiops.engine.clock import Clock
+from aiops.engine.metrics import Metrics
+from aiops.engine.pipeline import Pipeline
 from aiops.engine.state import State
 from aiops.model.lifecycle import LIVE_RUN, ProblemState
 from aiops.store import backlog, silences
 from aiops.store import problems as problem_rows
-
-if TYPE_CHECKING:
-    from aiops.engine.engine import Engine
+from aiops.store.database import Database
 
 log = logging.getLogger("aiops.housekeeping")
 
@@ -24,56 +26,61 @@ RARELY = 300.0
 """Seconds between evictions and purges."""
 
 
-async def run(engine: "Engine") -> None:
-    """For ever; cancelled at the end."""
-    purge_at = engine.clock.now() + RARELY
-    while True:
-        now = engine.clock.now()
-        try:
-            await often(engine, now)
-            if now >= purge_at:
-                purge_at = now + RARELY
-                await rarely(engine, now)
-        except (SQLAlchemyError, OSError) as why:
-            log.warning("housekeeping put off: %s", why)
-        await engine.clock.sleep(EVERY)
+class Housekeeping:
+    """One task; it changes nothing of the pipeline's but in the pipeline's turn."""
 
+    def __init__(
+        self, db: Database, pipeline: Pipeline, checkpointer: Checkpointer, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._db = db
+        self._pipeline = pipeline
+        self._checkpointer = checkpointer
+        self._clock = clock
+        self._metrics = metrics
 
-async def often(engine: "Engine", now: float) -> None:
-    """Silences that people asked for reach the pipeline; gauges are brought up to date."""
-    rows = await engine.db.read(silences.active, now)
-    asked = [
-        Silence(r.selector, r.starts, r.ends if r.ends is not None else float("inf"), r.reason) for r in rows
-    ]
-    await engine.pipeline.call(lambda state: state.silences.asked(asked))
-    counts = await engine.db.read(backlog.counts, now)
-    metrics = engine.metrics
-    metrics.deliveries_due.set(sum(c.due for c in counts.values()))
-    metrics.deliveries_dead.set(sum(c.dead for c in counts.values()))
-    metrics.delivery_age.set(max((c.oldest_due for c in counts.values()), default=0.0))
-    metrics.checkpoint_age.set(now - engine.checkpointer.written if engine.checkpointer.written else 0.0)
-    await engine.pipeline.call(lambda state: _gauges(engine, state))
+    async def run(self) -> None:
+        """For ever; cancelled at the end."""
+        purge_at = self._clock.now() + RARELY
+        while True:
+            now = self._clock.now()
+            try:
+                await self.often(now)
+                if now >= purge_at:
+                    purge_at = now + RARELY
+                    await self.rarely(now)
+            except (SQLAlchemyError, OSError) as why:
+                log.warning("housekeeping put off: %s", why)
+            await self._clock.sleep(EVERY)
 
+    async def often(self, now: float) -> None:
+        """Silences that people asked for reach the pipeline; gauges are brought up to date."""
+        rows = await self._db.read(silences.active, now)
+        asked = [Silence(r.selector, r.starts, inf if r.ends is None else r.ends, r.reason) for r in rows]
+        await self._pipeline.call(lambda state: state.silences.asked(asked))
+        counts = await self._db.read(backlog.counts, now)
+        metrics, written = self._metrics, self._checkpointer.written
+        metrics.deliveries_due.set(sum(c.due for c in counts.values()))
+        metrics.deliveries_dead.set(sum(c.dead for c in counts.values()))
+        metrics.delivery_age.set(max((c.oldest_due for c in counts.values()), default=0.0))
+        metrics.checkpoint_age.set(now - written if written else 0.0)
+        await self._pipeline.call(self._gauges)
 
-def _gauges(engine: "Engine", state: State) -> None:
-    metrics = engine.metrics
-    metrics.series.set(len(state.index))
-    metrics.series_ready.set(int(state.detection.ready().sum()))
-    metrics.bar.set(max((state.bar(s.name) for s in state.config.sources), default=0.0))
-    metrics.runs_live.set(sum(1 for run in state.remediation.recent() if run.state in LIVE_RUN))
-    for one in ProblemState:
-        if one is not ProblemState.RESOLVED:
-            count = sum(1 for p in state.problems.known if p.state is one)
-            metrics.problems_open.labels(one.value).set(count)
+    async def rarely(self, now: float) -> None:
+        """Forget series that are long gone, and what has outlived its retention."""
+        config = self._pipeline.state.config
+        await self._pipeline.call(lambda state: _forget(state, now - config.detection.forget_after))
+        await self._db.run(_purge, now - config.retention.problems, now - config.retention.deliveries)
 
-
-async def rarely(engine: "Engine", now: float) -> None:
-    """Forget series that are long gone, and what has outlived its retention."""
-    forget = engine.config.detection.forget_after
-    await engine.pipeline.call(lambda state: _forget(state, now - forget))
-    await engine.db.run(
-        _purge, now - engine.config.retention.problems, now - engine.config.retention.deliveries
-    )
+    def _gauges(self, state: State) -> None:
+        metrics = self._metrics
+        metrics.series.set(len(state.index))
+        metrics.series_ready.set(int(state.detection.ready().sum()))
+        metrics.bar.set(max((state.bar(s.name) for s in state.config.sources), default=0.0))
+        metrics.runs_live.set(sum(1 for run in state.remediation.recent() if run.state in LIVE_RUN))
+        for one in ProblemState:
+            if one is not ProblemState.RESOLVED:
+                count = sum(1 for p in state.problems.known if p.state is one)
+                metrics.problems_open.labels(one.value).set(count)
 
 
 def _forget(state: State, before: float) -> None:

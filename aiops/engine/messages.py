@@ -53,4 +53,31 @@ class Comment:
     text: str
 
 
-Message: TypeAlias = RunStarted | RunEnded | Acknowledge | Resolve | Escalate | Comment
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    problem_id: int
+    by: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """``to``: whose it is from now on; empty for nobody's."""
+
+    problem_id: int
+    by: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A comment that somebody wrote in a ticket system: for the timeline, not to be told back."""
+
+    problem_id: int
+    by: str
+    text: str
+
+
+Message: TypeAlias = (
+    RunStarted | RunEnded | Acknowledge | Resolve | Escalate | Comment | Reopen | Assign | Heard
+)

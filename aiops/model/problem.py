@@ -36,6 +36,7 @@ class EscalationReason(StrEnum):
     INTERRUPTED = "the engine stopped mid-step and the step may not be repeated"
     TIMEOUT = "not resolved in time"
     BY_HAND = "asked for by a person"
+    REOPENED = "opened again by a person"
 
 
 @dataclass(slots=True)

@@ -1,0 +1,130 @@
+"""The stages of the one path. Each reads and writes the work, none does I/O; `pipeline.py` orders them."""
+
+import logging
+
+import numpy as np
+
+from aiops.core.context import problem_context
+from aiops.core.problems import ACTOR, ProblemChange
+from aiops.core.remediate import Refusal
+from aiops.engine import messages as say
+from aiops.engine.state import State
+from aiops.engine.work import Work
+from aiops.model.lifecycle import ProblemState, RunState
+from aiops.model.problem import EscalationReason, Run
+
+log = logging.getLogger("aiops.pipeline")
+
+REFRESH = 5.0
+"""Seconds between two updates of a firing alert's row and evidence."""
+
+
+def answer(state: State, work: Work) -> None:
+    """What runs and people said about problems."""
+    message = work.message
+    if message is None:
+        return
+    match message:
+        case say.RunStarted(run_id=run_id):
+            state.remediation.heard(run_id, RunState.RUNNING, work.now)
+        case say.RunEnded(run_id=run_id, state=ended):
+            state.remediation.heard(run_id, ended, work.now)
+    problem = state.problems.find(message.problem_id)
+    if problem is None:
+        log.warning("message for problem %s, which is over: %s", message.problem_id, message)
+        return
+    problems, now = state.problems, work.now
+    match message:
+        case say.RunStarted(text=text):
+            work.problem_changes += problems.remediating(problem, text, now)
+        case say.RunEnded(dry_run=True, text=text):
+            work.problem_changes += problems.comment(problem, text, now, ACTOR)
+        case say.RunEnded(state=RunState.SUCCEEDED, text=text):
+            work.problem_changes += problems.repaired(problem, text, now)
+        case say.RunEnded(reason=None, text=text):
+            work.problem_changes += problems.let_go(problem, text, now)
+        case say.RunEnded(reason=EscalationReason() as reason, text=text):
+            work.problem_changes += problems.escalate(problem, reason, text, now)
+        case say.Acknowledge(by=by):
+            work.problem_changes += problems.acknowledge(problem, now, by)
+        case say.Resolve(by=by, note=note):
+            work.problem_changes += problems.resolve(problem, note or f"resolved by {by}", now, by)
+        case say.Escalate(by=by, note=note):
+            work.problem_changes += problems.escalate(problem, EscalationReason.BY_HAND, note, now, by)
+        case say.Reopen(by=by, note=note):
+            work.problem_changes += problems.reopen(problem, note or f"opened again by {by}", now, by)
+        case say.Assign(by=by, to=to):
+            work.problem_changes += problems.assign(problem, to, now, by)
+        case say.Heard(by=by, text=text):
+            work.problem_changes += problems.note(problem, text, now, by)
+        case say.Comment(by=by, text=text):
+            work.problem_changes += problems.comment(problem, text, now, by)
+
+
+def detect(state: State, work: Work) -> None:
+    """Score the row, learn from it, and say what is over its bar or limit."""
+    if work.row is None:
+        return
+    row = work.row
+    state.welcome()
+    state.index.touch(row.slots[~np.isnan(row.values[0])], float(row.times[0]))
+    hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
+    work.scored = state.detection.step(row, hold)
+    work.signals += state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
+    for watch in state.rules:
+        work.signals += watch.step(row)
+    state.recent.take(work.scored)
+
+
+def alert(state: State, work: Work) -> None:
+    """Debounce: pending, firing, resolved; and mark what is silenced."""
+    if work.row is None:
+        if work.source:
+            sources = {work.source} | state.removed_sources()
+            work.alert_changes = state.alerting.quiet(sources, work.now)
+        return
+    row, at = work.row, float(work.row.times[0])
+    values: dict[int, float] = {}
+    if state.alerting.live:
+        have = ~np.isnan(row.values[0])
+        values = dict(zip(row.slots[have].tolist(), row.values[0, have].tolist(), strict=True))
+    work.alert_changes = state.alerting.step(work.signals, values, work.source, at)
+    state.logs.illustrate(state.alerting.live.values())
+    for firing in state.alerting.live.values():
+        firing.silenced_by = state.silences.why(firing.labels, work.now)
+
+
+def correlate(state: State, work: Work) -> None:
+    """Alerts into problems, and what time alone brings."""
+    work.problem_changes += state.problems.correlate(state.alerting.live.values(), work.now)
+    work.problem_changes += state.problems.tick(work.now)
+    for change in work.problem_changes:
+        if change.to == ProblemState.RESOLVED:
+            state.alerting.settle(change.problem.alerts)
+
+
+def remediate(state: State, work: Work) -> None:
+    """A playbook for what has opened or worsened, or a person when a guard refuses."""
+    for problem in {c.problem.key: c.problem for c in work.problem_changes if _is_news(c)}.values():
+        if problem.state is not ProblemState.OPEN:
+            continue
+        decision = state.remediation.consider(problem, problem_context(problem), work.now)
+        match decision:
+            case Run():
+                work.runs.append((problem, decision))
+            case Refusal(reason=reason, text=text):
+                work.problem_changes += state.problems.escalate(problem, reason, text, work.now)
+
+
+def refresh(state: State, work: Work) -> None:
+    """Keep the evidence of open problems up to date, a few times a minute."""
+    changed = {change.alert.key for change in work.alert_changes}
+    for live in state.alerting.live.values():
+        due = live.id and live.key not in changed and work.now - state.refreshed.get(live.key, 0.0) >= REFRESH
+        if due and live.source == work.source:
+            work.refresh.append(live)
+            state.refreshed[live.key] = work.now
+
+
+def _is_news(change: ProblemChange) -> bool:
+    return change.actor == ACTOR and change.to != ProblemState.RESOLVED
