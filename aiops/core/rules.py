@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.core.forecast import Ramps
+from aiops.core.experts import Experts
 from aiops.model.frame import Frame
 from aiops.model.selector import Selector
 from aiops.model.series import SeriesIndex
@@ -40,14 +40,14 @@ class RuleWatch:
         self.columns = Columns(
             member=Column(np.bool_), since=Column(np.float64, np.nan), ahead=Column(np.uint8)
         )
-        self.ramps = Ramps(rule.bound, rule.sign, rule.horizon) if rule.horizon else None
+        self.experts = Experts(rule.bound, rule.sign, rule.horizon) if rule.horizon else None
         self.welcome(np.array([slot for slot, _ in index.items()], np.int32))
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         self.columns.ensure(self._index.capacity)
         self.columns.reset(fresh)
-        if self.ramps:
-            self.ramps.welcome(fresh)
+        if self.experts:
+            self.experts.welcome(fresh)
         member = self.columns["member"]
         for slot in fresh:
             member[slot] = self.rule.selector.matches(dict(self._index.labels(int(slot))))
@@ -55,9 +55,9 @@ class RuleWatch:
     def warm(self, frame: Frame) -> None:
         """Learn the course of the series from history, for forecasts."""
         where = self.columns["member"][frame.slots]
-        if self.ramps and where.any():
+        if self.experts and where.any():
             for row in frame.rows():
-                self.ramps.learn(float(row.times[0]), row.slots[where], row.values[0, where])
+                self.experts.learn(float(row.times[0]), row.slots[where], row.values[0, where])
 
     def step(self, row: Frame) -> list[Signal]:
         """What is breached, or will be, in this row (T = 1)."""
@@ -81,10 +81,10 @@ class RuleWatch:
     def _ahead(
         self, now: float, slots: NDArray[np.int32], values: NDArray[np.float64], breached: NDArray[np.bool_]
     ) -> list[Signal]:
-        if self.ramps is None:
+        if self.experts is None:
             return []
-        self.ramps.learn(now, slots, values)
-        earliest, expected, latest = self.ramps.crossing(now, slots, values)
+        self.experts.learn(now, slots, values)
+        earliest, expected, latest = self.experts.crossing(now, slots, values)
         ahead = self.columns["ahead"]
         before, coming = ahead[slots], np.isfinite(expected)
         missed = np.where(before > CONFIRM, before - 1, 0)

@@ -26,8 +26,10 @@ def parts(state: State) -> dict[str, Columns]:
         found[f"detector-{place}-{detector.kind}"] = detector.columns
     for place, watch in enumerate(state.rules):
         found[f"rule-{place}"] = watch.columns
-        if watch.ramps:
-            found[f"ramps-{place}"] = watch.ramps.columns
+        if watch.experts:
+            found[f"ramps-{place}"] = watch.experts.ramps.columns
+            found[f"experts-{place}"] = watch.experts.columns
+            found[f"experts-rows-{place}"] = watch.experts.rows
     return found
 
 
@@ -37,7 +39,8 @@ def identities(state: State) -> dict[str, str]:
     for place, detector in enumerate(state.detection.detectors):
         made[f"detector-{place}-{detector.kind}"] = detector.model_dump_json()
     for place, watch in enumerate(state.rules):
-        made[f"rule-{place}"] = made[f"ramps-{place}"] = repr(watch.rule)
+        for part in ("rule", "ramps", "experts", "experts-rows"):
+            made[f"{part}-{place}"] = repr(watch.rule)
     return made
 
 
