@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from aiops.plugin import Fatal, Message, Retryable, Secret, SinkChange, TicketRef
+from aiops.plugin import Duration, Fatal, Message, Retryable, Secret, SinkChange, TicketRef
 from aiops.plugin.http import HINTS, Answer, HttpSink, plain
 from aiops.plugin.signed import verified
 
@@ -48,6 +48,10 @@ class RequestTracker(HttpSink):
     )
     hook_secret: Secret | None = Field(
         None, description="With which RT signs what it posts to `/api/v1/inbound/NAME`; see docs/tickets.md."
+    )
+
+    poll: Duration = Field(
+        60.0, description="How often RT is asked what people did; webhooks are faster.", gt=0
     )
 
     _checked: bool = PrivateAttr(False)
@@ -91,6 +95,10 @@ class RequestTracker(HttpSink):
         wanted = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
         if wanted:
             await self._set_status(ref, wanted, message)
+
+    @property
+    def poll_every(self) -> float:
+        return self.poll
 
     async def changes(self, since: float) -> AsyncIterator[SinkChange]:
         """From the tickets' history: closed, reopened, commented, assigned; not what we did ourselves."""
@@ -157,7 +165,8 @@ class RequestTracker(HttpSink):
         """Raises `Fatal` with RT's own words when the status is refused, which RT answers with 200."""
         now = message.sent_at
         have = (await self._rest("GET", f"/ticket/{ref}", now=now)).text_of("Status")
-        if have == wanted or (message.reason == "reopened" and have not in self.closed):
+        # people may have closed it, or be at it, in a way of their own
+        if have == wanted or (have in self.closed) == (message.reason == "resolved"):
             return
         said = await self._rest("PUT", f"/ticket/{ref}", now=now, data={"Status": wanted})
         have = (await self._rest("GET", f"/ticket/{ref}", now=now)).text_of("Status")

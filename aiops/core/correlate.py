@@ -7,8 +7,8 @@ from aiops.core import words
 from aiops.core.settings import GroupingSettings
 from aiops.model.lifecycle import AlertState, ProblemState
 from aiops.model.problem import Problem
-from aiops.model.series import text_of
-from aiops.model.signal import Alert
+from aiops.model.series import Labels, text_of
+from aiops.model.signal import Alert, AlertKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,26 @@ def _may_reopen(problem: Problem, now: float, settings: GroupingSettings) -> boo
 
 def still_firing(problem: Problem) -> bool:
     return any(alert.state is AlertState.FIRING for alert in problem.alerts)
+
+
+_RANK = {
+    AlertKind.SLI: 4,
+    AlertKind.LIMIT: 3,
+    AlertKind.FORECAST: 3,
+    AlertKind.LOG: 2,
+    AlertKind.ANOMALY: 2,
+    AlertKind.SILENCE: 1,
+}
+
+
+def importance(alert: Alert) -> tuple[bool, int, int, float]:
+    """By this the alert is chosen that gives a problem its title."""
+    return alert.state is AlertState.FIRING, _RANK[alert.kind], alert.severity.level, alert.peak
+
+
+def common_labels(alerts: Sequence[Alert]) -> Labels:
+    """The labels on which all alerts agree."""
+    common = set(alerts[0].labels)
+    for alert in alerts[1:]:
+        common &= set(alert.labels)
+    return tuple(sorted(common))

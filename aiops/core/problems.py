@@ -1,15 +1,14 @@
 """Problems: opened, joined, breached, remediating, resolved, escalated. Owns their every transition."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aiops.core import words
-from aiops.core.correlate import Placement, importance, place, still_firing
+from aiops.core.correlate import Placement, common_labels, importance, place, still_firing
 from aiops.core.settings import GroupingSettings
 from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
 from aiops.model.problem import EscalationReason, NotifyReason, Problem
-from aiops.model.series import Labels
 from aiops.model.signal import Alert, AlertKind, Severity
 
 ACTOR = "forewarn"
@@ -236,7 +235,7 @@ class Problems:
         leading = max(problem.alerts, key=importance)
         if leading.state is AlertState.FIRING:
             problem.title = words.of_alert(leading)
-        problem.labels = _common(problem.alerts)
+        problem.labels = common_labels(problem.alerts)
         ahead = [a for a in problem.alerts if math.isfinite(a.breach_expected)]
         if ahead:
             first = min(ahead, key=lambda a: a.breach_expected)
@@ -288,14 +287,6 @@ def _fresh(key: str, alert: Alert, now: float) -> Problem:
     problem.last_evidence = problem.updated = now
     alert.problem_key = key
     return problem
-
-
-def _common(alerts: Sequence[Alert]) -> Labels:
-    """The labels on which all alerts agree."""
-    common = set(alerts[0].labels)
-    for alert in alerts[1:]:
-        common &= set(alert.labels)
-    return tuple(sorted(common))
 
 
 def _counts(alert: Alert) -> bool:

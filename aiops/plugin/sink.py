@@ -96,6 +96,11 @@ class Sink(Plugin):
     async def update(self, ref: str, message: Message) -> None:
         """Tell the record what is new. Raises `Retryable` or `Fatal`."""
 
+    @property
+    def poll_every(self) -> float:
+        """Seconds between two looks at `changes`; 0 = it reports none."""
+        return 0.0
+
     def changes(self, since: float) -> AsyncIterator[SinkChange]:
         """What people changed since `since` (epoch s). Nothing by default."""
         return _none()

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 import aiops
 from aiops.web import ops
-from aiops.web.api import alerts, config, deliveries, problems, runs, series, silences
+from aiops.web.api import alerts, config, deliveries, inbound, problems, runs, series, silences
 from aiops.web.console import install as install_console
 from aiops.web.errors import Trouble
 from aiops.web.ports import Engine
@@ -23,6 +23,7 @@ TAGS = [
     {"name": "deliveries", "description": "The outbox: what the ITSM was told, and what it would not take."},
     {"name": "silences", "description": "Alerts that are not to become problems for a while."},
     {"name": "configuration", "description": "Sources and the one YAML file."},
+    {"name": "inbound", "description": "What ticket systems say; each proves itself in its own way."},
     {"name": "operations", "description": "Metrics, health, readiness, reload."},
 ]
 ABOUT = (
@@ -49,6 +50,7 @@ def create_app(engine: Engine) -> FastAPI:
     app.state.sessions = Sessions(session_key(engine.config.data))
     app.add_middleware(Guard, listen=engine.config.web.host)
     app.include_router(_api())
+    app.include_router(inbound.router, prefix="/api/v1")
     app.include_router(ops.router)
     install_console(app)
     _describe_errors(app)

@@ -81,6 +81,10 @@ class Engine(Protocol):
 
     async def tell(self, message: Message) -> None: ...
 
+    async def hear(self, sink: str, headers: Mapping[str, str], body: bytes) -> int:
+        """A webhook for a sink; how many changes were news. Raises LookupError or `PluginError`."""
+        ...
+
     async def reload(self) -> None:
         """Take up the config file anew. Raises `ConfigError`; the old graph then keeps running."""
         ...
