@@ -7,13 +7,13 @@ import math
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from aiops.model.frame import Lines
-from aiops.model.series import Labels, labels_of
+from aiops.model.frame import Frame, Lines
+from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
 from aiops.plugin import Connector, Duration, Fatal, Plugin
 from aiops.wire import syslog
 
@@ -21,6 +21,11 @@ log = logging.getLogger("aiops.connectors")
 
 _AHEAD = 5.0
 """Seconds by which a sender's clock may differ before its times are not believed."""
+
+
+_Message: TypeAlias = tuple[bytes, str]
+"""What was received, and the address that it came from."""
+_Streams: TypeAlias = dict[Labels, list[tuple[syslog.Entry, _Message]]]
 
 
 class Tls(Plugin):
@@ -48,6 +53,8 @@ class Tls(Plugin):
 class Syslog(Connector):
     """Receives syslog (RFC 5424, RFC 3164) over UDP, TCP or TLS; lines are labelled ``host`` and ``app``.
 
+    Also yields ``syslog_received_per_second`` and ``syslog_dropped_per_second``.
+
     It listens from its first pull on. While the engine is behind, TCP senders are held back and datagrams
     are dropped, which the log tells. What was received and not yet taken is lost when the process dies.
     """
@@ -61,7 +68,8 @@ class Syslog(Connector):
     most_waiting: int = Field(200_000, ge=1000, description="Messages held for the engine.")
     max_message: int = Field(65536, ge=480, le=1 << 20, description="Bytes after which a message is cut.")
 
-    _waiting: list[tuple[bytes, str]] = PrivateAttr(default_factory=list)
+    _index: SeriesIndex = PrivateAttr(default_factory=SeriesIndex)
+    _waiting: list[_Message] = PrivateAttr(default_factory=list)
     _dropped: int = PrivateAttr(0)
     _room: asyncio.Event = PrivateAttr(default_factory=asyncio.Event)
     _server: asyncio.Server | None = PrivateAttr(None)
@@ -76,24 +84,51 @@ class Syslog(Connector):
             raise ValueError("expected an address and a port, such as 0.0.0.0:514")
         return value
 
-    async def pull(self, since: float, until: float) -> AsyncIterator[Lines]:
-        """What was received since the last pull."""
+    @model_validator(mode="after")
+    def _listens_somewhere(self) -> "Syslog":
+        if not self.udp and not self.tcp:
+            raise ValueError("give udp, tcp or both")
+        if self.tls and not self.tcp:
+            raise ValueError("tls needs tcp")
+        return self
+
+    def open(self, index: SeriesIndex) -> None:
+        self._index = index
+
+    async def pull(self, since: float, until: float) -> AsyncIterator[Frame | Lines]:
+        """What was received since the last pull, and the rates of what was received and dropped."""
         await self._listen()
         taken, self._waiting = self._waiting, []
+        dropped, self._dropped = self._dropped, 0
         self._room.set()
-        if self._dropped:
-            log.warning("source %s: %d datagrams dropped, the engine is behind", self.name, self._dropped)
-            self._dropped = 0
-        streams: dict[Labels, tuple[list[float], list[str]]] = {}
-        for data, peer in taken:
-            entry = syslog.decode(data, until)
-            known = math.isfinite(entry.time) and since - _AHEAD < entry.time <= until
-            labels = labels_of({"host": entry.host or peer, "app": entry.app} | self.labels)
-            times, text = streams.setdefault(labels, ([], []))
-            times.append(entry.time if known else until)
-            text.append(entry.line)
-        for labels, (times, text) in streams.items():
-            yield Lines(labels, np.array(times), text)
+        if dropped:
+            log.warning("source %s: %d datagrams dropped, the engine is behind", self.name, dropped)
+        count = len(taken)
+        streams: _Streams = {}
+        try:
+            streams = await asyncio.to_thread(self._sorted, taken, until)
+            taken = []
+            for labels in list(streams):
+                yield _lines(labels, [entry for entry, _ in streams[labels]], since, until)
+                del streams[labels]
+        finally:  # what was not taken is given again
+            left = taken + [message for said in streams.values() for _, message in said]
+            self._waiting = left + self._waiting
+        yield self._frame({"received": count, "dropped": dropped}, since, until)
+
+    def _sorted(self, messages: list[_Message], until: float) -> _Streams:
+        streams: _Streams = {}
+        for message in messages:
+            entry = syslog.decode(message[0], until)
+            labels = labels_of({"host": entry.host or message[1], "app": entry.app} | self.labels)
+            streams.setdefault(labels, []).append((entry, message))
+        return streams
+
+    def _frame(self, counts: dict[str, int], since: float, until: float) -> Frame:
+        seconds = max(until - since, 1e-3)
+        names = [labels_of({NAME: f"syslog_{what}_per_second"} | self.labels) for what in counts]
+        values = np.array([[count / seconds for count in counts.values()]])
+        return Frame(np.array([until]), self._index.slots(names), values)
 
     async def close(self) -> None:
         if self._datagrams:
@@ -129,8 +164,6 @@ class Syslog(Connector):
                 )
         except OSError as why:
             raise Fatal(f"cannot listen: {why.strerror or why}") from why
-        if not self.udp and not self.tcp:
-            raise Fatal("give udp, tcp or both")
 
     def _take(self, data: bytes, peer: str) -> None:
         if len(self._waiting) >= self.most_waiting:
@@ -158,6 +191,13 @@ class Syslog(Connector):
             writer.close()
             with contextlib.suppress(OSError, ssl.SSLError):
                 await writer.wait_closed()
+
+
+def _lines(labels: Labels, entries: list[syslog.Entry], since: float, until: float) -> Lines:
+    """A time is the sender's where it is near the pull, else the pull's."""
+    near = [math.isfinite(e.time) and since - _AHEAD < e.time <= until for e in entries]
+    times = [e.time if is_near else until for e, is_near in zip(entries, near, strict=True)]
+    return Lines(labels, np.array(times), [entry.line for entry in entries])
 
 
 class _Datagrams(asyncio.DatagramProtocol):

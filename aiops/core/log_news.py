@@ -32,6 +32,10 @@ def is_grave(template: Template) -> bool:
     return bool(_BAD.search(template.text))
 
 
+HABIT = 360
+"""Steps of silence after which it is taken for a habit of the stream, once lines come again."""
+
+
 @dataclass(slots=True)
 class Seen:
     """A template in one source. Times in epoch s."""
@@ -63,7 +67,9 @@ class Silent:
 
     def step(self, lines: int) -> None:
         if lines:
-            self.longest = max(self.longest * 0.999, float(self.quiet))
+            # an outage is not learnt from; a night or a weekend is, as it is long
+            if not self.score or self.quiet >= HABIT:
+                self.longest = max(self.longest * 0.999, float(self.quiet))
             self.quiet = 0
         else:
             self.quiet += 1

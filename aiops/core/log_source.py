@@ -27,6 +27,8 @@ MOST_SERIES = 5000
 MOST_STREAMS = 1000
 MOST_NEWS = 20
 """New patterns told of at one time, the gravest; a release brings hundreds."""
+WINDOWS = (3, 12)
+"""Steps over which lines are summed: the short sees great bursts soon, the long sees them in what is rare."""
 BURST, GREAT_BURST = 9.0, 12.0
 """Scores (-log10 p) of a burst, and of one that opens a problem by itself."""
 NEWS_BAR = 4.0
@@ -68,7 +70,7 @@ class LogSource:
         self.novelty = Novelty()
         self._lines: Counter[tuple[Labels, int]] = Counter()
         self._rows: dict[tuple[Labels, int], int] = {}
-        self._surges = Surges()
+        self._surges = {window: Surges(window) for window in WINDOWS}
         self._silent: dict[Labels, Silent] = {}
         self._news: dict[tuple[Labels, int], News] = {}
         self._grave: dict[int, bool] = {}
@@ -144,7 +146,8 @@ class LogSource:
     def _watch(self, key: tuple[Labels, int]) -> None:
         if key not in self._rows and len(self._rows) < MOST_SERIES:
             self._rows[key] = len(self._rows)
-            self._surges.grow(len(self._rows))
+            for surges in self._surges.values():
+                surges.grow(len(self._rows))
 
     def _new(self, counts: dict[Labels, Counter[int]], now: float, warm: bool) -> list[Finding]:
         for labels, templates in counts.items():
@@ -174,9 +177,11 @@ class LogSource:
         counts = np.array([self._now.get(key, 0.0) for key in keys])
         if not keys:
             return []
-        score, total, expected = self._surges.step(counts, BURST)
+        judged = [(window, *surges.step(counts, BURST)) for window, surges in self._surges.items()]
         if not warm:
             return []
+        score = np.max([scores for _, scores, _, _ in judged], axis=0)
+        by = np.argmax([scores for _, scores, _, _ in judged], axis=0)
         found = []
         for place in np.flatnonzero(score >= BURST).tolist():
             labels, ident = keys[place]
@@ -185,7 +190,8 @@ class LogSource:
             )
             great = score[place] >= GREAT_BURST and (ident == ERRORS or self._is_grave(ident))
             severity = Severity.MAJOR if great else Severity.MINOR
-            lines, usual = float(total[place]) / 3, float(expected[place]) / 3
+            window, _, total, expected = judged[by[place]]
+            lines, usual = float(total[place]) / window, float(expected[place]) / window
             found.append(
                 Finding(
                     labels,
@@ -221,7 +227,8 @@ class LogSource:
     def _drop_rows(self, idents: set[int]) -> None:
         kept = [key for key in self._rows if key[1] not in idents]
         if len(kept) < len(self._rows):
-            self._surges.keep(np.array([self._rows[key] for key in kept], np.int64))
+            for surges in self._surges.values():
+                surges.keep(np.array([self._rows[key] for key in kept], np.int64))
             self._rows = {key: place for place, key in enumerate(kept)}
 
     # -- checkpoint
@@ -233,7 +240,7 @@ class LogSource:
             "open": [[s, labels, list(c.items())] for s, by in self.open.items() for labels, c in by.items()],
             "lines": [[labels, ident, n] for (labels, ident), n in self._lines.items()],
             "rows": [[labels, ident] for labels, ident in self._rows],
-            "surges": self._surges.snapshot(),
+            "surges": {str(window): surges.snapshot() for window, surges in self._surges.items()},
             "silent": [[labels, s.mean, s.steps, s.quiet, s.longest] for labels, s in self._silent.items()],
             "news": [
                 [labels, ident, n.rule, n.severity.value, n.score, n.since, n.last]
@@ -252,7 +259,8 @@ class LogSource:
             made.open.setdefault(int(step), {})[labels_of(labels)] = Counter({int(i): n for i, n in counts})
         made._lines = Counter({(labels_of(labels), int(i)): int(n) for labels, i, n in data["lines"]})
         made._rows = {(labels_of(labels), int(i)): place for place, (labels, i) in enumerate(data["rows"])}
-        made._surges.restore(data["surges"])
+        for window, surges in made._surges.items():
+            surges.restore(data["surges"][str(window)])
         for labels, mean, steps, quiet, longest in data["silent"]:
             made._silent[labels_of(labels)] = Silent(mean, int(steps), int(quiet), longest)
         for labels, ident, rule, severity, score, since, last in data["news"]:

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW = 3
-"""Steps summed: a burst shorter than that is one event."""
 MEMORY = 720
 """Steps over which mean and spread are learnt."""
 LEAST = 60
@@ -19,13 +17,15 @@ FEWEST = 6.0
 class Surges:
     """One row a counted thing; `step` takes the counts of all, in lines.
 
-    The sum over `WINDOW` is judged under a negative binomial with the learnt mean and variance (a Poisson
-    where they agree) by Chernoff's bound of its upper tail, which errs on the side of silence. A sum that is
-    judged a burst is not learnt from, until it has lasted for `MEMORY` / 2 steps: then it is the new normal.
+    The sum over `window` steps is judged under a negative binomial with the learnt mean and variance (a
+    Poisson where they agree) by Chernoff's bound of its upper tail, which errs on the side of silence. A sum
+    that is judged a burst is not learnt from, until it has lasted for `MEMORY` / 2 steps: then it is the new
+    normal.
     """
 
-    def __init__(self) -> None:
-        self._recent = np.zeros((WINDOW, 0))
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._recent = np.zeros((window, 0))
         self._mean, self._square = np.zeros(0), np.zeros(0)
         self._steps, self._held = np.zeros(0, np.int32), np.zeros(0, np.int32)
 
@@ -35,7 +35,7 @@ class Surges:
     def grow(self, rows: int) -> None:
         more = rows - len(self)
         if more > 0:
-            self._recent = np.concatenate([self._recent, np.zeros((WINDOW, more))], axis=1)
+            self._recent = np.concatenate([self._recent, np.zeros((self._window, more))], axis=1)
             self._mean, self._square, self._steps, self._held = (
                 np.concatenate([a, np.zeros(more, a.dtype)])
                 for a in (self._mean, self._square, self._steps, self._held)
@@ -49,7 +49,7 @@ class Surges:
         total = self._recent.sum(axis=0)
         known = np.minimum(self._steps, MEMORY).astype(float)
         # what has never been seen in n steps may well come once in n steps
-        mean = (self._mean * known + WINDOW) / (known + 1)
+        mean = (self._mean * known + self._window) / (known + 1)
         variance = np.maximum(mean, self._square - self._mean**2)
         score = np.where((known >= LEAST) & (total >= FEWEST), tail(total, mean, variance), 0.0)
         burst = score >= bar
@@ -72,7 +72,7 @@ class Surges:
         return {name: getattr(self, f"_{name}").tolist() for name in names}
 
     def restore(self, data: Mapping[str, Any]) -> None:
-        self._recent = np.array(data["recent"], float).reshape(WINDOW, -1)
+        self._recent = np.array(data["recent"], float).reshape(self._window, -1)
         self._mean, self._square = np.array(data["mean"], float), np.array(data["square"], float)
         self._steps, self._held = np.array(data["steps"], np.int32), np.array(data["held"], np.int32)
 

@@ -44,6 +44,7 @@ def _prometheus(folder: Path, api: PrometheusApi) -> dict[str, Any]:
 EXAMPLES: dict[str, Callable[[Path, PrometheusApi], dict[str, Any]]] = {
     "file": _file,
     "prometheus": _prometheus,
+    "syslog": lambda folder, api: {"udp": "127.0.0.1:0", "tcp": "127.0.0.1:0"},
 }
 
 

@@ -230,11 +230,11 @@ def test_the_tail_is_a_bound_on_the_true_probability() -> None:
 
 def test_surges_learn_a_new_level_after_a_while_and_survive_a_restart() -> None:
     rng = np.random.default_rng(2)
-    one = Surges()
+    one = Surges(3)
     one.grow(2)
     scores = [one.step(rng.poisson((2.0, 50.0)).astype(float), 9.0)[0] for _ in range(500)]
     assert np.max(scores) < 9
-    other = Surges()
+    other = Surges(3)
     other.restore(json.loads(json.dumps(one.snapshot())))
     high = [one.step(rng.poisson((40.0, 50.0)).astype(float), 9.0)[0] for _ in range(1500)]
     assert high[2][0] > 9
