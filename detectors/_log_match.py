@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from aiops.plugin.miner import WILD, Merge
@@ -45,6 +46,11 @@ class Pattern:
     @property
     def text(self) -> str:
         return " ".join(self.tokens)
+
+
+def name_of(birth: str) -> str:
+    """A template's name follows from its first text."""
+    return "t" + blake2b(birth.encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
 class Patterns:
@@ -177,7 +183,7 @@ class Patterns:
         del self.live[younger.id]
         self.aliases[younger.id] = elder.id
         self.merged += 1
-        self.merges.append(Merge(younger.id, elder.id))
+        self.merges.append(Merge(younger.id, elder.id, name_of(younger.birth)))
         return elder
 
     def _gather(self, made: Pattern) -> Pattern:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from typing import Any
 
 from pydantic import Field, PrivateAttr, field_validator
@@ -10,6 +9,7 @@ from pydantic import Field, PrivateAttr, field_validator
 from aiops.plugin import Merge, Miner, Template
 from detectors._log_front import Front
 from detectors._log_levels import Levels
+from detectors._log_match import name_of
 
 
 class LogTemplates(Miner):
@@ -57,8 +57,7 @@ class LogTemplates(Miner):
         found = patterns.live.get(patterns.root(template))
         if found is None:
             return None
-        name = "t" + blake2b(found.birth.encode("utf-8", "replace"), digest_size=6).hexdigest()
-        return Template(found.id, name, found.text, found.level, found.lines)
+        return Template(found.id, name_of(found.birth), found.text, found.level, found.lines)
 
     def extract(self, line: str) -> tuple[int, list[str]]:
         return self._levels.extract(line)

@@ -56,6 +56,8 @@ class Logs:
         self._examples: dict[int, deque[str]] = {}
         self._slots: dict[tuple[Labels, int], tuple[int, Labels]] = {}
         self._evictions = index.evictions
+        self._catalogued: dict[int, float] = {}
+        self._merged: list[tuple[str, str]] = []
 
     def take(self, source: str, lines: Lines) -> None:
         """Mine a batch; nothing of it counts before `commit`."""
@@ -106,6 +108,10 @@ class Logs:
             state.closed = step + 1
             yield self._row(source, state, counts, (step + 1) * self._settings.every)
 
+    def sources(self) -> set[str]:
+        """The sources that lines came from."""
+        return set(self._sources)
+
     def illustrate(self, alerts: Iterable[Alert]) -> None:
         """Give alerts on the rate of a template its pattern and last lines."""
         for alert in alerts:
@@ -118,6 +124,24 @@ class Logs:
         template = self.miner.find(ident)
         pattern = redacted(template.text) if template else ""
         return (pattern, *self._examples.get(ident, ()))
+
+    def catalogue(self) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+        """(templates that had lines, (name, name it was merged into)) since the last call, for the store."""
+        seen: dict[int, tuple[float, float]] = {}
+        for source in self._sources.values():
+            for ident, one in source.novelty.known.items():
+                if one.last > self._catalogued.get(ident, 0.0):
+                    first, last = seen.get(ident, (one.first, one.last))
+                    seen[ident] = min(first, one.first), max(last, one.last)
+        rows = []
+        for ident, (first, last) in seen.items():
+            self._catalogued[ident] = last
+            template = self.miner.find(ident)
+            if template and template.id == ident:
+                row = {"name": template.name, "text": redacted(template.text), "level": template.level}
+                rows.append(row | {"lines": template.lines, "first_seen": first, "last_seen": last})
+        merged, self._merged = self._merged, []
+        return list({row["name"]: row for row in rows}.values()), merged
 
     # -- checkpoint
 
@@ -152,12 +176,17 @@ class Logs:
 
     def _follow_merges(self) -> None:
         for merge in self.miner.take_merges():
+            into = self.miner.find(merge.into)
+            if into:
+                self._merged.append((merge.name, into.name))
+            self._catalogued.pop(merge.gone, None)
             for source in self._sources.values():
                 source.merged(merge.gone, merge.into)
             lines = self._examples.pop(merge.gone, None)
             if lines:
                 self._examples.setdefault(merge.into, deque(maxlen=EXAMPLES)).extend(lines)
         for ident in self.miner.take_forgotten():
+            self._catalogued.pop(ident, None)
             self._examples.pop(ident, None)
             for source in self._sources.values():
                 source.forget(ident)

@@ -2,6 +2,7 @@
 
 import logging
 from math import inf
+from typing import Any
 
 import numpy as np
 from sqlalchemy.engine import Connection
@@ -11,10 +12,10 @@ from aiops.core.silence import Silence
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock
 from aiops.engine.metrics import Metrics
-from aiops.engine.pipeline import Pipeline
+from aiops.engine.pipeline import SETTLED, Pipeline, Pulled
 from aiops.engine.state import State
 from aiops.model.lifecycle import LIVE_RUN, ProblemState
-from aiops.store import backlog, silences
+from aiops.store import backlog, log_templates, silences
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
@@ -64,12 +65,19 @@ class Housekeeping:
         metrics.delivery_age.set(max((c.oldest_due for c in counts.values()), default=0.0))
         metrics.checkpoint_age.set(now - written if written else 0.0)
         await self._pipeline.call(self._gauges)
+        state = self._pipeline.state
+        for source in sorted(state.pushed & state.logs.sources()):  # nobody else says that a step is over
+            await self._pipeline.queue.put(Pulled(source, now - SETTLED))
 
     async def rarely(self, now: float) -> None:
         """Forget series that are long gone, and what has outlived its retention."""
         config = self._pipeline.state.config
         await self._pipeline.call(lambda state: _forget(state, now - config.detection.forget_after))
         await self._db.run(_purge, now - config.retention.problems, now - config.retention.deliveries)
+        found: Any = await self._pipeline.call(lambda state: state.logs.catalogue())
+        templates, merged = found
+        await self._db.run(log_templates.save, templates, config.team)
+        await self._db.run(log_templates.merge, merged, config.team)
 
     def _gauges(self, state: State) -> None:
         metrics = self._metrics
@@ -100,3 +108,4 @@ def _forget(state: State, before: float) -> None:
 def _purge(conn: Connection, problems_before: float, deliveries_before: float) -> None:
     problem_rows.purge(conn, problems_before)
     backlog.prune(conn, deliveries_before)
+    log_templates.purge(conn, problems_before)

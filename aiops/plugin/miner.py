@@ -17,6 +17,8 @@ class Merge:
 
     gone: int
     into: int
+    name: str
+    """Of `gone`."""
 
 
 @dataclass(frozen=True, slots=True)
