@@ -85,9 +85,22 @@ class Database:
         self.engine.dispose()
 
 
+def _write_no_nul(raw: Any, _record: Any) -> None:
+    """PostgreSQL keeps no NUL in a text: one in a label or an answer would fail every try to write it."""
+    from psycopg.types.string import StrDumper  # only where PostgreSQL is used
+
+    class WithoutNul(StrDumper):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\x00", "?"))
+
+    raw.adapters.register_dumper(str, WithoutNul)
+
+
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=5)
+        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=5)
+        event.listen(engine, "connect", _write_no_nul)
+        return engine
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

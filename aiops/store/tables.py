@@ -12,7 +12,7 @@ metadata = sa.MetaData(naming_convention=naming)
 
 
 def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
-    team = sa.Column("team", sa.String(64), nullable=False, server_default="default", index=True)
+    team = sa.Column("team", sa.Text, nullable=False, server_default="default", index=True)
     # sqlite_autoincrement: a deleted problem's number is never given to another
     return sa.Table(name, metadata, *columns, team, sqlite_autoincrement=True)
 
@@ -44,7 +44,7 @@ problem = _table(
     sa.Column("breach_latest", sa.Float),
     sa.Column("resolved", sa.Float),
     sa.Column("acknowledged", sa.Float),
-    sa.Column("assignee", sa.String(128), nullable=False, server_default=""),
+    sa.Column("assignee", sa.Text, nullable=False, server_default=""),
     sa.Column("escalation", sa.Text),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
 )
@@ -55,8 +55,8 @@ alert = _table(
     _problem_id(nullable=True),
     sa.Column("fingerprint", sa.String(16), nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
-    sa.Column("rule", sa.String(256), nullable=False),
-    sa.Column("source", sa.String(128), nullable=False, server_default=""),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False, server_default=""),
     sa.Column("labels", sa.JSON, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("severity", sa.String(16), nullable=False),
@@ -98,8 +98,8 @@ ticket = _table(
     "ticket",
     _id(),
     _problem_id(),
-    sa.Column("sink", sa.String(128), nullable=False),
-    sa.Column("ref", sa.String(256), nullable=False),
+    sa.Column("sink", sa.Text, nullable=False),
+    sa.Column("ref", sa.Text, nullable=False),
     sa.Column("url", sa.Text, nullable=False, server_default=""),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("created", sa.Float, nullable=False),
@@ -111,7 +111,7 @@ delivery = _table(
     "delivery",
     _id(),
     _problem_id(),
-    sa.Column("sink", sa.String(128), nullable=False),
+    sa.Column("sink", sa.Text, nullable=False),
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("reason", sa.String(16), nullable=False),
     sa.Column("body", sa.JSON, nullable=False),
@@ -141,7 +141,7 @@ attempt = _table(
 playbook_revision = _table(
     "playbook_revision",
     sa.Column("revision", sa.String(64), primary_key=True),
-    sa.Column("playbook", sa.String(128), nullable=False),
+    sa.Column("playbook", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("seen", sa.Float, nullable=False),
 )
@@ -150,9 +150,9 @@ run = _table(
     "run",
     _id(),
     _problem_id(),
-    sa.Column("playbook", sa.String(128), nullable=False),
+    sa.Column("playbook", sa.Text, nullable=False),
     sa.Column("revision", sa.String(64), nullable=False),
-    sa.Column("target", sa.String(512), nullable=False, index=True),
+    sa.Column("target", sa.Text, nullable=False, index=True),
     sa.Column("state", sa.String(24), nullable=False, index=True),
     sa.Column("autonomy", sa.String(16), nullable=False),
     sa.Column("dry_run", sa.Boolean, nullable=False),
@@ -160,7 +160,7 @@ run = _table(
     sa.Column("started", sa.Float),
     sa.Column("ended", sa.Float),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
-    sa.Column("approved_by", sa.String(128), nullable=False, server_default=""),
+    sa.Column("approved_by", sa.Text, nullable=False, server_default=""),
 )
 
 step = _table(
@@ -168,7 +168,7 @@ step = _table(
     _id(),
     sa.Column("run_id", sa.ForeignKey("run.id", ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
     sa.Column("phase", sa.String(16), nullable=False),
     sa.Column("plan", sa.Text, nullable=False),
     sa.Column("started", sa.Float, nullable=False),
@@ -183,7 +183,7 @@ audit = _table(
     _id(),
     _problem_id(nullable=True),
     sa.Column("at", sa.Float, nullable=False, index=True),
-    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
     sa.Column("entity", sa.String(16), nullable=False),
     sa.Column("entity_id", sa.String(64), nullable=False),
     sa.Column("from_state", sa.String(24), nullable=False),
@@ -198,14 +198,14 @@ silence = _table(
     sa.Column("starts", sa.Float, nullable=False),
     sa.Column("ends", sa.Float),
     sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("created_by", sa.String(128), nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("created", sa.Float, nullable=False),
 )
 
 token = _table(
     "token",
     _id(),
-    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
     sa.Column("digest", sa.String(128), nullable=False, unique=True),
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("last_used", sa.Float),
@@ -213,21 +213,7 @@ token = _table(
 
 watermark = _table(
     "watermark",
-    sa.Column("source", sa.String(128), primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
     # Samples up to here have been acted on: after a crash they are learnt from, never acted on again
     sa.Column("acted_until", sa.Float, nullable=False),
 )
-
-log_template = _table(
-    "log_template",
-    _id(),
-    sa.Column("name", sa.String(32), nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("level", sa.String(16), nullable=False, server_default=""),
-    sa.Column("lines", sa.BigInteger, nullable=False),
-    sa.Column("first_seen", sa.Float, nullable=False),
-    sa.Column("last_seen", sa.Float, nullable=False, index=True),
-    # The name of the template of which this turned out to be a case
-    sa.Column("merged_into", sa.String(32)),
-)
-sa.Index("uq_log_template", log_template.c.name, log_template.c.team, unique=True)
