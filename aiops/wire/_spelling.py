@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.pairs import Pairs
-from aiops.model.series import NAME
+from aiops.model.series import NAME, labels_of
 from aiops.wire import WireError
 from aiops.wire._bytes import block, cached, chain, compiled, hash_span, u8, varint, version
 from aiops.wire._tracks import COUNTER, GAUGE
@@ -74,7 +74,7 @@ class Spellings:
         row = self.cells[cell]
         row["name"] = self._names.setdefault(name, len(self._names))
         row["flags"] = LEFT_OUT if name in self.extra or not value else self._flags(name, value)
-        row["id"] = -1 if row["flags"] & LEFT_OUT else self._pairs.take([(name, value)])[0]
+        row["id"] = -1 if row["flags"] & LEFT_OUT else self._pairs.take(labels_of([(name, value)]))[0]
 
     def _flags(self, name: str, value: str) -> int:
         if name == "le":
@@ -112,6 +112,8 @@ class Spellings:
                     raise WireError("a label that is cut off, or has no name", int(out[FAULT]))
                 for cell, *spans_of in aliens[: out[ALIEN]].tolist():
                     name, value = text(buffer, *spans_of[:2]), text(buffer, *spans_of[2:])
+                    if "\x00" in name:
+                        raise WireError("a label name with a NUL", spans_of[0])
                     self.learn(cell, name, value)
             except WireError:
                 self.clear()  # cells that were only noted

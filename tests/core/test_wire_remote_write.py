@@ -308,9 +308,10 @@ def test_a_bomb_is_not_unpacked() -> None:
 
 
 sample_lists = st.lists(st.tuples(st.integers(1, 2**45), st.floats()), max_size=3)
-names = st.text(min_size=1, max_size=8)
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
+values = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 series_lists = st.lists(
-    st.tuples(st.dictionaries(names, names, min_size=1, max_size=4), sample_lists), max_size=8
+    st.tuples(st.dictionaries(names, values, min_size=1, max_size=4), sample_lists), max_size=8
 )
 
 
