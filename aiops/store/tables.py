@@ -217,3 +217,17 @@ watermark = _table(
     # Samples up to here have been acted on: after a crash they are learnt from, never acted on again
     sa.Column("acted_until", sa.Float, nullable=False),
 )
+
+log_template = _table(
+    "log_template",
+    _id(),
+    sa.Column("name", sa.String(32), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("level", sa.String(16), nullable=False, server_default=""),
+    sa.Column("lines", sa.BigInteger, nullable=False),
+    sa.Column("first_seen", sa.Float, nullable=False),
+    sa.Column("last_seen", sa.Float, nullable=False, index=True),
+    # The name of the template of which this turned out to be a case
+    sa.Column("merged_into", sa.String(32)),
+)
+sa.Index("uq_log_template", log_template.c.name, log_template.c.team, unique=True)
