@@ -24,18 +24,27 @@ class EngineLock:
         self._conn: Connection | None = None
 
     def __enter__(self) -> "EngineLock":
-        if self._db.is_sqlite:
-            self._lock_file(Path(f"{self._db.url.database}.lock"))
-        else:
-            self._lock_server()
+        try:
+            if self._db.is_sqlite:
+                self._lock_file(Path(f"{self._db.url.database}.lock"))
+            else:
+                self._lock_server()
+        except BaseException:
+            self._release()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._release()
+
+    def _release(self) -> None:
         if self._file:
             self._file.close()
         if self._conn:
+            # the lock is the session's: given back to the pool, the connection would keep it
+            self._conn.invalidate()
             self._conn.close()
 
     def _lock_file(self, path: Path) -> None:
@@ -61,7 +70,6 @@ class EngineLock:
     def _lock_server(self) -> None:
         self._conn = self._db.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         if not self._conn.execute(sa.select(sa.func.pg_try_advisory_lock(ADVISORY))).scalar():
-            self._conn.close()
             raise StoreError(
                 f"another Forewarn runs on {self._db.url.render_as_string()}; "
                 "stop it, or use another database"
