@@ -27,10 +27,10 @@ def test_upgrading_again_changes_nothing(empty_db: Database) -> None:
 
 
 def test_the_migrations_end_at_what_the_tables_say(db: Database) -> None:
+    # alembic cannot compare the defaults of SQLite's texts
+    compared = {"compare_type": True, "compare_server_default": not db.is_sqlite}
     with db.read_only() as conn:
-        context = MigrationContext.configure(
-            conn, opts={"compare_type": True, "compare_server_default": True}
-        )
+        context = MigrationContext.configure(conn, opts=compared)
         assert compare_metadata(context, metadata) == []
 
 
