@@ -32,6 +32,8 @@ OVERLAP = 120.0
 AFTER_START = 86400.0
 """Seconds before the start from which changes are taken up."""
 LOOK = 1.0
+HOT = 4.0
+"""Seconds after a webhook in which its sink is asked at every look."""
 
 Call = Callable[[Callable[[State], object]], Awaitable[object]]
 
@@ -55,6 +57,7 @@ class Inbound:
         """Per sink: everything until then has been heard."""
         self._next: dict[str, float] = {}
         """Per sink: when it is asked again."""
+        self._hot_until: dict[str, float] = {}
         self._failed: set[str] = set()
 
     async def run(self) -> None:
@@ -63,7 +66,8 @@ class Inbound:
             now = self._clock.now()
             for name, sink in self._sinks().items():
                 if sink.poll_every and now >= self._next.get(name, 0.0):
-                    self._next[name] = now + sink.poll_every
+                    hot = now < self._hot_until.get(name, 0.0)
+                    self._next[name] = now + (LOOK if hot else sink.poll_every)
                     await self._ask(name, sink, now)
             await self._clock.sleep(LOOK)
 
@@ -77,8 +81,8 @@ class Inbound:
             raise LookupError(name)
         now = self._clock.now()
         news = await self.take(name, await sink.hear(headers, body, now))
-        # the other side may speak of a change before it can be read there
-        self._next[name] = min(self._next.get(name, now), now + LOOK)
+        # a webhook may be sent from within the transaction that makes the change, which cannot be read yet
+        self._hot_until[name], self._next[name] = now + HOT, now
         return news
 
     async def take(self, name: str, changes: Sequence[SinkChange]) -> int:

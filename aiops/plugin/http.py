@@ -141,7 +141,9 @@ class HttpSink(Sink):
         status, got, body = await self._exchange(request)
         if 200 <= status < 300:
             return Answer(self.where, status, got, body)
-        text = without(self._secrets(), body.decode("utf-8", "replace"))
+        # basic credentials are sent encoded, and a server may echo them so
+        who = [sent[name].rpartition(" ")[2] for name in ("authorization",) if name in sent]
+        text = without([*self._secrets(), *who], body.decode("utf-8", "replace"))
         if status in self.again:
             raise Retryable(f"{self.where} answered {status} ({self.hints.get(status, text)})")
         raise failure(self.where, status, got, text, now, self.hints)

@@ -108,6 +108,8 @@ class Sink(Plugin):
     async def hear(self, headers: Mapping[str, str], body: bytes, now: float) -> list[SinkChange]:
         """What a webhook of the other side says; `headers` have names in lower case.
 
+        Whatever it says, `changes` is asked at once as well, so a bare knock on the door is enough.
+
         Raises `Unproven` when it is not signed as it should be, `Fatal` when it makes no sense.
         """
         raise Fatal(f"a sink of kind {self.kind} takes no webhooks")

@@ -1,0 +1,105 @@
+"""Slack, by its Web API (https://api.slack.com/methods): a message a problem, news in its thread.
+
+Every message carries its mark as metadata, which the channel's history gives back. Slack answers nearly
+everything 200: whether it was done says `ok`.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from aiops.plugin import Fatal, Message, Retryable, Secret, TicketRef
+from aiops.plugin.http import HttpSink, plain
+
+EVENT = "forewarn_problem"
+COLOURS = {
+    "info": ":information_source:",
+    "minor": ":warning:",
+    "major": ":fire:",
+    "critical": ":rotating_light:",
+}
+AGAIN = frozenset({"internal_error", "fatal_error", "request_timeout", "service_unavailable"})
+HINTS = {
+    "channel_not_found": "give the channel's id and invite the app to it",
+    "not_in_channel": "invite the app to the channel",
+    "invalid_auth": "check `token`",
+    "token_expired": "make a new `token`",
+    "missing_scope": "the app needs chat:write and channels:history (groups:history in private channels)",
+}
+
+
+class Slack(HttpSink):
+    """One message a problem in a channel of Slack, and a thread under it."""
+
+    url: str = Field("https://slack.com/api", description="Of Slack's Web API.")
+    token: Secret = Field(description="The app's bot token, `xoxb-...`.")
+    channel: str = Field(description="The channel's id, such as C0123456789.", min_length=1)
+
+    async def find(self, key: str) -> TicketRef | None:
+        """The first message of the problem, among the channel's last 200."""
+        for one in await self._messages("conversations.history", {}):
+            if _mark(one) == f"[{key}#1]":
+                return TicketRef(str(one.get("ts", "")))
+        return None
+
+    async def create(self, message: Message) -> TicketRef:
+        told = await self._call("chat.postMessage", message.sent_at, self._post(message))
+        ref = str(told.get("ts") or "")
+        if not ref:
+            raise Retryable(f"{self.where} answered without `ts`", ambiguous=True)
+        return TicketRef(ref)
+
+    async def update(self, ref: str, message: Message) -> None:
+        if message.attempt > 1:
+            replies = await self._messages("conversations.replies", {"ts": ref})
+            if any(_mark(one) == message.mark for one in replies):
+                return
+        # what resolves or needs a person is shown in the channel as well
+        loud = message.reason in ("resolved", "escalated", "breached")
+        post = {**self._post(message), "thread_ts": ref, "reply_broadcast": loud}
+        await self._call("chat.postMessage", message.sent_at, post)
+
+    def _post(self, message: Message) -> dict[str, Any]:
+        sign = ":white_check_mark:" if message.reason == "resolved" else COLOURS.get(message.severity, "")
+        payload = {"key": message.key, "mark": message.mark}
+        return {
+            "channel": self.channel,
+            "text": f"{sign} *{_safe(message.title)}*\n{_safe(message.text)}",
+            "metadata": {"event_type": EVENT, "event_payload": payload},
+            "unfurl_links": False,
+        }
+
+    async def _messages(self, method: str, query: dict[str, str]) -> list[dict[str, Any]]:
+        asked = {"channel": self.channel, "limit": "200", "include_all_metadata": "true", **query}
+        headers = {"authorization": f"Bearer {plain(self.token)}"}
+        answer = await self._ask("GET", f"/{method}", query=asked, headers=headers)
+        found = self._judged(answer.object()).get("messages") or []
+        return [one for one in found if isinstance(one, dict)]
+
+    async def _call(self, method: str, now: float, data: dict[str, Any]) -> dict[str, Any]:
+        headers = {"authorization": f"Bearer {plain(self.token)}"}
+        answer = await self._ask("POST", f"/{method}", now=now, data=data, headers=headers)
+        return self._judged(answer.object())
+
+    def _judged(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Raises what `ok: false` means."""
+        if told.get("ok") is True:
+            return told
+        error = str(told.get("error") or "no `ok` in the answer")[:100]
+        words = f"{self.where} refused: {error}"
+        if error == "ratelimited":
+            raise Retryable(words, after=30.0)
+        if error in AGAIN or "ok" not in told:
+            raise Retryable(words, ambiguous=True)
+        raise Fatal(f"{words} ({HINTS.get(error, 'see the method in the documentation of the Web API')})")
+
+
+def _mark(message: dict[str, Any]) -> str:
+    metadata = message.get("metadata")
+    payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
+    return str(payload.get("mark", "")) if isinstance(payload, dict) else ""
+
+
+def _safe(text: str) -> str:
+    """Slack's own escapes; they also keep evidence from mentioning everybody."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
