@@ -9,7 +9,9 @@ import asyncio
 import importlib
 import inspect
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ from aiops.plugin import Connector, Fatal, NotConnected, Plugin
 from aiops.plugin.connector import Batch
 from aiops.plugin.load import HOUSE, UnknownKind, kinds, load
 from tests.database import free_port
+from tests.loki_api import LokiApi
 from tests.prometheus_api import PrometheusApi
+from tests.search_api import SearchApi
 
 NOW = 1_700_000_040.0
 SPAN = 60.0
@@ -41,8 +45,33 @@ def _prometheus(folder: Path, api: PrometheusApi) -> dict[str, Any]:
     return {"url": api.url, "select": ['{job="a"}'], "queries": [{"name": "q", "query": "level"}]}
 
 
+STUBS = ExitStack()
+"""Stubs that an example started; they end with the test."""
+
+
+def _loki(folder: Path, api: PrometheusApi) -> dict[str, Any]:
+    loki = STUBS.enter_context(LokiApi())
+    loki.say(NOW - 1, "a line")
+    return {"url": loki.url, "query": '{job="a"}'}
+
+
+def _elasticsearch(folder: Path, api: PrometheusApi) -> dict[str, Any]:
+    search = STUBS.enter_context(SearchApi())
+    search.add(NOW - 1, "a line")
+    return {"url": search.url}
+
+
+def _journald(folder: Path, api: PrometheusApi) -> dict[str, Any]:
+    if shutil.which("journalctl") is None:
+        pytest.skip("journalctl is not installed")
+    return {"directory": folder}
+
+
 EXAMPLES: dict[str, Callable[[Path, PrometheusApi], dict[str, Any]]] = {
+    "elasticsearch": _elasticsearch,
     "file": _file,
+    "journald": _journald,
+    "loki": _loki,
     "prometheus": _prometheus,
     "syslog": lambda folder, api: {"udp": "127.0.0.1:0", "tcp": "127.0.0.1:0"},
 }
@@ -80,6 +109,7 @@ async def make(kind: type[Connector], tmp_path: Path) -> AsyncIterator[Callable[
         for one in made:
             await one.close()
             await one.close()  # closing twice does no harm
+        STUBS.close()
 
 
 async def pulled(one: Connector, since: float = NOW - SPAN, until: float = NOW) -> list[Batch]:
