@@ -138,6 +138,11 @@ class Grouping(Block):
     by: list[str] = Field(
         ["service", "host", "instance"], description="Labels of which one equal value joins."
     )
+    calls: dict[str, list[str]] = Field(
+        {},
+        description="What calls what, by the values of those labels, as in `{proxy: [app], app: [db]}`: "
+        "alerts at most two calls apart join when they are near in time.",
+    )
     window: Duration = Field(
         300.0, description="How long after a problem's last evidence an alert still joins."
     )

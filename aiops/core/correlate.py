@@ -1,13 +1,15 @@
-"""Which problem an alert belongs to. Simple and explained: shared labels, close in time."""
+"""Which problem an alert belongs to: shared labels, else affinity in time and topology. Always explained."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from aiops.core import words
+from aiops.core.affinity import Affinity, Mark
 from aiops.core.settings import GroupingSettings
+from aiops.core.topology import Topology
 from aiops.model.lifecycle import AlertState, ProblemState
 from aiops.model.problem import Problem
-from aiops.model.series import Labels, text_of
+from aiops.model.series import NAME, Labels, text_of
 from aiops.model.signal import Alert, AlertKind
 
 
@@ -95,3 +97,47 @@ def common_labels(alerts: Sequence[Alert]) -> Labels:
     for alert in alerts[1:]:
         common &= set(alert.labels)
     return tuple(sorted(common))
+
+
+class Correlator:
+    """`place` first; where no label is shared, what the affinity of alerts says (`aiops.core.affinity`)."""
+
+    def __init__(self, settings: GroupingSettings) -> None:
+        self.settings = settings
+        links = [(caller, callee) for caller, callees in settings.calls.items() for callee in callees]
+        self.affinity = Affinity(Topology(links))
+        self._alerts: dict[int, list[Alert]] = {}
+
+    def adopt(self, old: "Correlator") -> None:
+        """Go on with what `old` knew, under our own links."""
+        old.affinity.topology, self.affinity = self.affinity.topology, old.affinity
+        self._alerts = old._alerts
+
+    def place(self, alert: Alert, problems: Sequence[Problem], now: float) -> Placement:
+        """The problem that `alert` joins, and why."""
+        found = place(alert, problems, now, self.settings)
+        mark = _mark(alert, now, self.settings.by)
+        if mark is None:
+            return found
+        placing = self.affinity.add(mark)
+        group = self.affinity.find(placing.group)
+        kept = [self._alerts.pop(other, []) for other in {*placing.merged, group}]
+        beside = [one for those in kept for one in those if one.key != alert.key]
+        self._alerts = {g: those for g, those in self._alerts.items() if g in self.affinity.groups}
+        self._alerts[group] = [*beside, alert]
+        if found.problem is not None:
+            return found
+        keys = {one.problem_key for one in beside if one.team == alert.team and one.problem_key}
+        joined = [p for p in problems if p.key in keys and p.state is not ProblemState.RESOLVED]
+        if not joined:
+            return found
+        return Placement(alert, max(joined, key=_freshness), placing.because)
+
+
+def _mark(alert: Alert, now: float, by: Sequence[str]) -> Mark | None:
+    labels = dict(alert.labels)
+    entity = next((value for name in by if (value := labels.get(name))), "")
+    if not entity:
+        return None
+    text = f"{alert.kind} {labels.get(NAME, alert.rule)}"
+    return Mark(now, entity, text, labels.get("namespace", ""))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aiops.core import words
-from aiops.core.correlate import Placement, common_labels, importance, place, still_firing
+from aiops.core.correlate import Correlator, Placement, common_labels, importance, still_firing
 from aiops.core.settings import GroupingSettings
 from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
 from aiops.model.problem import EscalationReason, NotifyReason, Problem
@@ -40,6 +40,7 @@ class Problems:
         self.settings = settings
         self._new_key = new_key
         self._escalate_after = escalate_after
+        self._correlator = Correlator(settings)
         self.known: list[Problem] = []
         self._brewing: list[Problem] = []
         self._reopened: dict[str, float] = {}
@@ -54,6 +55,7 @@ class Problems:
     def adopt(self, old: "Problems") -> None:
         """Go on with the problems of `old`, under our own settings."""
         self.known, self._brewing, self._reopened = old.known, old._brewing, old._reopened
+        self._correlator.adopt(old._correlator)
 
     def find(self, problem_id: int) -> Problem | None:
         return next((p for p in self.known if p.id == problem_id), None)
@@ -163,7 +165,7 @@ class Problems:
     # -- how one alert finds its place
 
     def _join(self, alert: Alert, now: float) -> list[ProblemChange]:
-        placed = place(alert, [*self.known, *self._brewing], now, self.settings)
+        placed = self._correlator.place(alert, [*self.known, *self._brewing], now)
         if placed.problem is None:
             self._brewing.append(_fresh(self._new_key(), alert, now))
             return []

@@ -24,3 +24,4 @@ class GroupingSettings(Protocol):
     window: float
     reopen_within: float
     open_at: int
+    calls: dict[str, list[str]]
