@@ -66,7 +66,11 @@ def load_index(folder: Path) -> tuple[SeriesIndex, dict[str, dict[str, NDArray[A
     if found is None:
         return SeriesIndex(), {}, {}
     arrays, facts = found
-    return SeriesIndex.restore(facts["index"]), arrays, facts
+    try:
+        return SeriesIndex.restore(facts["index"]), arrays, facts
+    except (ValueError, LookupError, TypeError) as why:
+        log.warning("what was learnt is not taken up, its series are written in another way: %r", why)
+        return SeriesIndex(), {}, {}
 
 
 def take_up(state: State, arrays: dict[str, dict[str, NDArray[Any]]], facts: dict[str, Any]) -> int:
@@ -91,6 +95,7 @@ def take_up(state: State, arrays: dict[str, dict[str, NDArray[Any]]], facts: dic
             columns.ensure(state.index.capacity)
             columns.reset(np.arange(state.index.capacity, dtype=np.int32))
             continue
+        columns.ensure(state.index.capacity)
         restored += 1
     for watch in state.rules:
         watch.welcome(np.zeros(0, np.int32))

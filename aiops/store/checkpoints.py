@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 log = logging.getLogger("aiops.store")
 
-FORMAT = 1
+FORMAT = 2
+MANIFEST, FACTS = "manifest.json", "facts.json"
 KEEP = 2
 """Checkpoints kept: when the newest is damaged, the one before it serves."""
 
@@ -40,15 +41,12 @@ def write(folder: Path, number: int, arrays: Arrays, facts: Mapping[str, Any]) -
     try:
         for part, columns in arrays.items():
             for name, array in columns.items():
-                file = aside / f"{part}.{name}.npy"
-                with file.open("wb") as out:
+                with _Summed(aside / f"{part}.{name}.npy", sums) as out:
                     np.save(out, array, allow_pickle=False)
-                    _sync(out.fileno(), out)
-                sums[file.name] = zlib.crc32(np.ascontiguousarray(array).data)
-        manifest = {"format": FORMAT, "number": number, "sums": sums, "facts": facts}
-        with (aside / "manifest.json").open("w") as out:
-            json.dump(manifest, out)
-            _sync(out.fileno(), out)
+        with _Summed(aside / FACTS, sums) as out:
+            out.write(json.dumps(facts).encode())
+        with _Summed(aside / MANIFEST, {}) as out:
+            out.write(json.dumps({"format": FORMAT, "number": number, "sums": sums}).encode())
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -69,23 +67,34 @@ def numbers(folder: Path) -> list[int]:
 def read(folder: Path, number: int) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
     """(arrays, facts) of one checkpoint. Raises `Damaged`."""
     place = folder / f"{number:010d}"
-    try:
-        manifest = json.loads((place / "manifest.json").read_text())
-    except (OSError, ValueError) as why:
-        raise Damaged(f"{place / 'manifest.json'}: {why}") from why
-    if manifest.get("format") != FORMAT:
-        raise Damaged(f"{place}: format {manifest.get('format')}, this version reads {FORMAT}")
+    sums = _sums_of(place / MANIFEST)
     arrays: dict[str, dict[str, NDArray[Any]]] = {}
-    for name, expected in manifest["sums"].items():
-        part, column, _ = name.rsplit(".", 2)
+    facts: dict[str, Any] = {}
+    for name, expected in sums.items():
         try:
-            array = np.load(place / name, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as why:
+            # before anything is read into it: a damaged header makes numpy raise whatever comes to hand
+            if _sum(place / name) != expected:
+                raise ValueError("its checksum does not match")
+            if name == FACTS:
+                facts = json.loads((place / name).read_bytes())
+            else:
+                part, column, _ = name.rsplit(".", 2)
+                arrays.setdefault(part, {})[column] = np.load(place / name, allow_pickle=False)
+        except (OSError, ValueError) as why:
             raise Damaged(f"{place / name}: {why}") from why
-        if zlib.crc32(np.ascontiguousarray(array).data) != expected:
-            raise Damaged(f"{place / name}: its checksum does not match")
-        arrays.setdefault(part, {})[column] = array
-    return arrays, manifest["facts"]
+    return arrays, facts
+
+
+def _sums_of(manifest: Path) -> dict[str, int]:
+    try:
+        found = json.loads(manifest.read_bytes())
+        if found["format"] != FORMAT:
+            raise ValueError(f"format {found['format']}, this version reads {FORMAT}")
+        if FACTS not in found["sums"]:
+            raise ValueError("it is not whole")
+        return dict(found["sums"])
+    except (OSError, ValueError, TypeError, LookupError) as why:
+        raise Damaged(f"{manifest}: {why}") from why
 
 
 def newest(folder: Path) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]] | None:
@@ -98,9 +107,37 @@ def newest(folder: Path) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, 
     return None
 
 
-def _sync(fd: int, out: Any) -> None:
-    out.flush()
-    os.fsync(fd)
+class _Summed:
+    """A new file that is synced when it is closed; its checksum goes into `sums`.
+
+    numpy writes arrays into real files by C's own means, whose errors say neither why nor where.
+    """
+
+    def __init__(self, path: Path, sums: dict[str, int]) -> None:
+        self._path, self._sums, self._sum = path, sums, 0
+
+    def __enter__(self) -> "_Summed":
+        self._file = self._path.open("wb")
+        return self
+
+    def write(self, data: bytes) -> int:
+        self._sum = zlib.crc32(data, self._sum)
+        return self._file.write(data)
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        with self._file:
+            if kind is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        self._sums[self._path.name] = self._sum
+
+
+def _sum(path: Path) -> int:
+    found = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            found = zlib.crc32(chunk, found)
+    return found
 
 
 def _sync_folder(folder: Path) -> None:
