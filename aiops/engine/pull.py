@@ -74,6 +74,8 @@ class Puller:
                 since = self.health.last_ok
                 due = max(due + connector.every, self._clock.now())
                 wait = due - self._clock.now()
+            else:
+                due = self._clock.now() + wait  # the schedule begins anew with the next try
             self.started.set()
             await self._clock.sleep(wait)
 
@@ -83,13 +85,8 @@ class Puller:
         try:
             with self._metrics.pull_seconds.labels(self.connector.name).time():
                 await self._pull(since, until)
-        except Retryable as why:
-            return self._failed(str(why), why.after or self._backoff())
-        except Fatal as why:
-            return self._failed(str(why), FATAL_WAIT)
         except Exception as why:
-            log.exception("source %s: a fault in its connector", self.connector.name)
-            return self._failed(f"{type(why).__name__}: {why}", self._backoff())
+            return self._failed(why)
         if self.health.failures:
             log.info("source %s: answers again", self.connector.name)
         self.health.failures, self.health.error, self.health.last_ok = 0, "", until
@@ -125,23 +122,33 @@ class Puller:
         while True:
             try:
                 return await self._bootstrap()
-            except Retryable as why:
-                wait = self._failed(str(why), why.after or self._backoff())
-            except Fatal as why:
-                wait = self._failed(str(why), FATAL_WAIT)
+            except Exception as why:
+                wait = self._failed(why)
             self.started.set()
             await self._clock.sleep(wait)
 
-    def _failed(self, why: str, wait: float) -> float:
+    def _failed(self, why: Exception) -> float:
+        """Seconds until the next try."""
+        text, wait = str(why), self._backoff()
+        match why:
+            case Retryable(after=float() | int() as after):
+                wait = after
+            case Retryable():
+                pass
+            case Fatal():
+                wait = FATAL_WAIT
+            case _:
+                log.error("source %s: a fault in its connector", self.connector.name, exc_info=why)
+                text = f"{type(why).__name__}: {why}"
         self.health.failures += 1
-        self.health.error = why
+        self.health.error = text
         self._metrics.pull_failures.labels(self.connector.name).inc()
         level = (
             logging.WARNING
             if self.health.failures in (1, 10) or self.health.failures % 100 == 0
             else logging.DEBUG
         )
-        log.log(level, "source %s: %s; next try in %s", self.connector.name, why, duration(wait))
+        log.log(level, "source %s: %s; next try in %s", self.connector.name, text, duration(wait))
         return wait
 
     def _backoff(self) -> float:
