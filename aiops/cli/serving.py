@@ -29,14 +29,15 @@ def serve(config: Path | None, data: Path | None) -> int:
 
     def greet(engine: Engine, token: str) -> None:
         sources = ", ".join(source.name for source in settings.sources)
-        out.print(
-            f"\n  [bold]Forewarn[/] watches {sources} and is ready after {time.monotonic() - started:.1f} s"
-        )
-        out.print(f"  console  [link]http://{settings.web.listen}/[/]")
-        if token:
-            out.print(f"  token    {token}   (needed to change anything; shown only now)")
-        out.print("  try      forewarn drill memory-leak   (in another terminal)")
-        out.print("  stop     Ctrl-C\n")
+        keep = "asked for when you change something; shown only now"
+        lines = [
+            f"\n  [bold]Forewarn[/] watches {sources}; ready after {time.monotonic() - started:.1f} s",
+            f"  console  http://{settings.web.listen}/",
+            f"  token    {token}  ({keep})" if token else "",
+            f"  try      {_command()} drill memory-leak  (in another terminal)",
+            "  stop     Ctrl-C\n",
+        ]
+        out.print("\n".join(filter(None, lines)), soft_wrap=True)
 
     try:
         return asyncio.run(serve_engine(settings, find(config), create_app, greet))
