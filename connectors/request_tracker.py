@@ -22,6 +22,7 @@ SYSTEM = "RT_System"
 PAGE = 100
 """RT gives no more at once."""
 MOST_PAGES = 50
+MOST_TEXTS = 1000
 
 
 class RequestTracker(HttpSink):
@@ -55,6 +56,8 @@ class RequestTracker(HttpSink):
     )
 
     _checked: bool = PrivateAttr(False)
+    _said_by_people: dict[str, str] = PrivateAttr(default_factory=dict)
+    """Transaction -> its text: what overlaps from one look to the next is not read again."""
 
     @field_validator("queue", "field")
     @classmethod
@@ -192,7 +195,7 @@ class RequestTracker(HttpSink):
             if not kind or _moment(row["Created"]) <= since:
                 continue
             if kind == "commented":
-                text = await self._content(row["id"])
+                text = await self._content(str(row["id"]))
             yield SinkChange(ref, kind, _moment(row["Created"]), by, text, f"rt-{row['id']}")
 
     def _kind(self, row: Mapping[str, Any], ticket: Mapping[str, Any]) -> tuple[str, str]:
@@ -208,7 +211,15 @@ class RequestTracker(HttpSink):
                 return "assigned", _who(ticket.get("Owner"))
         return "", ""
 
-    async def _content(self, transaction: Any) -> str:
+    async def _content(self, transaction: str) -> str:
+        known = self._said_by_people
+        if transaction not in known:
+            if len(known) >= MOST_TEXTS:
+                known.clear()
+            known[transaction] = await self._read_content(transaction)
+        return known[transaction]
+
+    async def _read_content(self, transaction: str) -> str:
         path, query = f"/transaction/{transaction}/attachments", {"fields": "Content,ContentType"}
         parts = [one async for one in self._all(path, query)]
         plain_parts = [

@@ -78,7 +78,8 @@ class Person:
     def marks(self, ref: str) -> list[str]:
         """The marks of the comments on a ticket, in their order."""
         rows = self.get(f"/ticket/{ref}/history", fields="Type,Data", per_page="100")["items"]
-        return [row["Data"].split("]")[0] + "]" for row in rows if row["Type"] == "Comment"]
+        said = [row["Data"] for row in rows if row["Type"] == "Comment"]
+        return [text.split("]")[0] + "]" for text in said if text.startswith("[")]
 
 
 @contextmanager
