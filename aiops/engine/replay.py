@@ -49,7 +49,6 @@ class ReplayReport:
     end: float = -inf
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
-    alerts: int = 0
     problems: list[Problem] = field(default_factory=list)
 
     @property

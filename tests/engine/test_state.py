@@ -1,0 +1,110 @@
+"""What the pipeline owns: built from a config, kept in step with the index, handed on by a reload."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aiops.engine import checkpoint
+from aiops.engine.state import State, escalate_after, rules_of, sli_labels
+from aiops.model.frame import Frame
+from aiops.model.lifecycle import ProblemState
+from aiops.model.problem import Problem
+from aiops.model.series import SeriesIndex
+from aiops.model.signal import AlertKind, Severity
+from aiops.store import tables
+from aiops.store.database import Database
+from aiops.testing import ScriptedConnector
+from tests.making import NOW, labels
+from tests.walk import DOWN, Walk, config_of
+
+UP = labels("up", service="web")
+
+
+def test_limits_and_slis_become_rules() -> None:
+    low = {"match": "free_ratio", "breach": {"below": 0.05, "for": "10s"}, "horizon": "3d"}
+    sli = {
+        "name": "errors",
+        "of": {"source": "prod", "query": "sum(rate(errors[1m]))"},
+        "breach": {"above": 0.01},
+        "labels": {"service": "web"},
+    }
+    limit, objective = rules_of(config_of(limits=[low], slis=[sli]))
+    assert (limit.kind, limit.name) == (AlertKind.LIMIT, "free_ratio < 0.05")
+    assert (limit.bound, limit.sign, limit.hold, limit.horizon) == (0.05, -1, 10.0, 3 * 86400.0)
+    assert (objective.kind, objective.severity, objective.sign) == (AlertKind.SLI, Severity.CRITICAL, 1)
+    assert objective.selector.matches(dict(sli_labels("errors", {"service": "web"})))
+    assert not objective.selector.matches(dict(sli_labels("latency", {"service": "web"})))
+
+
+@pytest.mark.parametrize(("level", "expected"), [(Severity.MINOR, math.inf), (Severity.MAJOR, 300.0)])
+def test_the_shortest_wait_of_the_matching_routes_holds(level: Severity, expected: float) -> None:
+    routes = [
+        {"to": "itsm", "match": "problem.level >= level.major", "escalate": {"after": "15m"}},
+        {"to": "itsm", "match": "problem.level >= level.major", "escalate": {"after": "5m"}},
+        {"to": "itsm"},
+    ]
+    assert escalate_after(config_of(routes=routes))(Problem("fw-1", NOW, severity=level)) == expected
+
+
+def test_the_bar_follows_the_schedule_of_each_source() -> None:
+    sources = [ScriptedConnector(name="quick", every=1.0), ScriptedConnector(name="slow", every=60.0)]
+    index = SeriesIndex()
+    index.slots(labels("m", i=str(i)) for i in range(1000))
+    state = State(config_of(sources=sources), [], index)
+    assert state.bar("quick") > state.bar("slow")
+
+
+def test_every_part_makes_room_when_series_come() -> None:
+    state = State(config_of(limits=[DOWN | {"horizon": "5m"}]), [], SeriesIndex())
+    slots = state.index.slots(labels("up", i=str(i)) for i in range(1000))
+    state.welcome()
+    parts = {name: columns.capacity for name, columns in checkpoint.parts(state).items()}
+    assert parts["anomalies"] >= 1000
+    assert parts["rule-0"] >= 1000
+    assert parts["ramps-0"] >= 1000
+    state.learn(Frame(np.array([NOW]), slots, np.ones((1, 1000))))
+    assert state.index.last_seen(int(slots[0])) == NOW
+
+
+async def swapped(made: Walk, **keys: Any) -> Walk:
+    """The same process under another configuration, as a reload makes it."""
+    again = Walk(made.db, config_of(**keys), made.state.remediation.playbooks, made.state.index, made.clock)
+    arrays, facts = checkpoint.capture(made.state, [])
+    checkpoint.take_up(again.state, arrays, facts)
+    again.state.adopt(made.state)
+    return again
+
+
+async def test_a_reload_keeps_problems_evidence_and_what_sinks_were_told(db: Database) -> None:
+    made = Walk(db, config_of(limits=[DOWN]))
+    await made.row({UP: 1.0})
+    await made.row({UP: 0.0})
+    again = await swapped(made, limits=[DOWN], alerting={"resolve_after": "10s"})
+    await again.row({UP: 0.0}, after=10.0)
+    assert again.problem is made.problem
+    assert len(await again.stored(tables.problem)) == 1
+    (evidence,) = await again.stored(tables.evidence)
+    assert evidence["points"]["observed"] == [1.0, 0.0, 0.0]
+    for _ in range(5):
+        await again.row({UP: 1.0})
+    assert again.problem.state is ProblemState.RESOLVED, "the new quiet of 10 s holds"
+    assert [row["reason"] for row in await again.stored(tables.delivery)] == ["opened", "resolved"]
+
+
+async def test_a_limit_taken_out_of_the_config_lets_its_problem_end(db: Database) -> None:
+    made = Walk(db, config_of(limits=[DOWN]))
+    await made.row({UP: 0.0})
+    again = await swapped(made, limits=[])
+    for _ in range(16):
+        await again.row({UP: 0.0})
+    assert again.problem.state is ProblemState.RESOLVED
+
+
+async def test_a_reload_does_not_act_again_on_what_was_acted_on(db: Database) -> None:
+    made = Walk(db, config_of(limits=[DOWN]))
+    await made.row({UP: 0.0})
+    again = await swapped(made, limits=[DOWN])
+    await again.take({labels("up", service="db"): 0.0}, made.clock.now())
+    assert len(again.state.alerting.live) == 1
