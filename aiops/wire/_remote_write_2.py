@@ -29,7 +29,7 @@ from aiops.wire._tracks import probe
 def _symbol_chain(
     buffer: NDArray[np.uint8], p: int, end: int, symbols: NDArray[np.uint64], count: int, seed: np.uint64
 ) -> tuple[np.uint64, int]:
-    """(hash, 0) of the series whose packed label references are ``buffer[p:end]``, or (0, the fault)."""
+    """(hash, -1) of the series whose packed label references are ``buffer[p:end]``, or (0, the fault)."""
     key, odd = seed, False
     if p == end:
         return u8(0), NO_LABELS
@@ -41,7 +41,7 @@ def _symbol_chain(
             return u8(0), NO_SYMBOL
         key = chain(key, symbols[number])
         odd = not odd
-    return (u8(0), ODD_LABELS) if odd else (not_zero(key), 0)
+    return (u8(0), ODD_LABELS) if odd else (not_zero(key), -1)
 
 
 @compiled
@@ -102,7 +102,7 @@ def _build(build: int) -> Callable[..., int]:
                 continue
             first, p = block(buffer, start + 1, end)
             key, why = _symbol_chain(buffer, first, p, symbols, count, seed) if p >= 0 else (u8(0), CUT)
-            if why != 0 or p < 0:
+            if why >= 0:
                 p = fault(out, start, why)
                 continue
             ref = expected(rows, before)

@@ -296,6 +296,26 @@ def test_what_is_wrong_is_said_with_its_place(raw: bytes, words: str) -> None:
     assert [v for _, _, v in one.send(only(UP, (T, 1.0)))] == [1.0]
 
 
+SYMBOLS = b"".join(gen.field(4, word) for word in (b"", b"__name__", b"up", b"job"))
+
+
+@pytest.mark.parametrize(
+    ("refs", "words"),
+    [
+        (b"", "without labels"),
+        (b"\x01\x02\x03", "odd number"),
+        (b"\x01\x02\x03\x09", "not sent before"),
+        (b"\x01\x02\x03\xd9", "cut off"),
+        (b"\x00\x02", "no name"),
+    ],
+)
+def test_references_that_lead_nowhere_are_refused(refs: bytes, words: str) -> None:
+    raw = SYMBOLS + gen.field(5, gen.field(1, refs) + gen.sample(T, 1.0))
+    with pytest.raises(WireError, match=words) as caught:
+        Receiver().decoder.decode(gen.pack(raw), 2)
+    assert caught.value.offset >= 0
+
+
 def test_a_bomb_is_not_unpacked() -> None:
     one = Receiver()
     one.decoder = RemoteWrite(one.intake, most_bytes=1000)
