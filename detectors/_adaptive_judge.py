@@ -116,16 +116,19 @@ def _body(block: Block, j: int, size: f32) -> tuple[f32, f32]:
     that the last two have (Pickands 1975, on decades).
     """
     q10, q1, q01 = block[k.Q10 + j], block[k.Q1 + j], block[k.Q01 + j]
-    per_first, per_second = k.ONE / (q1 - q10), k.ONE / (q01 - q1)
-    ratio = clip((q01 - q1) * per_first, k.LIGHTEST, k.HEAVIEST)
+    first, second = q1 - q10, q01 - q1
+    per_both = k.ONE / (first * second)
+    per_first, per_second = per_both * second, per_both * first
+    ratio = clip(second * per_first, k.LIGHTEST, k.HEAVIEST)
+    per_ratio = clip(first * per_second, k.ONE / k.HEAVIEST, k.ONE / k.LIGHTEST)
     base = ratio if ratio > k.STRAIGHT else k.STRAIGHT
     over = size - q01
     over = over if over > k.ZERO else k.ZERO
-    beyond = log2(k.ONE + over * (base - k.ONE) * (per_second / ratio)) / log2(base)
+    beyond = log2(k.ONE + over * (base - k.ONE) * per_second * per_ratio) / log2(base)
     within = clip(k.ONE + (size - q10) * per_first, k.ZERO, k.TWO) + clip(
         (size - q1) * per_second, k.ZERO, k.ONE
     )
-    return within + beyond, q01 + (q01 - q1) * ratio
+    return within + beyond, q01 + second * ratio
 
 
 @compiled

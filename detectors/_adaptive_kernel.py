@@ -51,6 +51,62 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:
     return types.void(array, index), codegen
 
 
+def _at(context: Any, builder: Any, kind: Any, array: Any, place: Any, unit: Any) -> Any:
+    """The address of LANES values of type `unit` in an array, as one vector."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [place]), ir.VectorType(unit, LANES).as_pointer())
+
+
+@intrinsic
+def put_all(_context: Any, block: Any, at: Any, values: Any, learn: Any, place: Any) -> Any:
+    """`put` of LANES samples that lie side by side, as vectors: the compiler cannot know that no array is
+    part of another, and would take one after the other."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        floats, kinds = ir.VectorType(ir.FloatType(), LANES), signature.args
+        value = builder.load(_at(context, builder, kinds[2], args[2], args[4], ir.DoubleType()), align=8)
+        wanted = builder.load(_at(context, builder, kinds[3], args[3], args[4], ir.IntType(8)), align=1)
+        high = builder.fptrunc(value, floats)
+        low = builder.fptrunc(builder.fsub(value, builder.fpext(high, value.type)), floats)
+        for field, vector in (
+            (k.RAW_HIGH, high),
+            (k.RAW_LOW, low),
+            (k.LEARN, builder.uitofp(wanted, floats)),
+        ):
+            place = builder.add(args[1], ir.Constant(args[1].type, field))
+            builder.store(vector, _at(context, builder, kinds[0], args[0], place, ir.FloatType()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(block, at, values, learn, place), codegen
+
+
+@intrinsic
+def get_all(_context: Any, block: Any, at: Any, score: Any, band: Any, place: Any, points: Any) -> Any:
+    """`get` of LANES answers that lie side by side, in the same way; a part of the band has `points`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        doubles, kinds = ir.VectorType(ir.DoubleType(), LANES), signature.args
+
+        def field(number: int) -> Any:
+            where = builder.add(args[1], ir.Constant(args[1].type, number))
+            return builder.load(_at(context, builder, kinds[0], args[0], where, ir.FloatType()), align=4)
+
+        def wide(number: int) -> Any:
+            return builder.fpext(field(number), doubles)
+
+        middle = builder.fadd(builder.fadd(wide(k.ANCHOR_HIGH), wide(k.ANCHOR_LOW)), wide(k.EXPECTED))
+        reach, where = wide(k.REACH), args[4]
+        builder.store(
+            field(k.SCORE), _at(context, builder, kinds[2], args[2], where, ir.FloatType()), align=4
+        )
+        for part in (middle, builder.fsub(middle, reach), builder.fadd(middle, reach)):
+            builder.store(part, _at(context, builder, kinds[3], args[3], where, ir.DoubleType()), align=8)
+            where = builder.add(where, args[5])
+        return context.get_dummy_value()
+
+    return types.void(block, at, score, band, place, points), codegen
+
+
 @compiled
 def put(block: Block, j: int, value: float, learn: bool) -> None:
     high = f(value)
@@ -106,16 +162,15 @@ def _build(_version: int) -> Callable[..., int]:
 
         ``score[T, S]`` and ``band[3, T, S]`` (expected, lower, upper) are written unless they have no rows.
         """
-        start, ascending = 0, _ascend(slots)
+        start, ascending, points = 0, _ascend(slots), len(times) * len(slots)
         while start < len(slots):
             start = start & k.PLACES
             end = _run(slots, start, ascending)
             at, whole = slots[start] // LANES * SIZE & k.PLACES, end - start == LANES
             prefetch(block, at + AHEAD * SIZE)  # type: ignore[call-arg]
             for t in range(len(times)):
-                if whole:  # a loop of known length, which vectorises
-                    for lane in range(LANES):
-                        put(block, at + lane, values[t, start + lane], learn[t, start + lane])
+                if whole:
+                    put_all(block, at, values, learn, t * len(slots) + start)
                 else:
                     for lane in range(LANES):
                         block[k.RAW_HIGH + at + lane] = k.NAN
@@ -123,8 +178,7 @@ def _build(_version: int) -> Callable[..., int]:
                         put(block, at + slots[i] % LANES, values[t, i], learn[t, i])
                 tick(block, at, warmup, f(times[t]), f(times[t] - np.float64(f(times[t]))))
                 if len(score) > 0 and whole:
-                    for lane in range(LANES):
-                        get(block, at + lane, t, start + lane, score, band)
+                    get_all(block, at, score, band, t * len(slots) + start, points)
                 elif len(score) > 0:
                     for i in range(start, end):
                         get(block, at + slots[i] % LANES, t, i, score, band)

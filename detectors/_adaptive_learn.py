@@ -57,7 +57,7 @@ def _learn_carry(block: Block, j: int, learn: bool, v: View) -> None:
     moved = clip(rho + _young(count, k.RHO_GAIN) * pull, k.ZERO, k.RHO_MAX)
     steady = (count > f(4.5)) & (v.step < f(1.5)) & (block[k.PATIENCE + j] < k.SHIFTED)
     keep(block, k.RHO + j, moved, learn & steady & ~_is_same(block, j))
-    wanders = clip((rho - k.WANDERS) / k.WANDERS_BY, k.ZERO, k.ONE)
+    wanders = clip((rho - k.WANDERS) * (k.ONE / k.WANDERS_BY), k.ZERO, k.ONE)
     left = block[k.VALUE + j] - block[k.LEVEL + j]
     bounded = clip(left, -k.CLIP * v.usual, k.CLIP * v.usual)
     keep(block, k.LEVEL + j, block[k.LEVEL + j] + wanders * (left - bounded), learn)
