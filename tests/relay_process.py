@@ -33,7 +33,7 @@ SETTINGS = RelaySettings(
     longest_pause=0.2,
 )
 
-PATIENT = replace(SETTINGS, lease=18.0, limit=14.0, attempts=80, longest_wait=2.0, settle=2.0)
+PATIENT = replace(SETTINGS, lease=24.0, limit=18.0, attempts=80, longest_wait=2.0, settle=2.0)
 """`lease` is longer than what a request that is handed on late can take, as in real life."""
 
 
@@ -58,7 +58,7 @@ async def main(database: str, given: str, *flags: str) -> None:
     settings = PATIENT if "--patient" in flags else SETTINGS
     relay = Relay(db, SystemClock(), lambda: {"itsm": sink}, asyncio.Event(), settings)
     task = asyncio.create_task(relay.run())
-    await eventually(lambda: not _due(db), within=600 if flags else 60)
+    await eventually(lambda: not _due(db), within=3000 if flags else 60)
     relay.stop()
     await task
     await sink.close()

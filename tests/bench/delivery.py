@@ -77,7 +77,7 @@ async def _relays(
         try:
             if killed < kills and await _at_work(relay, proxy, max(3, messages // (kills + 1))):
                 relay.kill()
-            code = await asyncio.wait_for(relay.wait(), 900)
+            code = await asyncio.wait_for(relay.wait(), 3100)
         finally:
             if relay.returncode is None:
                 relay.kill()
