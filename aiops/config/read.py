@@ -13,6 +13,7 @@ from aiops.config.faults import broken_references
 from aiops.config.models import Config
 from aiops.config.playbooks import PlaybookError, load_playbooks
 from aiops.config.secret_files import secrets_of
+from aiops.plugin import Connector
 from aiops.plugin.load import HOUSE
 
 PACKAGED = Path(__file__).resolve().parent.parent / "default.yaml"
@@ -61,6 +62,7 @@ def check(text: str, filename: str) -> tuple[Config | None, list[Complaint]]:
     if config is not None:
         resolve(config, Path(filename).resolve().parent)
         _check_playbooks(config, document)
+        _check_queries(config, document)
     complaints = sorted(document.complaints, key=lambda c: (c.line, c.column))
     return (None if complaints else config), complaints
 
@@ -119,6 +121,17 @@ def _resolved(value: Any, folder: Path, data: Path) -> Any:
         # The library is at hand wherever the config lies
         return shipped if value.is_relative_to(LIBRARY) and not beside.exists() else beside
     return value
+
+
+def _check_queries(config: Config, document: Document) -> None:
+    """An SLI's query goes to a source that answers queries."""
+    sources = {source.name: source for source in config.sources}
+    for place, sli in enumerate(config.slis):
+        source = sources.get(sli.of.source)
+        if sli.of.query and (not isinstance(source, Connector) or type(source).watch is Connector.watch):
+            message = f"the source `{sli.of.source}` answers no queries"
+            hint = "select a series that it yields: `of: {match: ...}`"
+            document.complain(("slis", place, "of", "query"), message, hint)
 
 
 def _check_playbooks(config: Config, document: Document) -> None:

@@ -117,7 +117,7 @@ class Engine:
         await restore(self.db, state, self.clock.now())
         self.checkpointer = Checkpointer(folder, self.pipeline, self._connectors(), self.clock, self.metrics)
         self.housekeeping = Housekeeping(self.db, self.pipeline, self.checkpointer, self.clock, self.metrics)
-        self._open_sources(facts.get("connectors", {}))
+        _open_sources(self.config, index, facts.get("connectors", {}))
         self.inbound = Inbound(self.db, self.clock, self._sinks, self.tell, self.pipeline.call)
         self.relay = Relay(self.db, self.clock, self._sinks, self.outbox_wake, observe=self._delivered)
         settings = self.config.remediation
@@ -170,7 +170,11 @@ class Engine:
         _warn_of_fixed(self.config, config)
         await self._stop_pulls()
         old = self.config
-        await self.pipeline.call(lambda state: self._swap(state, config, playbooks))
+        try:
+            await self.pipeline.call(lambda state: self._swap(state, config, playbooks))
+        except BaseException:
+            self._start_pulls()  # the old graph goes on
+            raise
         await _close(old)
         self._start_pulls()
         self.metrics.reloads.labels("taken").inc()
@@ -180,27 +184,17 @@ class Engine:
         arrays, facts = checkpoint.capture(old, self._connectors())
         state = State(config, playbooks, old.index)
         checkpoint.take_up(state, arrays, facts)
+        _open_sources(config, old.index, facts["connectors"])
         state.adopt(old)
         self.config = config
         self.pipeline.state = state
         self.worker.settings = config.remediation
-        self._open_sources(facts["connectors"])
+        self.checkpointer.connectors = self._connectors()
 
     # -- the parts' view of each other
 
     def _connectors(self) -> list[Connector]:
-        return [source for source in self.config.sources if isinstance(source, Connector)]
-
-    def _open_sources(self, positions: dict[str, Any]) -> None:
-        for connector in self._connectors():
-            connector.open(self.index)
-            if connector.name in positions:
-                connector.restore(positions[connector.name])
-        by_name = {c.name: c for c in self._connectors()}
-        for sli in self.config.slis:
-            if sli.of.query:
-                by_name[sli.of.source].watch(sli_labels(sli.name, sli.labels), sli.of.query)
-        self.checkpointer.connectors = self._connectors()
+        return _connectors(self.config)
 
     def _start_pulls(self) -> None:
         self.pullers = [Puller(c, self.pipeline, self.clock, self.metrics) for c in self._connectors()]
@@ -256,6 +250,21 @@ class Engine:
             log.exception("task %s stopped by a fault; the engine goes down to be restarted", name)
             self.failed.set()
             raise
+
+
+def _connectors(config: Config) -> list[Connector]:
+    return [source for source in config.sources if isinstance(source, Connector)]
+
+
+def _open_sources(config: Config, index: SeriesIndex, positions: dict[str, Any]) -> None:
+    by_name = {connector.name: connector for connector in _connectors(config)}
+    for name, connector in by_name.items():
+        connector.open(index)
+        if name in positions:
+            connector.restore(positions[name])
+    for sli in config.slis:
+        if sli.of.query:
+            by_name[sli.of.source].watch(sli_labels(sli.name, sli.labels), sli.of.query)
 
 
 async def _close(config: Config) -> None:

@@ -46,6 +46,14 @@ CASES = {
         "remediation: {enabled: maybe}", 2, 24, "remediation.enabled", "expected true or false"
     ),
     "too small": Case("alerting: {fire: 0}", 2, 18, "alerting.fire", "must be at least 1"),
+    "query to a source that answers none": Case(
+        "slis: [{name: a, of: {source: host, query: q}, breach: {above: 1}}]",
+        2,
+        44,
+        "slis[0].of.query",
+        "the source `host` answers no queries",
+        "match",
+    ),
     "bad duration": Case(
         "checkpoint_every: soon", 2, 19, "checkpoint_every", "expected a duration such as", ""
     ),

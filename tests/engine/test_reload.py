@@ -10,6 +10,7 @@ from aiops.config.complaint import ConfigError
 from aiops.config.read import read
 from aiops.engine.engine import Engine
 from aiops.engine.lock import EngineLock
+from aiops.plugin import Fatal
 from aiops.store.database import Database, StoreError
 from aiops.testing import eventually
 
@@ -53,6 +54,22 @@ async def test_a_bad_file_changes_nothing_and_is_named(engine: Engine) -> None:
     with pytest.raises(ConfigError, match=r"did you mean `host`"):
         await engine.reload()
     assert engine.pipeline.state is state
+    await eventually(lambda: all(h.samples > 0 for h in engine.sources()))
+
+
+async def test_a_source_that_will_not_open_leaves_the_old_ones_pulled(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, (source,) = engine.pipeline.state, engine.config.sources
+
+    def refuse(*_: object) -> None:
+        raise Fatal("no")
+
+    monkeypatch.setattr(type(source), "open", refuse)
+    with pytest.raises(Fatal):
+        await engine.reload()
+    assert engine.pipeline.state is state
+    assert engine.config.sources == [source]
     await eventually(lambda: all(h.samples > 0 for h in engine.sources()))
 
 
