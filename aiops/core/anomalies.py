@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from aiops.core.detect import Scored
 from aiops.core.settings import AlertingSettings
+from aiops.model.rows import run_of
 from aiops.model.series import SeriesIndex
 from aiops.model.signal import AlertKind, Severity, Signal
 from aiops.plugin import Column, Columns
@@ -36,18 +37,18 @@ class AnomalyWatch:
 
     def step(self, scored: Scored, bar: float, names: list[str]) -> list[Signal]:
         """The series over the bar in this row; ``names[by]`` is the detector that says so."""
-        slots, bits, seen = scored.slots, self.columns["bits"], self.columns["seen"]
+        bits, seen, at = self.columns["bits"], self.columns["seen"], run_of(scored.slots)
         have = ~np.isnan(scored.values)
         # in place: a score never claims more than the samples behind it support
         high = np.flatnonzero(scored.score > SUPPORT)
-        support = SUPPORT + np.log10(seen[slots[high]] + 1.0)
+        support = SUPPORT + np.log10(seen[scored.slots[high]] + 1.0)
         scored.score[high] = np.minimum(scored.score[high], support)
         over = have & (scored.score >= bar)
         window = np.uint64((1 << self._settings.of) - 1)
-        before = bits[slots]
+        before = bits[at]
         shifted = ((before << np.uint64(1)) & window) | over
-        bits[slots] = np.where(have, shifted, before)
-        seen[slots] += have
+        bits[at] = np.where(have, shifted, before)
+        seen[at] += have
         anomalous = np.flatnonzero(over)
         fires = np.bitwise_count(shifted[anomalous]) >= self._settings.fire
         return [

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.frame import Frame
+from aiops.model.rows import run_of
 from aiops.model.series import SeriesIndex
 from aiops.model.signal import Scores
 from aiops.plugin import Detector
@@ -54,8 +55,9 @@ class Detection:
 
     def step(self, row: Frame, hold: NDArray[np.bool_]) -> Scored:
         """Score one row (T = 1), then learn from it but for the slots held (``hold[capacity]``)."""
-        if len(self.detectors) == 1 and self._covers[0][row.slots].all():
-            return _of_one(row, self.detectors[0].update(row, hold[row.slots]))
+        at = run_of(row.slots)
+        if len(self.detectors) == 1 and self._covers[0][at].all():
+            return _of_one(row, self.detectors[0].update(row, hold[at]))
         width = len(row.slots)
         best = Scored(
             float(row.times[0]),
@@ -68,11 +70,11 @@ class Detection:
             np.full(width, -1, np.int8),
         )
         for place, detector in enumerate(self.detectors):
-            where = self._covers[place][row.slots]
-            if not where.any():
+            covered = self._covers[place][at]
+            if not covered.any():
                 continue
-            part = row if where.all() else Frame(row.times, row.slots[where], row.values[:, where])
-            _keep_best(best, where, place, detector.update(part, hold[part.slots]))
+            part = row if covered.all() else Frame(row.times, row.slots[covered], row.values[:, covered])
+            _keep_best(best, covered, place, detector.update(part, hold[part.slots]))
         return best
 
     def ready(self) -> NDArray[np.bool_]:

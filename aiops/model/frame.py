@@ -1,6 +1,6 @@
 """What sources yield: batches of samples, of log lines, and changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +40,14 @@ class Frame:
     @property
     def samples(self) -> int:
         return int(np.count_nonzero(~np.isnan(self.values)))
+
+
+def beside(frames: Sequence[Frame]) -> Frame:
+    """Frames of the same times and of different slots as one."""
+    if len(frames) == 1:
+        return frames[0]
+    slots = np.concatenate([frame.slots for frame in frames])
+    return Frame(frames[0].times, slots, np.concatenate([frame.values for frame in frames], axis=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,14 @@ class Rows:
         self._count_view, self._room_view = self.count.data, self.room.data
 
 
+def run_of(slots: NDArray[np.int32]) -> NDArray[np.int32] | slice:
+    """What finds `slots` in a column: a slice where they are a run, which is several times quicker."""
+    count = len(slots)
+    if count > 1 and slots[-1] - slots[0] == count - 1 and (slots[1:] > slots[:-1]).all():
+        return slice(int(slots[0]), int(slots[0]) + count)
+    return slots
+
+
 def chunks(slots: NDArray[np.int32]) -> Iterable[NDArray[np.int32]]:
     """`slots` in parts that are gathered at a time."""
     return (slots[at : at + _CHUNK] for at in range(0, len(slots), _CHUNK))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.pairs import Pairs
-from aiops.model.rows import FREE, Rows, chunks, grown
+from aiops.model.rows import FREE, Rows, chunks, grown, run_of
 from aiops.model.selector import Selector
 from aiops.model.table import SlotTable
 
@@ -157,11 +157,12 @@ class SeriesIndex:
 
     def expect(self, slots: NDArray[np.int32]) -> None:
         """As if each had been asked for by its labels: samples are on their way."""
-        self._asked[slots] = True
+        self._asked[run_of(slots)] = True
 
     def touch(self, slots: NDArray[np.int32], now: float) -> None:
         """Note that `slots` had samples at `now` (seconds since the epoch)."""
-        self._seen[slots] = np.maximum(self._seen[slots], now)
+        at = run_of(slots)
+        self._seen[at] = np.maximum(self._seen[at], now)
 
     def last_seen(self, slot: int) -> float:
         return float(self._seen[slot]) if slot < self._capacity else 0.0
