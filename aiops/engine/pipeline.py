@@ -104,7 +104,7 @@ class Pipeline:
                 while after is WAIT and not self.queue.empty():
                     after = self.queue.get_nowait()
                     match after:
-                        case (other, Frame() as frame) if other == source and np.array_equal(frame.times, times):
+                        case (other, Frame(times=now) as frame) if other == source and list(now) == list(times):
                             frames.append(frame)
                             after = WAIT
                 return (source, beside(frames)), after
