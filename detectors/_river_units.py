@@ -92,8 +92,8 @@ class Units:
     def surprise(self, unit: int, score: float) -> float:
         """-log10 p of a model's score among its recent ones; an exponential tail beyond the upper tenth.
 
-        Peaks over a threshold (McNeil 1997) with the shape taken as 0, and the scale from the median excess: some
-        models' first scores are wild.
+        Peaks over a threshold (McNeil 1997) with the shape taken as 0, and the scale from the median excess:
+        some models' first scores are wild.
         """
         ring = self.columns["scores"][unit, : int(self.columns["count"][unit])]
         known = np.sort(ring[~np.isnan(ring)])

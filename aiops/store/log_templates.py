@@ -23,7 +23,9 @@ def save(conn: Connection, rows: Sequence[Mapping[str, Any]], team: str = "defau
         if row["name"] in known
     ]
     if old:
-        changed: dict[str, Any] = {key: sa.bindparam(f"new_{key}") for key in ("text", "level", "lines", "last_seen")}
+        changed: dict[str, Any] = {
+            key: sa.bindparam(f"new_{key}") for key in ("text", "level", "lines", "last_seen")
+        }
         mine = (log_template.c.name == sa.bindparam("new_name")) & (log_template.c.team == team)
         conn.execute(log_template.update().where(mine).values(**changed, merged_into=None), old)
 

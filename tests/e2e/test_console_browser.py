@@ -69,7 +69,7 @@ async def polled(page: Page) -> None:
 
 
 async def test_charts_are_drawn_aligned_and_read_together(page: Page, url: str) -> None:
-    await page.goto(f"{url}/problems/4")
+    await page.goto(f"{url}/problems/3")
     await expect(page.locator(".plot canvas")).to_have_count(3)
     over = page.locator(".plot .u-over").first
     box = await over.bounding_box()
@@ -83,7 +83,7 @@ async def test_charts_are_drawn_aligned_and_read_together(page: Page, url: str) 
 
 
 async def test_zooming_one_chart_zooms_all_and_survives_a_refresh(page: Page, url: str) -> None:
-    await page.goto(f"{url}/problems/4")
+    await page.goto(f"{url}/problems/3")
     over = page.locator(".plot .u-over").first
     await expect(over).to_be_visible()
     ticks = "() => [...document.querySelectorAll('.plot')].map(p => p.querySelector('canvas').toDataURL())"
@@ -106,7 +106,7 @@ async def test_zooming_one_chart_zooms_all_and_survives_a_refresh(page: Page, ur
 
 async def test_a_refresh_keeps_what_a_person_is_at(page: Page, engine: Engine, url: str) -> None:
     await signed_in(page, engine, url)
-    await page.goto(f"{url}/problems/4")
+    await page.goto(f"{url}/problems/3")
     await expect(page.locator(".plot canvas")).to_have_count(3)
     await page.evaluate("document.querySelector('.plot canvas').dataset.mine = 'yes'")
     await page.locator("#comment textarea").fill("half a thou")
@@ -124,11 +124,11 @@ async def test_a_refresh_keeps_what_a_person_is_at(page: Page, engine: Engine, u
 
 
 async def test_sign_in_acknowledge_comment_and_approve(page: Page, engine: Engine, url: str) -> None:
-    await page.goto(f"{url}/problems/4")
+    await page.goto(f"{url}/problems/3")
     await page.get_by_role("link", name="Sign in to act").first.click()
     await page.get_by_label("Token").fill(await token_of(engine, "dora"))
     await page.get_by_role("button", name="Sign in").click()
-    await expect(page).to_have_url(f"{url}/problems/4")
+    await expect(page).to_have_url(f"{url}/problems/3")
 
     await page.get_by_role("button", name="Acknowledge").click()
     await expect(page.locator("#notice")).to_have_text("Acknowledged")
@@ -148,7 +148,7 @@ async def test_sign_in_acknowledge_comment_and_approve(page: Page, engine: Engin
 
 async def test_a_problem_is_resolved_with_a_note(page: Page, engine: Engine, url: str) -> None:
     await signed_in(page, engine, url)
-    await page.goto(f"{url}/problems/1")
+    await page.goto(f"{url}/problems/2")
     await page.locator("#menu-resolve summary").click()
     await page.locator("#menu-resolve textarea").fill("old logs removed")
     await page.locator("#menu-resolve").get_by_role("button", name="Resolve").click()
@@ -161,7 +161,7 @@ async def test_a_problem_is_resolved_with_a_note(page: Page, engine: Engine, url
 async def test_what_is_refused_is_said(context: BrowserContext, engine: Engine, url: str) -> None:
     page = await context.new_page()
     await signed_in(page, engine, url)
-    await page.goto(f"{url}/problems/3")
+    await page.goto(f"{url}/problems/4")
     await page.evaluate("document.querySelectorAll('[name=csrf]').forEach((f) => { f.value = 'wrong' })")
     async with page.expect_response(lambda answer: answer.status == 403):
         await page.get_by_role("button", name="Acknowledge").click()
@@ -194,7 +194,7 @@ async def test_the_keyboard_walks_the_list(page: Page, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/problems/4", "/alerts", "/series", "/deliveries", "/silences", "/runs"]
+    "path", ["/", "/problems/3", "/alerts", "/series", "/deliveries", "/silences", "/runs"]
 )
 async def test_nothing_is_wider_than_a_phone(page: Page, engine: Engine, url: str, path: str) -> None:
     await signed_in(page, engine, url)
@@ -212,7 +212,7 @@ async def test_both_themes_have_contrast(
     await signed_in(page, engine, url)
     for path in (
         "/",
-        "/problems/4",
+        "/problems/3",
         "/problems/2",
         "/alerts",
         "/runs/1",
