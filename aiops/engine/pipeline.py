@@ -104,7 +104,7 @@ class Pipeline:
                 while after is WAIT and not self.queue.empty():
                     after = self.queue.get_nowait()
                     match after:
-                        case (other, Frame(times=now) as frame) if other == source and list(now) == list(times):
+                        case (other, Frame(times=at) as frame) if other == source and list(at) == list(times):
                             frames.append(frame)
                             after = WAIT
                 return (source, beside(frames)), after
