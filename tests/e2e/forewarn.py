@@ -33,12 +33,16 @@ class Forewarn:
         self.config.write_text(json.dumps(whole, indent=1))  # JSON is YAML
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, within: float = 30.0) -> Self:
+    def start(self, within: float = 60.0) -> Self:
         prefix = ["setpriv", "--pdeathsig=KILL"] if shutil.which("setpriv") else []
         argv = [*prefix, str(Path(sys.executable).with_name("forewarn")), "run", "--config", str(self.config)]
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(argv, cwd=self.folder, stdout=out, stderr=out)
-        until(lambda: answers(self.url + "/-/ready") or self._ended(), within, "Forewarn to be ready")
+        try:
+            until(lambda: answers(self.url + "/-/ready") or self._ended(), within, "Forewarn to be ready")
+        except TimeoutError:
+            self.kill()
+            raise
         if self._ended():
             raise RuntimeError(f"Forewarn ended at once:\n{self.log.read_text()[-3000:]}")
         return self
