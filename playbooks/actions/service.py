@@ -204,7 +204,15 @@ class _Supervisor:
                 self._stop()
             call = self.rpc.startProcessGroup if self.group else self.rpc.startProcess
             self._each(call, True, fine=_ALREADY_STARTED)
+            self._settle()
         return self._outcome(verb)
+
+    def _settle(self) -> None:
+        """One that supervisor itself was starting just then is "already started" before it runs."""
+        for _ in range(25):
+            if not any(state in _TRYING for state in self.states().values()):
+                return
+            threading.Event().wait(0.2)
 
     def states(self) -> dict[str, str]:
         if not self.group:
