@@ -26,6 +26,8 @@ PATIENCE = 5.0
 """Seconds that a request waits for the pipeline before its sender is asked to come again."""
 LOOK = 0.05
 PREFIX = "/receive/"
+COUNT_EVERY = 1.0
+"""Seconds between two looks at what a receiver has counted: a look takes as long as 200 samples."""
 BURST = 10.0
 """Seconds of the allowed rate that may come at once: a sender catches up after an outage."""
 
@@ -56,6 +58,8 @@ class Door:
     debt: float = 0.0
     """Samples taken beyond the allowed rate, as of `paid`."""
     paid: float = 0.0
+    counted: float = -math.inf
+    """When metrics and health were brought up to date."""
     told: dict[str, int] = field(default_factory=dict)
     """The receiver's tally as the metrics have it."""
 
@@ -87,6 +91,8 @@ class Receiving:
     def health(self) -> list[SourceHealth]:
         """How each receiver does."""
         self._follow()
+        for door in self._doors.values():
+            self._count(door, self._engine.clock.now())
         return [door.health for door in self._doors.values()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,7 +179,22 @@ class Receiving:
         return emit
 
     def _note(self, door: Door, reply: Reply) -> None:
-        now, health, metrics = self._engine.clock.now(), door.health, self._engine.metrics
+        """What came of a request: at once when it was refused or is limited, else once a second."""
+        now, health = self._engine.clock.now(), door.health
+        taken = reply.status < 400
+        if taken:
+            health.last_ok, health.failures, health.error = now, 0, ""
+        else:
+            health.failures += 1
+            health.error = reply.body.decode(errors="replace").strip()[:200]
+        if taken and not door.receiver.samples_per_second and abs(now - door.counted) < COUNT_EVERY:
+            return
+        door.counted = now
+        self._count(door, now)
+
+    def _count(self, door: Door, now: float) -> None:
+        """Bring metrics and health up to what the receiver counted."""
+        health, metrics = door.health, self._engine.metrics
         tally = door.receiver.tally()
         for fate, count in tally.items():
             more = count - door.told.get(fate, 0)
@@ -184,11 +205,6 @@ class Receiving:
         health.samples = tally.get("samples", health.samples)
         health.series = tally.get("series", health.series)
         door.told = dict(tally)
-        if reply.status < 400:
-            health.last_ok, health.failures, health.error = now, 0, ""
-        else:
-            health.failures += 1
-            health.error = reply.body.decode(errors="replace").strip()[:200]
         if math.isfinite(health.newest):
             health.lag = max(0.0, now - health.newest)
             metrics.source_lag.labels(health.name).set(health.lag)
