@@ -17,7 +17,7 @@ run: $(STAMP)              ## watch this host; console on 127.0.0.1
 	@exec $(BIN)/forewarn run
 
 test: $(STAMP)             ## all tests; end-to-end ones skip where the real servers are missing
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadgroup $(TESTFLAGS)
 
 check: $(STAMP)            ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
