@@ -139,21 +139,13 @@ class SeriesIndex:
 
     def select(self, selector: Selector) -> NDArray[np.int32]:
         """The slots whose labels match, ascending."""
-        live = self.live()
-        return live[self.matches(live, selector)]
-
-    def matches(self, slots: NDArray[np.int32], selector: Selector) -> NDArray[np.bool_]:
-        """Which of `slots` have labels that match."""
-        if 8 * len(slots) < len(self.pairs):  # looking at every pair would take longer
-            found = [selector.matches(dict(self.labels(slot))) for slot in slots.tolist()]
-            return np.array(found, np.bool_)
-        right = np.ones(len(slots), np.bool_)
+        found = self.live()
         for matcher in selector.matchers:
-            named, fits = self.pairs.matching(matcher)
+            named, right = self.pairs.matching(matcher)
             without = matcher.matches({})
-            parts = [self._match(part, named, fits, without) for part in chunks(slots)]
-            right &= np.concatenate(parts) if parts else right
-        return right
+            kept = [part[self._match(part, named, right, without)] for part in chunks(found)]
+            found = np.concatenate(kept) if kept else found
+        return found
 
     def items(self) -> Iterable[tuple[int, Labels]]:
         return ((slot, self.labels(slot)) for slot in self.live().tolist())

@@ -84,6 +84,5 @@ class Watch:
 def watch(engine: Engine) -> Watch:
     """Counts over the whole index."""
     flags = engine.ready_slots()
-    slots = engine.index.live()
-    slots = slots[slots < len(flags)]
+    slots = [slot for slot, _ in engine.index.items() if slot < len(flags)]
     return Watch(len(engine.index), int(flags[slots].sum()), len(engine.sources()))
