@@ -8,7 +8,6 @@ import typer
 from aiops.cli.api import Api
 from aiops.cli.live import JsonOption, UrlOption
 from aiops.cli.run import ConfigOption
-from aiops.core import words
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +36,8 @@ def ledger(
 
 def lines(told: dict[str, Any]) -> list[str]:
     """The ledger for a terminal."""
+    from aiops.core import words  # numpy: help is to be quick
+
     if told["p50"] is None:
         out = ["no SLI was breached"]
     else:

@@ -146,7 +146,7 @@ async def test_urgency_weighs_impact_against_the_time_left() -> None:
 
 
 async def test_the_problem_page_tells_the_whole_story(visitor: httpx.AsyncClient) -> None:
-    text = (await visitor.get("/problems/4")).text
+    text = (await visitor.get("/problems/3")).text
     for said in (
         "Users have been affected for 6 min",
         "foreseen",
