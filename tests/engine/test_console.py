@@ -146,11 +146,13 @@ async def test_urgency_weighs_impact_against_the_time_left() -> None:
 
 
 async def test_the_problem_page_tells_the_whole_story(visitor: httpx.AsyncClient) -> None:
-    text = (await visitor.get("/problems/3")).text
+    shown = (await visitor.get("/api/v1/problems", params={"state": "open"})).json()
+    felt = next(one for one in shown["items"] if one["stage"] == "active")
+    text = (await visitor.get(f"/problems/{felt['id']}")).text
     for said in (
         "Users have been affected for 6 min",
         "foreseen",
-        "T-4",
+        f">T-{felt['id']}<",
         "restart-checkout",
         "awaiting approval",
     ):
