@@ -104,7 +104,7 @@ class Walk:
     async def reopened(self, learnt: bool = True, **keys: Any) -> "Walk":
         """Another process on the same store; without `learnt` its checkpoint is lost."""
         arrays, facts = checkpoint.capture(self.state, [])
-        index = SeriesIndex.restore(facts["index"]) if learnt else SeriesIndex()
+        index = SeriesIndex.restore(arrays["index"]) if learnt else SeriesIndex()
         config = config_of(**keys) if keys else self.config
         playbooks = self.state.remediation.playbooks
         again = Walk(self.db, config, playbooks, index, self.clock)

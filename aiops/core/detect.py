@@ -37,14 +37,14 @@ class Detection:
         for place, detector in enumerate(self.detectors):
             detector.open(index)
             detector.columns.ensure(index.capacity)
-            self._cover(place, [slot for slot, _ in index.items()])
+            self._cover(place, index.live())
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         """New or reused slots: forget their former series."""
         for place, detector in enumerate(self.detectors):
             detector.columns.ensure(self.index.capacity)
             detector.columns.reset(fresh)
-            self._cover(place, fresh.tolist())
+            self._cover(place, fresh)
 
     def warm(self, frame: Frame) -> None:
         """Learn from history; nothing is scored."""
@@ -95,13 +95,12 @@ class Detection:
         where = self._covers[place][frame.slots]
         return frame if where.all() else Frame(frame.times, frame.slots[where], frame.values[:, where])
 
-    def _cover(self, place: int, slots: Sequence[int]) -> None:
+    def _cover(self, place: int, slots: NDArray[np.int32]) -> None:
         covers, match = self._covers[place], self.detectors[place].match
         if len(covers) < self.index.capacity:
             covers = np.concatenate([covers, np.zeros(self.index.capacity - len(covers), bool)])
             self._covers[place] = covers
-        for slot in slots:
-            covers[slot] = not match.matchers or match.matches(dict(self.index.labels(slot)))
+        covers[slots] = self.index.matches(slots, match) if match.matchers else True
 
 
 def _of_one(row: Frame, scores: Scores) -> Scored:

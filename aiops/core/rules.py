@@ -41,16 +41,14 @@ class RuleWatch:
             member=Column(np.bool_), since=Column(np.float64, np.nan), ahead=Column(np.uint8)
         )
         self.experts = Experts(rule.bound, rule.sign, rule.horizon) if rule.horizon else None
-        self.welcome(np.array([slot for slot, _ in index.items()], np.int32))
+        self.welcome(index.live())
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         self.columns.ensure(self._index.capacity)
         self.columns.reset(fresh)
         if self.experts:
             self.experts.welcome(fresh)
-        member = self.columns["member"]
-        for slot in fresh:
-            member[slot] = self.rule.selector.matches(dict(self._index.labels(int(slot))))
+        self.columns["member"][fresh] = self._index.matches(fresh, self.rule.selector)
 
     def warm(self, frame: Frame) -> None:
         """Learn the course of the series from history, for forecasts."""

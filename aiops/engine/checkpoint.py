@@ -50,8 +50,8 @@ def capture(
     """Copies of all learnt state, and the facts that go with them."""
     state.welcome()  # slots given since the last row would not be announced again after a restart
     arrays = {name: columns.snapshot() for name, columns in parts(state).items()}
+    arrays["index"] = state.index.arrays()
     facts = {
-        "index": state.index.snapshot(),
         "cursors": dict(state.cursors),
         "identities": identities(state),
         "connectors": {c.name: state.positions[c.name] for c in connectors if state.positions.get(c.name)},
@@ -67,7 +67,7 @@ def load_index(folder: Path) -> tuple[SeriesIndex, dict[str, dict[str, NDArray[A
         return SeriesIndex(), {}, {}
     arrays, facts = found
     try:
-        return SeriesIndex.restore(facts["index"]), arrays, facts
+        return SeriesIndex.restore(arrays["index"]), arrays, facts
     except (ValueError, LookupError, TypeError) as why:
         log.warning("what was learnt is not taken up, its series are written in another way: %r", why)
         return SeriesIndex(), {}, {}

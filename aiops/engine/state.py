@@ -52,7 +52,7 @@ class State:
         self.router = router_of(config)
         self.told: dict[str, Told] = {}
         """Per problem key: which sinks know of it."""
-        existing = np.array([slot for slot, _ in index.items()], np.int32)
+        existing = index.live()
         self.anomalies.welcome(existing)
         self.recent.welcome(existing)
         self.evidence: dict[tuple[Labels, AlertKind, str], Evidence] = {}

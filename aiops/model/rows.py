@@ -142,3 +142,33 @@ def grown(array: NDArray[Any], size: int) -> NDArray[Any]:
 def _spans(start: NDArray[np.int64], begins: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where the elements of rows that begin at `start` are, end to end."""
     return np.repeat(start - begins[:-1], np.diff(begins)) + np.arange(begins[-1])
+
+
+def sums(flags: NDArray[np.bool_], begins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many flags of each row are set."""
+    return np.diff(np.concatenate([np.zeros(1, np.int64), np.cumsum(flags)])[begins])
+
+
+def some_of(
+    ids: NDArray[np.int32], begins: NDArray[np.int64], which: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The rows `which` end to end."""
+    count = np.diff(begins)[which]
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
+    return ids[np.repeat(begins[which] - ends[:-1], count) + np.arange(ends[-1])], ends
+
+
+def equal(
+    one: NDArray[np.int32], begins: NDArray[np.int64], other: NDArray[np.int32], ends: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which rows are the same."""
+    lengths = np.diff(begins) == np.diff(ends)
+    if not lengths.all():  # hashes met, lengths do not: about once in 10^19
+        return np.array(
+            [
+                np.array_equal(one[a:b], other[c:d])
+                for a, b, c, d in zip(begins, begins[1:], ends, ends[1:], strict=False)
+            ]
+        )
+    same: NDArray[np.bool_] = sums(one != other, begins) == 0
+    return same

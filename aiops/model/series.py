@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.pairs import Pairs
-from aiops.model.rows import FREE, Rows, chunks, grown, run_of
+from aiops.model.rows import FREE, Rows, chunks, equal, grown, run_of, some_of, sums
 from aiops.model.selector import Selector
 from aiops.model.table import SlotTable
 
@@ -99,17 +99,17 @@ class SeriesIndex:
         """
         count = np.diff(begins)
         ids = ids[np.lexsort((ids, np.repeat(np.arange(len(count)), count)))]
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(self.pairs.hashes(ids), dtype=np.uint64)])
-        keys, first, back = np.unique(np.diff(sums[begins]), return_index=True, return_inverse=True)
+        totals = np.concatenate([np.zeros(1, np.uint64), np.cumsum(self.pairs.hashes(ids), dtype=np.uint64)])
+        keys, first, back = np.unique(np.diff(totals[begins]), return_index=True, return_inverse=True)
 
         def same(slots: NDArray[np.int32], which: NDArray[np.int64]) -> NDArray[np.bool_]:
-            return _equal(*self._rows.flat(slots), *_part(ids, begins, first[which]))
+            return equal(*self._rows.flat(slots), *some_of(ids, begins, first[which]))
 
         found = self._table.find_all(keys, self._hash, same)
         new = np.flatnonzero(found < 0)
         # neighbours stay neighbours: a compiled step is quick where slots that come together lie together
         new = new[np.argsort(first[new])]
-        found[new] = self._take_all(keys[new], *_part(ids, begins, first[new]))
+        found[new] = self._take_all(keys[new], *some_of(ids, begins, first[new]))
         self._asked[found] = True
         return found[back]
 
@@ -139,13 +139,23 @@ class SeriesIndex:
 
     def select(self, selector: Selector) -> NDArray[np.int32]:
         """The slots whose labels match, ascending."""
-        found = self.live()
-        for matcher in selector.matchers:
-            named, right = self.pairs.matching(matcher)
-            without = matcher.matches({})
-            kept = [part[self._match(part, named, right, without)] for part in chunks(found)]
-            found = np.concatenate(kept) if kept else found
-        return found
+        live = self.live()
+        return live[self.matches(live, selector)]
+
+    def matches(self, slots: NDArray[np.int32], selector: Selector) -> NDArray[np.bool_]:
+        """Which of `slots` have labels that match; one that is free does not."""
+        right: NDArray[np.bool_] = self._rows.count[slots] != FREE
+        if not right.all():
+            right[right] = self.matches(slots[right], selector)
+        elif 8 * len(slots) < len(self.pairs):  # looking at every pair would take longer
+            right[:] = [selector.matches(dict(self.labels(slot))) for slot in slots.tolist()]
+        else:
+            for matcher in selector.matchers:
+                named, fits = self.pairs.matching(matcher)
+                without = matcher.matches({})
+                parts = [self._match(part, named, fits, without) for part in chunks(slots)]
+                right &= np.concatenate(parts) if parts else right
+        return right
 
     def items(self) -> Iterable[tuple[int, Labels]]:
         return ((slot, self.labels(slot)) for slot in self.live().tolist())
@@ -193,13 +203,9 @@ class SeriesIndex:
         columns = {"hash": self._hash[: self._capacity].copy(), "seen": self._seen[: self._capacity].copy()}
         return self.pairs.arrays() | self._rows.arrays(self._capacity) | columns
 
-    def snapshot(self) -> dict[str, Any]:
-        """`arrays` as JSON-able lists."""
-        return {name: array.tolist() for name, array in self.arrays().items()}
-
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> "SeriesIndex":
-        """From `arrays` or `snapshot`. Raises ValueError when it is neither."""
+        """From `arrays`. Raises ValueError or LookupError when it is something else."""
         index = cls()
         index.pairs = Pairs.restore(np.asarray(data["text"], np.uint8), np.asarray(data["ends"], np.int64))
         index._rows = Rows.restore(data, len(index.pairs))
@@ -236,7 +242,7 @@ class SeriesIndex:
         reused = min(len(keys), len(self._free))
         slots = np.arange(self._capacity - reused, self._capacity - reused + len(keys), dtype=np.int32)
         if reused:
-            slots[:reused] = self._free[-reused:]
+            slots[:reused] = sorted(self._free[-reused:])
             del self._free[-reused:]
         self._capacity += len(keys) - reused
         self._grow(self._capacity)
@@ -253,7 +259,7 @@ class SeriesIndex:
         self, slots: NDArray[np.int32], named: NDArray[np.bool_], right: NDArray[np.bool_], without: bool
     ) -> NDArray[np.bool_]:
         ids, begins = self._rows.flat(slots)
-        bears, fits = (_sums(flags[ids], begins) for flags in (named, right))
+        bears, fits = (sums(flags[ids], begins) for flags in (named, right))
         found: NDArray[np.bool_] = (fits > 0) | ((bears == 0) & without)
         return found
 
@@ -264,33 +270,3 @@ class SeriesIndex:
             self._asked, self._generation = grown(self._asked, capacity), grown(self._generation, capacity)
             self._hash_view = self._hash.data
         self._rows.grow(capacity)
-
-
-def _sums(flags: NDArray[np.bool_], begins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many flags of each row are set."""
-    return np.diff(np.concatenate([np.zeros(1, np.int64), np.cumsum(flags)])[begins])
-
-
-def _part(
-    ids: NDArray[np.int32], begins: NDArray[np.int64], which: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The rows `which` end to end."""
-    count = np.diff(begins)[which]
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
-    return ids[np.repeat(begins[which] - ends[:-1], count) + np.arange(ends[-1])], ends
-
-
-def _equal(
-    one: NDArray[np.int32], begins: NDArray[np.int64], other: NDArray[np.int32], ends: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Which rows are the same."""
-    lengths = np.diff(begins) == np.diff(ends)
-    if not lengths.all():  # hashes met, lengths do not: about once in 10^19
-        return np.array(
-            [
-                np.array_equal(one[a:b], other[c:d])
-                for a, b, c, d in zip(begins, begins[1:], ends, ends[1:], strict=False)
-            ]
-        )
-    same: NDArray[np.bool_] = _sums(one != other, begins) == 0
-    return same

@@ -84,5 +84,6 @@ class Watch:
 def watch(engine: Engine) -> Watch:
     """Counts over the whole index."""
     flags = engine.ready_slots()
-    slots = [slot for slot, _ in engine.index.items() if slot < len(flags)]
+    slots = engine.index.live()
+    slots = slots[slots < len(flags)]
     return Watch(len(engine.index), int(flags[slots].sum()), len(engine.sources()))

@@ -1,7 +1,5 @@
 """Label sets and their slots: given, reused, announced, snapshot and restored."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -139,7 +137,7 @@ class IndexMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         """What is not announced is announced by the snapshot's maker first: `checkpoint.capture` does."""
         self.announce()
-        self.index = SeriesIndex.restore(json.loads(json.dumps(self.index.snapshot())))
+        self.index = SeriesIndex.restore(self.index.arrays())
         self.handed = set()
 
     @invariant()

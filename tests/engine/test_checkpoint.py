@@ -178,7 +178,7 @@ def test_an_index_of_another_version_is_no_reason_not_to_start(
     state = state_of()
     live(state, 10)
     arrays, facts = checkpoint.capture(state, [])
-    facts["index"] = {"capacity": 3, "rows": [[0, [["__name__", "load"]]]], "seen": [0, 0, 0]}
+    arrays["index"] = {"capacity": np.zeros(3), "seen": np.zeros(3)}
     checkpoints.write(tmp_path, 1, arrays, facts)
     again, restored = taken_up(tmp_path)
     assert (restored, len(again.index)) == (0, 0)

@@ -1,0 +1,112 @@
+"""SeriesIndex many at a time: the same as one by one."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiops.model.selector import Selector
+from aiops.model.series import Labels, SeriesIndex, labels_of
+
+words = st.sampled_from(["a", "b", "up", "x=y"])
+label_sets = st.dictionaries(words, words, max_size=3).map(labels_of)
+many = st.lists(label_sets, max_size=12)
+
+
+def numbers(index: SeriesIndex, batch: list[Labels]) -> tuple[np.ndarray, np.ndarray]:
+    rows = [index.pairs.take(labels) for labels in batch]
+    flat = np.array([number for row in rows for number in reversed(row)], np.int32)
+    return flat, np.cumsum([0, *map(len, rows)])
+
+
+@settings(max_examples=200, deadline=None)
+@given(many, many, many)
+def test_a_batch_gives_the_slots_that_single_questions_give(
+    first: list[Labels], gone: list[Labels], then: list[Labels]
+) -> None:
+    index, single = SeriesIndex(), SeriesIndex()
+    for batch in (first, gone, then):
+        slots = index.slots_of(*numbers(index, batch))
+        expected = single.slots(batch)
+        assert [index.labels(int(s)) for s in slots] == batch == [single.labels(int(s)) for s in expected]
+        assert [index.find(labels) for labels in batch] == slots.tolist()
+        for one in (index, single):
+            one.touch(one.slots(first), 2.0)
+            one.evict(0.0)
+            assert set(one.evict(1.5)) == set(batch) - set(first)
+    assert len(index) == len(set(first))
+    assert len(index.take_fresh()) == len(single.take_fresh())
+
+
+def test_a_large_batch_on_a_small_table() -> None:
+    index = SeriesIndex()
+    batch = [labels_of({"n": str(k)}) for k in range(5000)]
+    slots = index.slots_of(*numbers(index, batch))
+    assert slots.tolist() == list(range(5000))
+    assert index.slots(batch).tolist() == slots.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    many,
+    st.sampled_from(["{}", '{a="b"}', '{a!="b"}', '{a=~"|b"}', '{b!~"a|up",a="a"}', '{up=""}']),
+    st.integers(0, 40),
+)
+def test_a_selector_matches_many_as_it_matches_one(batch: list[Labels], text: str, more: int) -> None:
+    """More pairs than series, or fewer: two ways inside."""
+    index, selector = SeriesIndex(), Selector.parse(text)
+    index.pairs.take([("unused", str(k)) for k in range(more)])
+    slots = index.slots(batch)
+    expected = [selector.matches(dict(labels)) for labels in batch]
+    assert index.matches(slots, selector).tolist() == expected
+    assert index.select(selector).tolist() == sorted(
+        {int(s) for s, hit in zip(slots, expected, strict=True) if hit}
+    )
+
+
+def test_a_free_slot_matches_nothing() -> None:
+    index = SeriesIndex()
+    slots = index.slots([labels_of({"a": "b"}), labels_of({"a": "c"})])
+    index.touch(slots[:1], 5.0)
+    index.evict(0.0)
+    index.evict(1.0)
+    assert index.matches(slots, Selector.parse("{}")).tolist() == [True, False]
+
+
+def test_what_series_no_longer_use_is_given_back() -> None:
+    index = SeriesIndex()
+    for wave in range(50):
+        pods = [labels_of({"pod": f"{wave}-{k}", "size": "x" * (wave % 7)}) for k in range(20)]
+        index.touch(index.slots(pods), float(wave))
+        index.evict(0.0)
+        index.evict(wave - 0.5)
+    assert index.capacity <= 40
+    assert len(index.pairs) <= 60
+    arrays = index.arrays()
+    assert sum(array.nbytes for array in arrays.values()) < 40 * 64 + 60 * 32
+
+
+def test_a_generation_tells_a_reused_slot_apart() -> None:
+    index = SeriesIndex()
+    slots = index.slots([labels_of({"a": "b"})])
+    before = index.generations(slots).tolist()
+    index.evict(0.0)
+    index.evict(1.0)
+    assert index.slots([labels_of({"a": "c"})]).tolist() == slots.tolist()
+    assert index.generations(slots).tolist() != before
+    assert index.evictions == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(many, many)
+def test_arrays_give_the_same_index_again(batch: list[Labels], more: list[Labels]) -> None:
+    index = SeriesIndex()
+    index.slots(more)
+    index.touch(index.slots(batch), 3.0)
+    index.evict(0.0)
+    index.evict(1.0)
+    again = SeriesIndex.restore(index.arrays())
+    assert dict(again.items()) == dict(index.items())
+    assert again.slots_of(*numbers(again, batch)).tolist() == index.slots(batch).tolist()
+    # the free slots come again in another order, and no slot is given twice
+    fresh = again.slots([labels_of({"new": str(k)}) for k in range(9)])
+    assert len(set(fresh.tolist()) | set(again.slots(batch).tolist())) == 9 + len(set(batch))
