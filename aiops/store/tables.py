@@ -2,29 +2,37 @@
 
 import sqlalchemy as sa
 
-naming = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-metadata = sa.MetaData(naming_convention=naming)
+from aiops.store.columns import metadata
+from aiops.store.columns import own_id as _id
+from aiops.store.columns import problem_id as _problem_id
+from aiops.store.columns import table as _table
+from aiops.store.tables_cause import cause, change
+from aiops.store.tables_ties import answer, likeness, link, mark, trait
 
-
-def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
-    team = sa.Column("team", sa.Text, nullable=False, server_default="default", index=True)
-    # sqlite_autoincrement: a deleted problem's number is never given to another
-    return sa.Table(name, metadata, *columns, team, sqlite_autoincrement=True)
-
-
-def _id() -> sa.Column[int]:
-    return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
-
-
-def _problem_id(nullable: bool = False) -> sa.Column[int]:
-    reference = sa.ForeignKey("problem.id", ondelete="CASCADE")
-    return sa.Column("problem_id", sa.Integer, reference, nullable=nullable, index=True)
-
+__all__ = [
+    "alert",
+    "answer",
+    "attempt",
+    "audit",
+    "cause",
+    "change",
+    "delivery",
+    "evidence",
+    "likeness",
+    "link",
+    "log_template",
+    "mark",
+    "metadata",
+    "playbook_revision",
+    "problem",
+    "run",
+    "silence",
+    "step",
+    "ticket",
+    "token",
+    "trait",
+    "watermark",
+]
 
 problem = _table(
     "problem",
@@ -47,6 +55,11 @@ problem = _table(
     sa.Column("assignee", sa.Text, nullable=False, server_default=""),
     sa.Column("escalation", sa.Text),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("flaps", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("snoozed_until", sa.Float),
+    # The number of the problem that this one went into
+    sa.Column("merged_into", sa.Integer),
+    sa.Column("verdict", sa.String(16), nullable=False, server_default=""),
 )
 
 alert = _table(
@@ -78,6 +91,8 @@ alert = _table(
     sa.Column("silenced_by", sa.Text, nullable=False, server_default=""),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("examples", sa.JSON, nullable=False),
+    # Why it is in its problem, in words
+    sa.Column("joined", sa.Text, nullable=False, server_default=""),
 )
 sa.Index(
     "uq_alert_live",
