@@ -57,8 +57,8 @@ problem = _table(
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("flaps", sa.Integer, nullable=False, server_default="0"),
     sa.Column("snoozed_until", sa.Float),
-    # The number of the problem that this one went into
-    sa.Column("merged_into", sa.Integer),
+    # The key of the problem that this one went into
+    sa.Column("merged_into", sa.String(64), nullable=False, server_default=""),
     sa.Column("verdict", sa.String(16), nullable=False, server_default=""),
 )
 

@@ -108,7 +108,9 @@ def upgrade() -> None:
         batch_op.create_index("ix_trait_text_problem_id", ["text", "problem_id"], unique=False)
     op.add_column("problem", sa.Column("flaps", sa.Integer(), server_default="0", nullable=False))
     op.add_column("problem", sa.Column("snoozed_until", sa.Float(), nullable=True))
-    op.add_column("problem", sa.Column("merged_into", sa.Integer(), nullable=True))
+    op.add_column(
+        "problem", sa.Column("merged_into", sa.String(length=64), server_default="", nullable=False)
+    )
     op.add_column("problem", sa.Column("verdict", sa.String(length=16), server_default="", nullable=False))
 
 
