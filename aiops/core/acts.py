@@ -84,6 +84,10 @@ def check_arguments(kind: str, given: Mapping[str, Any], at: Path, base: Path) -
     open_: set[Path] = set()
     for path, text in texts(given):
         open_.add(path)
+        if path[0] in action.literal:
+            hint = "pass what depends on the problem as a parameter"
+            faults.append(fault((*base, *path), f"`{path[0]}` of `{kind}` may not be a template", hint))
+            continue
         try:
             check_template(text)
         except BadTemplate as why:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,9 @@ class Outcome:
 
 class Action(Plugin):
     """One step. Built afresh from rendered arguments for each run, so it holds no state."""
+
+    literal: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that may hold no template, such as a query: what a label says must never become code."""
 
     timeout: Duration = Field(30.0, description="Longest time it may take.", gt=0)
     expect: str = Field("", description="CEL over what the action returns; when left out, its own ok counts.")
