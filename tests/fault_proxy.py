@@ -14,7 +14,8 @@ ODDS = {"lost": 25, "busy": 10, "too many": 10, "late": 5, "none": 50}
 """In percent of all requests."""
 
 BUSY = b"HTTP/1.1 503 busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-TOO_MANY = b"HTTP/1.1 429 slow down\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+TOO_MANY = b"HTTP/1.1 429 slow\r\nretry-after: 0.3\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+"""A fraction of a second, which HTTP does not know and we do: each of them stops all messages to a sink."""
 
 
 @dataclass

@@ -1,9 +1,10 @@
 """A relay in a process of its own, to be killed.
 
-    python -m tests.relay_process DATABASE_URL SINK [--patient]
+    python -m tests.relay_process DATABASE_URL SINK [PATIENCE]
 
 SINK is the block of a sink named `itsm` as JSON, or the URL of a webhook whose secret is in the environment
-variable ITSM_SECRET. Ends with 0 once nothing is due. `--patient`: for real servers, which take their time.
+variable ITSM_SECRET. Ends with 0 once nothing is due. PATIENCE: seconds that an
+answer is waited for.
 """
 
 import asyncio
@@ -33,8 +34,22 @@ SETTINGS = RelaySettings(
     longest_pause=0.2,
 )
 
-PATIENT = replace(SETTINGS, lease=24.0, limit=18.0, attempts=80, longest_wait=2.0, settle=2.0)
-"""`lease` is longer than what a request that is handed on late can take, as in real life."""
+
+def patient(patience: float) -> RelaySettings:
+    """For a sink that waits for each answer that long: other waits in the proportion that they have in life.
+
+    `lease` is longer than what a request that is handed on late can take. Half of all requests fail by
+    themselves, not because the server is down, so the breaker looks at more of them than usual.
+    """
+    return replace(
+        SETTINGS,
+        lease=4 * patience,
+        limit=3 * patience,
+        attempts=80,
+        longest_wait=patience / 3,
+        settle=patience / 3,
+        break_after=40,
+    )
 
 
 def a_webhook(url: str) -> Sink:
@@ -52,13 +67,13 @@ def _due(db: Database) -> int:
         return backlog.counts(conn, 0.0).get("itsm", backlog.SinkCounts()).due
 
 
-async def main(database: str, given: str, *flags: str) -> None:
+async def main(database: str, given: str, patience: str = "") -> None:
     db = Database(database)
     sink = a_sink(json.loads(given)) if given.startswith("{") else a_webhook(given)
-    settings = PATIENT if "--patient" in flags else SETTINGS
+    settings = patient(float(patience)) if patience else SETTINGS
     relay = Relay(db, SystemClock(), lambda: {"itsm": sink}, asyncio.Event(), settings)
     task = asyncio.create_task(relay.run())
-    await eventually(lambda: not _due(db), within=3000 if flags else 60)
+    await eventually(lambda: not _due(db), within=3000 if patience else 60)
     relay.stop()
     await task
     await sink.close()

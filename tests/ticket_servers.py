@@ -16,13 +16,11 @@ from tests.e2e.rt_server import FIELD, QUEUE, Person, RequestTracker, request_tr
 from tests.outboxes import STORY
 from tests.receiver import SECRET, Receiver
 
-LATE = 7.0
-"""Seconds by which a bad network hands on a request late: longer than `PATIENCE`."""
-PATIENCE = 6.0
-"""Seconds that a sink waits for an answer."""
-
 
 class TicketServer(Protocol):
+    patience: float
+    """Seconds that a sink waits for an answer: as long as it can take under the load of the bench."""
+
     @property
     def port(self) -> int: ...
 
@@ -46,6 +44,8 @@ def numbers(marks: list[str]) -> list[int]:
 
 class _Webhook:
     """`Receiver`, which drops repeats by their webhook-id, in a thread of its own."""
+
+    patience = 1.5
 
     def __init__(self) -> None:
         self._receiver = Receiver()
@@ -76,7 +76,7 @@ class _Webhook:
     def block(self, url: str) -> dict[str, Any]:
         os.environ["ITSM_SECRET"] = SECRET
         secret = {"env": "ITSM_SECRET"}
-        return {"kind": "webhook", "url": f"{url}/hooks", "secret": secret, "timeout": PATIENCE}
+        return {"kind": "webhook", "url": f"{url}/hooks", "secret": secret, "timeout": self.patience}
 
     def heard(self) -> dict[str, list[list[int]]]:
         assert not self._receiver.unsigned, self._receiver.unsigned
@@ -88,6 +88,8 @@ class _Webhook:
 
 
 class _Rt:
+    patience = 6.0
+
     def __init__(self, server: RequestTracker) -> None:
         self._server = server
         self._person = Person(server)
@@ -99,7 +101,13 @@ class _Rt:
     def block(self, url: str) -> dict[str, Any]:
         os.environ["RT_TOKEN"] = self._server.token
         token = {"env": "RT_TOKEN"}
-        return {"kind": "request_tracker", "url": url, "queue": QUEUE, "token": token, "timeout": PATIENCE}
+        return {
+            "kind": "request_tracker",
+            "url": url,
+            "queue": QUEUE,
+            "token": token,
+            "timeout": self.patience,
+        }
 
     def heard(self) -> dict[str, list[list[int]]]:
         found: dict[str, list[list[int]]] = {}
@@ -128,6 +136,8 @@ def _rt(folder: Path) -> Iterator[TicketServer]:
 
 
 class RoundupTickets:
+    patience = 6.0
+
     def __init__(self, server: Roundup) -> None:
         self._server = server
 
@@ -138,7 +148,7 @@ class RoundupTickets:
     def block(self, url: str) -> dict[str, Any]:
         os.environ["ROUNDUP_PASSWORD"] = PASSWORD
         password = {"env": "ROUNDUP_PASSWORD"}
-        return {"kind": "roundup", "url": url, "user": USER, "password": password, "timeout": PATIENCE}
+        return {"kind": "roundup", "url": url, "user": USER, "password": password, "timeout": self.patience}
 
     def heard(self) -> dict[str, list[list[int]]]:
         said = {one["id"]: one["messageid"] for one in self.get("/msg", "messageid")}
