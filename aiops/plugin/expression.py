@@ -56,7 +56,7 @@ class Expression:
         return set(self._program.variables()) - set(_BINDS.findall(self.text)) - {"level"}
 
     def value(self, context: Mapping[str, Any]) -> Any:
-        """What it gives: JSON-able data, or a time. A missing key or a wrong type raises `ExpressionError`."""
+        """What it gives: JSON-able data or a time. A missing key or a wrong type raises `ExpressionError`."""
         try:
             return self._program.execute({"level": LEVELS, **context})
         except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as why:
