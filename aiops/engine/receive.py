@@ -248,7 +248,7 @@ async def _body(receive: Receive, most: int) -> bytes | None:
 
 async def _answer(send: Send, reply: Reply) -> None:
     headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
-    if reply.body:
+    if reply.body and not any(name == b"content-type" for name, _ in headers):
         headers.append((b"content-type", b"text/plain; charset=utf-8"))
     if reply.status != 204:
         headers.append((b"content-length", str(len(reply.body)).encode()))

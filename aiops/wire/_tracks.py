@@ -99,3 +99,12 @@ def enter(rows: NDArray[Any], cells: NDArray[np.int32], refs: NDArray[np.int32])
         while cells[cell] >= 0:
             cell = (cell + u8(1)) & mask
         cells[cell] = ref
+
+
+@cached
+def find_all(
+    rows: NDArray[Any], cells: NDArray[np.int32], keys: NDArray[np.uint64], refs: NDArray[np.int32]
+) -> None:
+    """`probe` for each of `keys`, into `refs`."""
+    for k in range(len(keys)):
+        refs[k] = probe(rows, cells, keys[k])

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from aiops.model.series import SeriesIndex
+from aiops.model.series import NAME, SeriesIndex
 from aiops.wire._bytes import PAD
+from aiops.wire._named import refs
 from aiops.wire.intake import Intake
 from aiops.wire.remote_write import RemoteWrite
 
@@ -23,3 +24,10 @@ def remote_write() -> None:
         one.read(np.frombuffer(text + bytes(PAD), np.uint8).copy(), len(text), version)
     histograms = one.intake.histograms
     histograms.watched(np.zeros(1, np.int32), 1000)
+
+
+def named() -> None:
+    """All that a decoder may run that names its series in Python."""
+    intake = Intake(SeriesIndex())
+    found = refs(intake, np.ones(1, np.uint64), lambda k: {NAME: "x"}, np.zeros(1, np.int64))
+    intake.take(found, np.full(1, 1000), np.zeros(1))
