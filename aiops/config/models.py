@@ -143,6 +143,14 @@ class Grouping(Block):
         description="What calls what, by the values of those labels, as in `{proxy: [app], app: [db]}`: "
         "alerts at most two calls apart join when they are near in time.",
     )
+    call_labels: list[tuple[str, str]] = Field(
+        [("client", "server"), ("source_workload", "destination_workload")],
+        description="Labels of series that name caller and callee of a call, as service graphs and meshes do.",
+    )
+    need_labels: list[tuple[str, str]] = Field(
+        [("service", "pod"), ("owner_name", "pod"), ("owner_name", "replicaset"), ("pod", "node")],
+        description="Labels of series of which the first's value runs on, or needs, that of the second.",
+    )
     window: Duration = Field(
         300.0, description="How long after a problem's last evidence an alert still joins."
     )
@@ -150,6 +158,11 @@ class Grouping(Block):
         3, ge=1, description="This many minor alerts together open a problem; one major one does."
     )
     reopen_within: Duration = Field(600.0, description="The same alert this soon reopens a resolved problem.")
+    resolve_after: Duration = Field(
+        0.0,
+        description="How long all alerts of a problem must have cleared before it resolves by itself; one that "
+        "came back needs at least 1m, doubled with every return up to 1h.",
+    )
 
 
 class SilenceRule(Block):

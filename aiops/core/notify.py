@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from aiops.core.context import problem_context
 from aiops.core.expressions import Expression
-from aiops.core.problems import ProblemChange
+from aiops.core.problem_change import ACTOR, ProblemChange
 from aiops.model.lifecycle import ProblemState
 from aiops.model.problem import NotifyReason, Problem
 
@@ -136,9 +136,11 @@ def _condensed(changes: Sequence[ProblemChange], told: Told) -> list[tuple[Notif
 
 
 def _reason(change: ProblemChange, told: Told) -> NotifyReason | None:
+    problem = change.problem
+    if change.notify in (None, NotifyReason.UPDATED) and change.actor == ACTOR and problem.snoozed(change.at):
+        return None
     if change.notify is not None:
         return change.notify
-    problem = change.problem
     if not told.sinks or problem.state is ProblemState.RESOLVED:
         return None
     news = len(problem.alerts) > told.evidence and change.at - told.at >= UPDATE_EVERY

@@ -1,31 +1,23 @@
-"""Problems: opened, joined, breached, remediating, resolved, escalated. Owns their every transition."""
+"""Problems: opened, joined, breached, resolved, reopened; all of them, and what time alone brings."""
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
-from aiops.core import words
-from aiops.core.correlate import Correlator, Placement, common_labels, importance, still_firing
+from aiops.core import handling, problem_ties, words
+from aiops.core.correlate import Correlator, Placement, still_firing
+from aiops.core.problem_change import ACTOR, ProblemChange, move, remark
+from aiops.core.problem_looks import rewrite, sli_firing
 from aiops.core.settings import GroupingSettings
+from aiops.core.topology import Topology
 from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
-from aiops.model.problem import EscalationReason, NotifyReason, Problem
-from aiops.model.signal import Alert, AlertKind, Severity
+from aiops.model.problem import EscalationReason, NotifyReason, Problem, Verdict
+from aiops.model.signal import Alert, Severity
 
-ACTOR = "forewarn"
-"""Who acts when nobody else does."""
+__all__ = ["ACTOR", "ProblemChange", "Problems"]
 
-
-@dataclass(frozen=True, slots=True)
-class ProblemChange:
-    """What happened to a problem: a transition, or a remark when ``current`` and ``to`` are the same."""
-
-    problem: Problem
-    current: str
-    to: str
-    reason: str
-    at: float
-    notify: NotifyReason | None = None
-    actor: str = ACTOR
+AFTER_RETURN = 60.0
+"""Seconds of quiet that a problem which came back once needs to be over; each return doubles them."""
+LONGEST_QUIET = 3600.0
 
 
 class Problems:
@@ -43,8 +35,6 @@ class Problems:
         self._correlator = Correlator(settings)
         self.known: list[Problem] = []
         self._brewing: list[Problem] = []
-        self._reopened: dict[str, float] = {}
-        """Per key, when a problem came back: a person has only been waited for since then."""
 
     def restore(self, problems: Iterable[Problem], loose: Iterable[Alert], now: float) -> None:
         """Take up stored problems, and firing alerts that were not yet enough for one."""
@@ -54,11 +44,51 @@ class Problems:
 
     def adopt(self, old: "Problems") -> None:
         """Go on with the problems of `old`, under our own settings."""
-        self.known, self._brewing, self._reopened = old.known, old._brewing, old._reopened
+        self.known, self._brewing = old.known, old._brewing
         self._correlator.adopt(old._correlator)
 
     def find(self, problem_id: int) -> Problem | None:
         return next((p for p in self.known if p.id == problem_id), None)
+
+    def heir(self, problem: Problem) -> Problem:
+        """The problem that this one went into, however often; itself when it was never merged."""
+        seen = {problem.key}
+        while problem.merged_into and problem.merged_into not in seen:
+            seen.add(problem.merged_into)
+            following = next((p for p in self.known if p.key == problem.merged_into), None)
+            if following is None:
+                break
+            problem = following
+        return problem
+
+    def recall(self, problem: Problem) -> None:
+        """Take up a stored problem that was over long ago and that somebody speaks of again."""
+        if self.find(problem.id) is None:
+            self.known.append(problem)
+
+    def merge(
+        self, kept: Problem, gone: Problem, because: str, now: float, actor: str = ACTOR
+    ) -> list[ProblemChange]:
+        """Two problems were found to be one. Raises `problem_ties.NoSense`."""
+        return problem_ties.merge(kept, gone, because, now, actor)
+
+    def split(
+        self, problem: Problem, alerts: Sequence[Alert], because: str, now: float, actor: str = ACTOR
+    ) -> list[ProblemChange]:
+        """Some alerts of `problem` are another's: it is that of the first change. Raises `NoSense`."""
+        out = problem_ties.split(problem, alerts, self._new_key(), because, now, actor)
+        self.known.append(out[0].problem)
+        return out
+
+    @property
+    def correlator(self) -> Correlator:
+        """What places alerts, for its learnt state."""
+        return self._correlator
+
+    @property
+    def topology(self) -> Topology:
+        """What depends on what, as alerts are placed by."""
+        return self._correlator.affinity.topology
 
     def correlate(self, live: Iterable[Alert], now: float) -> list[ProblemChange]:
         """Place alerts that fire and have no place yet, and open what has gathered enough evidence.
@@ -80,87 +110,47 @@ class Problems:
         """What time alone brings: cleared, still broken after a repair, or too long without an answer."""
         out: list[ProblemChange] = []
         for problem in self.known:
-            firing = still_firing(problem)
-            held = problem.escalation is EscalationReason.REOPENED
-            if problem.state in (ProblemState.OPEN, ProblemState.ESCALATED) and not firing and not held:
-                out.append(self._move(problem, ProblemState.RESOLVED, _cleared(problem), now))
-            elif problem.state is ProblemState.RESOLVED and firing and self._unsettled(problem, now):
-                out.append(self._move(problem, ProblemState.OPEN, "its alerts never stopped", now))
-            elif problem.state is ProblemState.OPEN:
-                waited = now - self._reopened.get(problem.key, problem.opened)
-                if waited >= self._escalate_after(problem):
-                    text = f"still open after {words.duration(waited)}"
-                    out += self.escalate(problem, EscalationReason.TIMEOUT, text, now)
+            if problem.snoozed_until <= now:
+                out += handling.wake(problem, "its snooze is over", now)
+            if still_firing(problem):
+                problem.quiet_since = math.nan
+            elif math.isnan(problem.quiet_since):
+                problem.quiet_since = now
+            out += self._by_time(problem, now)
         self._forget(now - 2 * self.settings.reopen_within)
         return out
+
+    def _by_time(self, problem: Problem, now: float) -> list[ProblemChange]:
+        held = problem.escalation is EscalationReason.REOPENED
+        waiting = problem.state in (ProblemState.OPEN, ProblemState.ESCALATED)
+        if waiting and not held and now - problem.quiet_since >= self._quiet_needed(problem):
+            return [move(problem, ProblemState.RESOLVED, _cleared(problem), now)]
+        if problem.state is ProblemState.RESOLVED and self._unsettled(problem, now):
+            return [move(problem, ProblemState.OPEN, "its alerts never stopped", now)]
+        if problem.state is ProblemState.OPEN and not problem.snoozed(now):
+            since = problem.opened if math.isnan(problem.waited_from) else problem.waited_from
+            if now - since >= self._escalate_after(problem):
+                text = f"still open after {words.duration(now - since)}"
+                return handling.escalate(problem, EscalationReason.TIMEOUT, text, now)
+        return []
+
+    def _quiet_needed(self, problem: Problem) -> float:
+        """Alerts clear with hysteresis of their own; what comes back in spite of it needs longer."""
+        if not problem.flaps:
+            return self.settings.resolve_after
+        longer = max(self.settings.resolve_after, AFTER_RETURN)
+        return float(max(longer, min(LONGEST_QUIET, longer * 2.0 ** (problem.flaps - 1))))
+
+    def _unsettled(self, problem: Problem, now: float) -> bool:
+        """Alerts computed over a window go on firing for a while after a repair; later it was none."""
+        if problem.verdict is Verdict.FALSE or not still_firing(problem):
+            return False
+        latest = max(a.updated for a in problem.alerts if a.state is AlertState.FIRING)
+        return now - problem.resolved > self.settings.reopen_within and latest > problem.resolved
 
     def _forget(self, before: float) -> None:
         """Those resolved before then and quiet since: they cannot be reopened any more."""
         self.known = [p for p in self.known if not (p.resolved < before and not still_firing(p))]
-        keys = {p.key for p in self.known}
-        self._reopened = {key: at for key, at in self._reopened.items() if key in keys}
-
-    def remediating(self, problem: Problem, text: str, now: float) -> list[ProblemChange]:
-        if problem.state not in (ProblemState.OPEN, ProblemState.ESCALATED):
-            return []
-        return [self._move(problem, ProblemState.REMEDIATING, text, now)]
-
-    def repaired(self, problem: Problem, text: str, now: float) -> list[ProblemChange]:
-        """A repair was verified."""
-        if problem.state is ProblemState.RESOLVED:
-            return []
-        return [self._move(problem, ProblemState.RESOLVED, text, now)]
-
-    def let_go(self, problem: Problem, text: str, now: float) -> list[ProblemChange]:
-        """A run ended without repairing it, and nobody has to be asked for that."""
-        if problem.state is not ProblemState.REMEDIATING:
-            return self.comment(problem, text, now, ACTOR)
-        return [self._move(problem, ProblemState.OPEN, text, now)]
-
-    def escalate(
-        self, problem: Problem, reason: EscalationReason, text: str, now: float, actor: str = ACTOR
-    ) -> list[ProblemChange]:
-        """Ask a person, with the reason named. Nothing happens to a problem that is over."""
-        if problem.state in (ProblemState.RESOLVED, ProblemState.ESCALATED):
-            return []
-        problem.escalation = reason
-        words_of_it = f"{reason.value}: {text}" if text else reason.value
-        return [self._move(problem, ProblemState.ESCALATED, words_of_it, now, actor)]
-
-    def resolve(self, problem: Problem, text: str, now: float, actor: str) -> list[ProblemChange]:
-        if problem.state is ProblemState.RESOLVED:
-            return []
-        return [self._move(problem, ProblemState.RESOLVED, text, now, actor)]
-
-    def reopen(self, problem: Problem, text: str, now: float, actor: str) -> list[ProblemChange]:
-        """A person says that it is not over: it then stays theirs until a person says that it is."""
-        if problem.state is not ProblemState.RESOLVED:
-            return []
-        opened = self._move(problem, ProblemState.OPEN, text, now, actor)
-        return [opened, *self.escalate(problem, EscalationReason.REOPENED, text, now, actor)]
-
-    def recall(self, problem: Problem) -> None:
-        """Take up a stored problem that was over long ago and that somebody speaks of again."""
-        if self.find(problem.id) is None:
-            self.known.append(problem)
-
-    def assign(self, problem: Problem, to: str, now: float, actor: str) -> list[ProblemChange]:
-        if problem.assignee == to:
-            return []
-        problem.assignee, problem.updated = to, now
-        return [self._remark(problem, f"assigned to {to or 'nobody'}", now, actor=actor)]
-
-    def acknowledge(self, problem: Problem, now: float, actor: str) -> list[ProblemChange]:
-        problem.acknowledged, problem.assignee, problem.updated = now, actor, now
-        return [self._remark(problem, f"acknowledged by {actor}", now, actor=actor)]
-
-    def comment(self, problem: Problem, text: str, now: float, actor: str) -> list[ProblemChange]:
-        problem.updated = now
-        return [self._remark(problem, text, now, NotifyReason.UPDATED, actor)]
-
-    def note(self, problem: Problem, text: str, now: float, actor: str) -> list[ProblemChange]:
-        """A comment that is not told to the sinks."""
-        return [self._remark(problem, text, now, actor=actor)]
 
     # -- how one alert finds its place
 
@@ -183,12 +173,9 @@ class Problems:
         problem.last_evidence = problem.updated = now
         if problem in self._brewing:
             return []
-        out = []
-        if problem.state is ProblemState.RESOLVED:
-            out.append(self._move(problem, ProblemState.OPEN, placed.because, now))
-        else:
-            out.append(self._remark(problem, f"{words.of_alert(alert)} (joined: {placed.because})", now))
-        return out
+        if problem.state is ProblemState.RESOLVED and problem.verdict is not Verdict.FALSE:
+            return [move(problem, ProblemState.OPEN, placed.because, now)]
+        return [remark(problem, f"{words.of_alert(alert)} (joined: {placed.because})", now)]
 
     def _brew(self, problem: Problem, now: float) -> list[ProblemChange]:
         """Open a gathering of alerts once it is worth somebody's time; drop it when it has cleared."""
@@ -204,84 +191,27 @@ class Problems:
         self._brewing.remove(problem)
         self.known.append(problem)
         problem.opened = problem.updated = now
-        self._rewrite(problem)
+        rewrite(problem)
         return [ProblemChange(problem, "new", ProblemState.OPEN, problem.title, now, NotifyReason.OPENED)]
 
     def _refresh(self, problem: Problem, now: float) -> list[ProblemChange]:
-        """What its alerts say by now: worse severity, or the breach of its SLI."""
+        """What its alerts say by now: worse severity, or the breach of its SLI. Either ends a snooze."""
         before = problem.severity
-        self._rewrite(problem)
-        out = []
-        sli = next(
-            (a for a in problem.alerts if a.kind is AlertKind.SLI and a.state is AlertState.FIRING), None
-        )
+        rewrite(problem)
+        sli = sli_firing(problem)
         if sli is not None and problem.stage is Stage.PREDICTED:
             check(problem.stage, Stage.ACTIVE)
             problem.breached, problem.stage, problem.updated = sli.fired, Stage.ACTIVE, now
             lead = problem.lead_seconds
             early = f"lead time {words.duration(lead)}" if lead > 0 else "nothing announced it"
             text = f"{words.of_alert(sli)}; {early}"
-            out.append(
-                ProblemChange(problem, Stage.PREDICTED, Stage.ACTIVE, text, now, NotifyReason.BREACHED)
-            )
-        elif problem.severity.level > before.level:
+            active = ProblemChange(problem, Stage.PREDICTED, Stage.ACTIVE, text, now, NotifyReason.BREACHED)
+            return [*handling.wake(problem, "woken: users notice", now), active]
+        if problem.severity.level > before.level:
             text = f"severity raised from {before} to {problem.severity}"
-            out.append(self._remark(problem, text, now, NotifyReason.UPDATED))
-        return out
-
-    def _rewrite(self, problem: Problem) -> None:
-        """Title, labels, severity and time to breach follow from the alerts."""
-        problem.severity = max(
-            (problem.severity, *(a.severity for a in problem.alerts)), key=lambda s: s.level
-        )
-        leading = max(problem.alerts, key=importance)
-        if leading.state is AlertState.FIRING:
-            problem.title = words.of_alert(leading)
-        problem.labels = common_labels(problem.alerts)
-        ahead = [a for a in problem.alerts if math.isfinite(a.breach_expected)]
-        if ahead:
-            first = min(ahead, key=lambda a: a.breach_expected)
-            problem.breach_earliest = first.breach_earliest
-            problem.breach_expected, problem.breach_latest = first.breach_expected, first.breach_latest
-
-    # -- transitions
-
-    def _move(
-        self, problem: Problem, to: ProblemState, reason: str, now: float, actor: str = ACTOR
-    ) -> ProblemChange:
-        check(problem.state, to)
-        current, problem.state = problem.state, to
-        problem.reason, problem.updated = reason, now
-        if to is ProblemState.RESOLVED:
-            problem.resolved = now
-        elif current is ProblemState.RESOLVED:
-            problem.resolved, problem.escalation, problem.last_evidence = math.nan, None, now
-            self._reopened[problem.key] = now
-        notify = NotifyReason.REOPENED if current is ProblemState.RESOLVED else _NOTIFY[to]
-        return ProblemChange(problem, current, to, reason, now, notify, actor)
-
-    def _remark(
-        self,
-        problem: Problem,
-        text: str,
-        now: float,
-        notify: NotifyReason | None = None,
-        actor: str = ACTOR,
-    ) -> ProblemChange:
-        return ProblemChange(problem, problem.state, problem.state, text, now, notify, actor)
-
-    def _unsettled(self, problem: Problem, now: float) -> bool:
-        """Alerts computed over a window go on firing for a while after a repair; later it was none."""
-        latest = max(a.updated for a in problem.alerts if a.state is AlertState.FIRING)
-        return now - problem.resolved > self.settings.reopen_within and latest > problem.resolved
-
-
-_NOTIFY = {
-    ProblemState.OPEN: None,
-    ProblemState.REMEDIATING: NotifyReason.REMEDIATING,
-    ProblemState.ESCALATED: NotifyReason.ESCALATED,
-    ProblemState.RESOLVED: NotifyReason.RESOLVED,
-}
+            woken = handling.wake(problem, "woken: it grew worse", now)
+            return [*woken, remark(problem, text, now, NotifyReason.UPDATED)]
+        return []
 
 
 def _fresh(key: str, alert: Alert, now: float) -> Problem:

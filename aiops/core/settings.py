@@ -23,5 +23,8 @@ class GroupingSettings(Protocol):
     by: list[str]
     window: float
     reopen_within: float
+    resolve_after: float
     open_at: int
     calls: dict[str, list[str]]
+    call_labels: list[tuple[str, str]]
+    need_labels: list[tuple[str, str]]

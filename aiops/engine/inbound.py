@@ -153,5 +153,5 @@ def _message(problem_id: int, sink: str, change: SinkChange) -> say.Message | No
         case "commented":
             return say.Heard(problem_id, by, change.text) if change.text else None
         case "assigned":
-            return say.Assign(problem_id, by, change.text)
+            return say.Assign(problem_id, by, change.text, heard=True)
     return None

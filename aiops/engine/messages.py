@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from aiops.model.lifecycle import RunState
-from aiops.model.problem import EscalationReason
+from aiops.model.problem import EscalationReason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,63 @@ class Assign:
     problem_id: int
     by: str
     to: str
+    heard: bool = False
+    """Somebody said so in a ticket system: it is not told back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """``until``: epoch s."""
+
+    problem_id: int
+    by: str
+    until: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    problem_id: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    problem_id: int
+    by: str
+    other_id: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """The problem goes into ``into_id``."""
+
+    problem_id: int
+    by: str
+    into_id: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """These alerts, by their numbers, are another problem's."""
+
+    problem_id: int
+    by: str
+    alert_ids: tuple[int, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What the problem was; a duplicate goes into ``duplicate_of`` where that is given."""
+
+    problem_id: int
+    by: str
+    verdict: Verdict
+    note: str = ""
+    duplicate_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +135,20 @@ class Heard:
     text: str
 
 
-Message: TypeAlias = (
-    RunStarted | RunEnded | Acknowledge | Resolve | Escalate | Comment | Reopen | Assign | Heard
+Handling: TypeAlias = (
+    Acknowledge
+    | Resolve
+    | Escalate
+    | Comment
+    | Reopen
+    | Assign
+    | Snooze
+    | Wake
+    | Link
+    | Merge
+    | Split
+    | Judge
 )
+"""What people do."""
+
+Message: TypeAlias = RunStarted | RunEnded | Handling | Heard

@@ -4,61 +4,19 @@ import logging
 
 import numpy as np
 
+from aiops.core import handling
 from aiops.core.context import problem_context
 from aiops.core.problems import ACTOR, ProblemChange
 from aiops.core.remediate import Refusal
-from aiops.engine import messages as say
 from aiops.engine.state import State
 from aiops.engine.work import Work
-from aiops.model.lifecycle import ProblemState, RunState
-from aiops.model.problem import EscalationReason, Run
+from aiops.model.lifecycle import ProblemState
+from aiops.model.problem import Run
 
 log = logging.getLogger("aiops.pipeline")
 
 REFRESH = 5.0
 """Seconds between two updates of a firing alert's row and evidence."""
-
-
-def answer(state: State, work: Work) -> None:
-    """What runs and people said about problems."""
-    message = work.message
-    if message is None:
-        return
-    match message:
-        case say.RunStarted(run_id=run_id):
-            state.remediation.heard(run_id, RunState.RUNNING, work.now)
-        case say.RunEnded(run_id=run_id, state=ended):
-            state.remediation.heard(run_id, ended, work.now)
-    problem = state.problems.find(message.problem_id)
-    if problem is None:
-        log.warning("message for problem %s, which is over: %s", message.problem_id, message)
-        return
-    problems, now = state.problems, work.now
-    match message:
-        case say.RunStarted(text=text):
-            work.problem_changes += problems.remediating(problem, text, now)
-        case say.RunEnded(dry_run=True, text=text):
-            work.problem_changes += problems.comment(problem, text, now, ACTOR)
-        case say.RunEnded(state=RunState.SUCCEEDED, text=text):
-            work.problem_changes += problems.repaired(problem, text, now)
-        case say.RunEnded(reason=None, text=text):
-            work.problem_changes += problems.let_go(problem, text, now)
-        case say.RunEnded(reason=EscalationReason() as reason, text=text):
-            work.problem_changes += problems.escalate(problem, reason, text, now)
-        case say.Acknowledge(by=by):
-            work.problem_changes += problems.acknowledge(problem, now, by)
-        case say.Resolve(by=by, note=note):
-            work.problem_changes += problems.resolve(problem, note or f"resolved by {by}", now, by)
-        case say.Escalate(by=by, note=note):
-            work.problem_changes += problems.escalate(problem, EscalationReason.BY_HAND, note, now, by)
-        case say.Reopen(by=by, note=note):
-            work.problem_changes += problems.reopen(problem, note or f"opened again by {by}", now, by)
-        case say.Assign(by=by, to=to):
-            work.problem_changes += problems.assign(problem, to, now, by)
-        case say.Heard(by=by, text=text):
-            work.problem_changes += problems.note(problem, text, now, by)
-        case say.Comment(by=by, text=text):
-            work.problem_changes += problems.comment(problem, text, now, by)
 
 
 def detect(state: State, work: Work) -> None:
@@ -113,7 +71,7 @@ def remediate(state: State, work: Work) -> None:
             case Run():
                 work.runs.append((problem, decision))
             case Refusal(reason=reason, text=text):
-                work.problem_changes += state.problems.escalate(problem, reason, text, work.now)
+                work.problem_changes += handling.escalate(problem, reason, text, work.now)
 
 
 def refresh(state: State, work: Work) -> None:

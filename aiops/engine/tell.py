@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy.engine import Connection
 
 from aiops.config import Config
-from aiops.core import ticket
+from aiops.core import ticket, ticket_ties
 from aiops.core.expressions import Expression
 from aiops.core.notify import Route, Router, Told, after
 from aiops.core.problems import ProblemChange
 from aiops.model.problem import Problem
-from aiops.store import audit, backlog, outbox
+from aiops.store import audit, backlog, likeness, outbox, ties
 
 
 def router_of(config: Config) -> Router:
@@ -34,7 +34,11 @@ def tell(
     notices = router.messages(changes, told)
     for notice in notices:
         problem = notice.problem
-        body = ticket.body(notice, console, audit.of_problem(conn, problem.id))
+        body = ticket_ties.with_others(
+            ticket.body(notice, console, audit.of_problem(conn, problem.id)),
+            ties.of_problem(conn, problem.id),
+            likeness.of_problem(conn, problem.id),
+        )
         outbox.enqueue(conn, problem.id, notice.sink, notice.reason, body, at=notice.at, team=problem.team)
     return after(told, notices)
 

@@ -80,6 +80,33 @@ LEGAL: dict[type[State], dict[State, frozenset[State]]] = {
     },
 }
 
+class Act(StrEnum):
+    """What people do to a problem besides moving it by its alerts and runs."""
+
+    ACKNOWLEDGE = "acknowledge"
+    ASSIGN = "assign"
+    SNOOZE = "snooze"
+    WAKE = "wake"
+    COMMENT = "comment"
+    LINK = "link"
+    MERGE = "merge"
+    SPLIT = "split"
+    MARK = "mark"
+    ESCALATE = "escalate"
+    RESOLVE = "resolve"
+    REOPEN = "reopen"
+
+
+_ANY_TIME = frozenset({Act.ASSIGN, Act.COMMENT, Act.LINK, Act.MERGE, Act.SPLIT, Act.MARK})
+_UNRESOLVED = _ANY_TIME | {Act.ACKNOWLEDGE, Act.SNOOZE, Act.WAKE, Act.RESOLVE}
+
+ACTS: dict[ProblemState, frozenset[Act]] = {
+    _P.OPEN: _UNRESOLVED | {Act.ESCALATE},
+    _P.REMEDIATING: _UNRESOLVED | {Act.ESCALATE},
+    _P.ESCALATED: _UNRESOLVED,
+    _P.RESOLVED: _ANY_TIME | {Act.REOPEN},
+}
+
 LIVE_RUN = frozenset({_R.QUEUED, _R.AWAITING_APPROVAL, _R.RUNNING, _R.VERIFYING})
 """A run that has not ended."""
 
@@ -94,6 +121,13 @@ def check(current: State, to: State) -> None:
     if type(to) is not type(current) or to not in legal_now:
         legal = ", ".join(sorted(legal_now)) or "nothing: it has ended"
         raise IllegalTransition(f"{type(current).__name__} {current} => {to}; legal from here: {legal}")
+
+
+def check_act(state: ProblemState, act: Act) -> None:
+    """Raise `IllegalTransition` unless people may do that to a problem in this state."""
+    if act not in ACTS[state]:
+        legal = ", ".join(sorted(ACTS[state]))
+        raise IllegalTransition(f"cannot {act} a problem that is {state}; possible now: {legal}")
 
 
 def sentence(entity: str, ident: object, current: State | str, to: State | str, reason: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from aiops.model.cause import Causes
 from aiops.model.lifecycle import DeliveryState, ProblemState, RunState, Stage
 from aiops.model.series import Labels
 from aiops.model.signal import Alert, Severity
@@ -39,6 +40,25 @@ class EscalationReason(StrEnum):
     REOPENED = "opened again by a person"
 
 
+class Verdict(StrEnum):
+    """What a person says that a problem was."""
+
+    TRUE = "true"
+    FALSE = "false"
+    DUPLICATE = "duplicate"
+
+
+class TieKind(StrEnum):
+    """How a problem is tied to another."""
+
+    MERGED = "merged"
+    """It went into the other."""
+    SPLIT = "split"
+    """It came out of the other."""
+    RELATED = "related"
+    """A person says that they belong together."""
+
+
 @dataclass(slots=True)
 class Problem:
     """Alerts with one likely cause."""
@@ -68,13 +88,52 @@ class Problem:
     acknowledged: float = NAN
     reason: str = ""
     """Why it is in its state, in words."""
+    causes: Causes | None = None
+    """The likely ones, by the last look."""
+    flaps: int = 0
+    """How often it came back after it was resolved."""
+    snoozed_until: float = NAN
+    merged_into: str = ""
+    """The key of the problem that this one went into."""
+    verdict: Verdict | None = None
+    """What a person last said that it was."""
+    waited_from: float = NAN
+    """Not stored: since when a person is waited for, when that is not since it was opened."""
+    quiet_since: float = NAN
+    """Not stored: since when none of its alerts fires."""
     id: int = 0
+
+    @property
+    def name(self) -> str:
+        """For sentences; a problem has no number before it is stored."""
+        return f"problem {self.id}" if self.id else f"\u201c{self.title}\u201d"
+
+    def snoozed(self, now: float) -> bool:
+        return now < self.snoozed_until
 
     @property
     def lead_seconds(self) -> float:
         """Seconds from opening to the breach of its SLI; 0 when it came first, NaN while not breached."""
         lead = self.breached - self.opened
         return 0.0 if lead < 0 else lead
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """A problem is tied to `other`; with a merge or split, `alerts` changed hands."""
+
+    other: Problem
+    kind: TieKind
+    note: str = ""
+    alerts: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a person says that a problem was."""
+
+    verdict: Verdict
+    note: str = ""
 
 
 @dataclass(slots=True)

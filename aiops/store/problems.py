@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from aiops.model.lifecycle import AlertState, ProblemState, Stage
-from aiops.model.problem import EscalationReason, Problem
+from aiops.model.problem import EscalationReason, Problem, Verdict
 from aiops.model.signal import Alert, AlertKind, Severity
 from aiops.store.rows import labels_in, labels_out, nan, null
 from aiops.store.tables import alert as alert_table
@@ -25,6 +25,7 @@ _PROBLEM_TIMES = (
     "breach_latest",
     "resolved",
     "acknowledged",
+    "snoozed_until",
 )
 _ALERT_NUMBERS = tuple(f.name for f in fields(Alert) if f.type is float or f.type == "float")
 
@@ -42,6 +43,9 @@ def save_problem(conn: Connection, problem: Problem) -> None:
         "assignee": problem.assignee,
         "escalation": problem.escalation.value if problem.escalation else None,
         "reason": problem.reason,
+        "flaps": problem.flaps,
+        "merged_into": problem.merged_into,
+        "verdict": problem.verdict.value if problem.verdict else "",
         "team": problem.team,
     }
     if problem.id == 0:
@@ -67,6 +71,7 @@ def save_alert(conn: Connection, alert: Alert, problem_id: int | None) -> None:
         "silenced_by": alert.silenced_by,
         "reason": alert.reason,
         "examples": alert.examples,
+        "joined": alert.joined,
         "team": alert.team,
     }
     if alert.id == 0:
@@ -157,6 +162,8 @@ def _problem(row: RowMapping) -> Problem:
     problem.labels = labels_out(row["labels"])
     problem.assignee, problem.reason = row["assignee"], row["reason"]
     problem.escalation = EscalationReason(row["escalation"]) if row["escalation"] else None
+    problem.flaps, problem.merged_into = row["flaps"], row["merged_into"]
+    problem.verdict = Verdict(row["verdict"]) if row["verdict"] else None
     return problem
 
 
@@ -167,5 +174,5 @@ def _alert(row: RowMapping) -> Alert:
     alert.id, alert.team, alert.source = row["id"], row["team"], row["source"]
     alert.state, alert.severity = AlertState(row["state"]), Severity(row["severity"])
     alert.flaps, alert.silenced_by, alert.reason = row["flaps"], row["silenced_by"], row["reason"]
-    alert.examples = list(row["examples"])
+    alert.examples, alert.joined = list(row["examples"]), row["joined"]
     return alert

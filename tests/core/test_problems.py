@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from aiops.core import handling
 from aiops.core.problems import ProblemChange
 from aiops.model.lifecycle import ProblemState, Stage
 from aiops.model.problem import EscalationReason, NotifyReason
@@ -185,7 +186,8 @@ def test_the_same_alert_soon_after_reopens_and_later_opens_another() -> None:
     changes = stand.step(web("load", severity=MAJOR), after=599)
     assert said(changes) == [("resolved => open", NotifyReason.REOPENED)]
     assert math.isnan(stand.only.resolved)
-    stand.clear()
+    assert stand.clear() == [], "what came back needs a longer quiet"
+    assert said(stand.step(after=60)) == [RESOLVED]
     assert said(stand.step(web("load", severity=MAJOR), after=601)) == [OPENED]
 
 
@@ -226,6 +228,6 @@ def test_a_problem_that_came_back_is_waited_for_anew() -> None:
 def test_what_is_being_repaired_is_not_escalated_by_time() -> None:
     stand = Stand(escalate_after=900)
     stand.step(web("load", severity=MAJOR))
-    stand.problems.remediating(stand.only, "restarting", stand.now)
+    handling.remediating(stand.only, "restarting", stand.now)
     assert stand.step(after=10_000) == []
     assert stand.only.state is ProblemState.REMEDIATING

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiops.core.problems import ProblemChange
+from aiops.core import handling
+from aiops.core.problems import LONGEST_QUIET, ProblemChange
 from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
 from aiops.model.problem import EscalationReason, NotifyReason
 from aiops.model.signal import Alert, AlertKind, Severity
@@ -30,8 +31,8 @@ def test_a_playbook_may_begin_on_an_open_or_an_escalated_problem(state: ProblemS
     stand = Stand()
     stand.step(web("load", severity=MAJOR))
     if state is ProblemState.ESCALATED:
-        stand.problems.escalate(stand.only, EscalationReason.BY_HAND, "", stand.now)
-    (change,) = stand.problems.remediating(stand.only, "playbook restart runs", stand.now)
+        handling.escalate(stand.only, EscalationReason.BY_HAND, "", stand.now)
+    (change,) = handling.remediating(stand.only, "playbook restart runs", stand.now)
     assert (change.current, change.to) == (state, ProblemState.REMEDIATING)
 
 
@@ -42,8 +43,8 @@ def repaired(reopen_within: str = "600s") -> tuple[Stand, Alert]:
     stand = Stand(reopen_within=reopen_within)
     alert = web("load", severity=MAJOR)
     stand.step(alert)
-    stand.problems.remediating(stand.only, "restarting", stand.now)
-    change = stand.problems.repaired(stand.only, "verified", stand.now)
+    handling.remediating(stand.only, "restarting", stand.now)
+    change = handling.repaired(stand.only, "verified", stand.now)
     assert said(change) == [("remediating => resolved", NotifyReason.RESOLVED)]
     return stand, alert
 
@@ -67,10 +68,10 @@ def test_an_alert_that_never_stopped_undoes_the_repair() -> None:
 def test_a_repair_while_the_alerts_are_quiet_waits_for_its_verdict() -> None:
     stand = Stand()
     stand.step(web("load", severity=MAJOR))
-    stand.problems.remediating(stand.only, "restarting", stand.now)
+    handling.remediating(stand.only, "restarting", stand.now)
     assert stand.clear(after=60) == []
     assert stand.only.state is ProblemState.REMEDIATING
-    stand.problems.escalate(stand.only, EscalationReason.STEP_FAILED, "exit code 1", stand.now)
+    handling.escalate(stand.only, EscalationReason.STEP_FAILED, "exit code 1", stand.now)
     assert said(stand.step(after=2)) == [("escalated => resolved", NotifyReason.RESOLVED)]
 
 
@@ -80,27 +81,32 @@ def test_a_repair_while_the_alerts_are_quiet_waits_for_its_verdict() -> None:
 def test_people_take_resolve_escalate_and_comment() -> None:
     stand = Stand()
     stand.step(web("load", severity=MAJOR))
-    one, problems = stand.only, stand.problems
-    (taken,) = problems.acknowledge(one, stand.now, "ann")
-    assert (one.assignee, one.acknowledged, taken.actor, taken.notify) == ("ann", stand.now, "ann", None)
-    assert said(problems.comment(one, "looking", stand.now, "ann")) == [
+    one = stand.only
+    (taken,) = handling.acknowledge(one, stand.now, "ann")
+    assert (one.assignee, one.acknowledged, taken.actor, taken.notify) == (
+        "ann",
+        stand.now,
+        "ann",
+        NotifyReason.UPDATED,
+    )
+    assert said(handling.comment(one, "looking", stand.now, "ann")) == [
         ("open => open", NotifyReason.UPDATED)
     ]
-    (asked,) = problems.escalate(one, EscalationReason.BY_HAND, "help", stand.now, "ann")
+    (asked,) = handling.escalate(one, EscalationReason.BY_HAND, "help", stand.now, "ann")
     assert asked.reason == "asked for by a person: help"
-    (done,) = problems.resolve(one, "fixed", stand.now, "ann")
+    (done,) = handling.resolve(one, "fixed", stand.now, "ann")
     assert (done.to, done.actor, one.reason) == (ProblemState.RESOLVED, "ann", "fixed")
 
 
 def test_what_is_over_cannot_be_resolved_escalated_or_repaired_again() -> None:
     stand = Stand()
     stand.step(web("load", severity=MAJOR))
-    one, problems = stand.only, stand.problems
-    problems.resolve(one, "fixed", stand.now, "ann")
-    assert problems.resolve(one, "again", stand.now, "bob") == []
-    assert problems.escalate(one, EscalationReason.TIMEOUT, "", stand.now) == []
-    assert problems.repaired(one, "", stand.now) == []
-    assert problems.remediating(one, "", stand.now) == []
+    one = stand.only
+    handling.resolve(one, "fixed", stand.now, "ann")
+    assert handling.resolve(one, "again", stand.now, "bob") == []
+    assert handling.escalate(one, EscalationReason.TIMEOUT, "", stand.now) == []
+    assert handling.repaired(one, "", stand.now) == []
+    assert handling.remediating(one, "", stand.now) == []
     assert one.reason == "fixed"
 
 
@@ -177,13 +183,13 @@ def test_whatever_comes_problems_keep_to_the_table_and_end(
             mine.silenced_by = "why" if what == "silence" else ""
         for problem in list(stand.problems.known):
             if what == "run":
-                follow(stand.problems.remediating(problem, "", stand.now))
+                follow(handling.remediating(problem, "", stand.now))
             elif what == "repaired":
-                follow(stand.problems.repaired(problem, "", stand.now))
+                follow(handling.repaired(problem, "", stand.now))
             elif what == "failed":
-                follow(stand.problems.escalate(problem, EscalationReason.STEP_FAILED, "", stand.now))
+                follow(handling.escalate(problem, EscalationReason.STEP_FAILED, "", stand.now))
             elif what == "resolve":
-                follow(stand.problems.resolve(problem, "", stand.now, "ann"))
+                follow(handling.resolve(problem, "", stand.now, "ann"))
         for one in live:
             one.updated = stand.now + after
         stand.live = [a for a in alerts.values() if a.state is AlertState.FIRING]
@@ -197,8 +203,9 @@ def test_whatever_comes_problems_keep_to_the_table_and_end(
             assert math.isfinite(problem.breached) == (problem.stage is Stage.ACTIVE)
 
     for problem in stand.problems.known:
-        follow(stand.problems.escalate(problem, EscalationReason.STEP_FAILED, "", stand.now))
+        follow(handling.escalate(problem, EscalationReason.STEP_FAILED, "", stand.now))
     follow(stand.clear(*alerts.values(), after=1))
+    follow(stand.step(after=LONGEST_QUIET))
     assert all(p.state is ProblemState.RESOLVED for p in stand.problems.known)
     stand.step(after=10_000)
     assert stand.problems.known == []

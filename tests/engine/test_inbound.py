@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aiops.core import handling
 from aiops.core.problems import Problems
 from aiops.engine import messages as say
 from aiops.engine.inbound import Inbound
@@ -91,7 +92,7 @@ async def test_each_kind_of_change_is_told_once_and_stands_in_the_timeline(
     by = "root in itsm"
     assert world.told == [
         say.Heard(world.problem_id, by, "hm"),
-        say.Assign(world.problem_id, by, "ana"),
+        say.Assign(world.problem_id, by, "ana", heard=True),
         say.Reopen(world.problem_id, by, ""),
         say.Resolve(world.problem_id, by, "closed by root in itsm: new to resolved"),
     ]
@@ -165,8 +166,8 @@ def test_what_a_person_opens_again_stays_open_until_a_person_closes_it() -> None
     quiet.state = AlertState.RESOLVED
     problems.tick(NOW + 1)
     assert problem.state is ProblemState.RESOLVED
-    moves = problems.reopen(problem, "no, it is back", NOW + 2, "root")
+    moves = handling.reopen(problem, "no, it is back", NOW + 2, "root")
     assert [m.to for m in moves] == [ProblemState.OPEN, ProblemState.ESCALATED]
     assert problem.escalation is EscalationReason.REOPENED
     assert problems.tick(NOW + 9999) == []
-    assert problems.resolve(problem, "done", NOW + 10_000, "root")
+    assert handling.resolve(problem, "done", NOW + 10_000, "root")
