@@ -27,10 +27,12 @@ class RelaySettings:
     """Attempts at one time to one sink."""
     poll: float = 1.0
     """A lane looks into the outbox at least this often."""
-    lease: float = 30.0
+    lease: float = 75.0
     """After a crash a claimed message waits this long; must be longer than `limit`."""
-    limit: float = 20.0
-    """Longest attempt, whatever the sink's own timeout."""
+    limit: float = 60.0
+    """Longest attempt, whatever the sink's own timeout: some make five exchanges, each with its own."""
+    patience: float = 15.0
+    """Longest that a sink itself waits for one answer."""
     attempts: int = 10
     """Then it is a dead letter. Attempts that reached nobody do not count."""
     first_wait: float = 1.0
@@ -77,6 +79,12 @@ class Ended:
     got: TicketRef | PluginError
     at: float
     seconds: float
+    silent: bool = False
+    """The sink was being probed, and was silent: that says nothing against the message."""
+
+
+class CutOff(Retryable):
+    """The attempt took longer than the limit. What it asked last may take effect as late as an answer may."""
 
 
 @dataclass(eq=False)
@@ -99,6 +107,8 @@ class Lane:
         self._breaker = Breaker(s.break_after, s.first_pause, s.longest_pause)
         self._stopping = False
         self._more = True
+        self._doubt = False
+        """Whether the sink was silent, and has taken nothing since."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._ended: list[Ended] = []
 
@@ -163,11 +173,12 @@ class Lane:
         self.wake.set()
 
     async def _deliver(self, claimed: Claimed) -> None:
-        started = self.clock.now()
+        started, probe = self.clock.now(), self._breaker.opened
         got = await self._try(claimed, started)
         now = self.clock.now()
-        self._heed(got, now)
-        self._ended.append(Ended(claimed, got, now, now - started))
+        silent = isinstance(got, Retryable) and got.ambiguous and now - started > self.settings.settle
+        self._heed(got, now, silent)
+        self._ended.append(Ended(claimed, got, now, now - started, silent and probe))
 
     async def _try(self, claimed: Claimed, now: float) -> TicketRef | PluginError:
         """One attempt; every way in which it can fail is a value."""
@@ -177,7 +188,7 @@ class Lane:
         except PluginError as why:
             return why
         except TimeoutError:
-            return Retryable(f"no answer within {self.settings.limit:g} s", ambiguous=True)
+            return CutOff(f"no answer within {self.settings.limit:g} s", ambiguous=True)
         except Exception as why:
             log.exception("%s: the sink failed in a way that it does not classify", claimed.title)
             return Retryable(f"{type(why).__name__}: {why}", ambiguous=True)
@@ -196,6 +207,12 @@ class Lane:
             now,
             claimed.attempts,
         )
+        if claimed.attempts > 1 and self._doubt:
+            # what was cut off may stand in the sink's queue beside our question: let it pass first
+            found = await sink.find(claimed.key)
+            if found and not claimed.ref:
+                return found
+            await self.clock.sleep(self.settings.settle)
         if claimed.ref:
             await sink.update(claimed.ref, message)
             return TicketRef(claimed.ref)
@@ -208,7 +225,7 @@ class Lane:
         got = ended.got
         if isinstance(got, TicketRef):
             return "sent"
-        if isinstance(got, NotConnected):
+        if isinstance(got, NotConnected) or ended.silent:
             return "retried"
         last = ended.claimed.attempts >= self.settings.attempts
         return "dead" if last or not isinstance(got, Retryable) else "retried"
@@ -221,7 +238,8 @@ class Lane:
             outbox.succeed(conn, claimed, self.owner, at, seconds, got)
         elif outcome == "retried" and isinstance(got, Retryable):
             wait = self._wait(got, claimed.attempts)
-            counted = not isinstance(got, NotConnected)
+            # of a silent probe the first still counts: whoever comes next has to search
+            counted = not (isinstance(got, NotConnected) or (ended.silent and claimed.attempts > 1))
             outbox.retry(conn, claimed, self.owner, at, seconds, str(got), at + wait, counted)
             log.warning("%s: attempt %d: %s; again in %.1f s", claimed.title, claimed.attempts, got, wait)
         else:
@@ -238,11 +256,14 @@ class Lane:
         else:
             longest = min(self.settings.longest_wait, self.settings.first_wait * 2.0 ** min(attempts, 30))
             wait = self.jitter(0.0, longest)
+        if isinstance(why, CutOff):
+            return max(wait, self.settings.patience)
         return max(wait, self.settings.settle) if why.ambiguous else wait
 
-    def _heed(self, got: TicketRef | PluginError, now: float) -> None:
+    def _heed(self, got: TicketRef | PluginError, now: float, silent: bool) -> None:
         """What an attempt says about the sink itself."""
         health, breaker = self.health, self._breaker
+        self._doubt = silent or (self._doubt and not isinstance(got, TicketRef))
         if isinstance(got, TicketRef):
             health.last_ok, health.error = now, ""
             if breaker.succeeded():

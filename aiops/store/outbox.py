@@ -206,10 +206,14 @@ def replay_all(conn: Connection, sink: str, at: float, actor: str = audit.ACTOR)
     return revived
 
 
-def release_all(conn: Connection) -> int:
-    """Free every lease, for the one engine of a store at its start: whoever held them is dead."""
+def release_all(conn: Connection, due: float = 0.0) -> int:
+    """Free every lease, for the one engine of a store at its start: whoever held them is dead.
+
+    They are due at `due`: what was asked a moment before that death has to take effect first.
+    """
     held = (delivery.c.state == DUE.value) & (delivery.c.lease_until > 0)
-    return conn.execute(delivery.update().where(held).values(lease_until=0.0)).rowcount
+    later = sa.case((delivery.c.due < due, due), else_=delivery.c.due)
+    return conn.execute(delivery.update().where(held).values(lease_until=0.0, due=later)).rowcount
 
 
 def _claimable(now: float, sink: str) -> sa.Select[tuple[int]]:

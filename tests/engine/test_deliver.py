@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from aiops.engine.clock import SystemClock
 from aiops.engine.deliver import Relay, RelaySettings
-from aiops.plugin import Retryable, Sink
+from aiops.plugin import Message, Retryable, Sink, TicketRef
 from aiops.store.database import Database
 from aiops.testing import FakeClock, LostAnswer, RecordingSink, eventually
 from tests.outboxes import (
@@ -105,6 +105,45 @@ async def test_a_lost_answer_whose_message_never_arrived_is_created_after_the_se
     assert (itsm.searches, len(itsm.tickets["P-1"])) == (["P-1"], 1)
 
 
+async def test_after_a_silence_the_first_answer_is_not_believed_to_know_all(db: Database) -> None:
+    """A thawed server works off its queue side by side: our question may overtake the create before it."""
+
+    class Thawing(RecordingSink):
+        async def create(self, message: Message) -> TicketRef:
+            if message.attempt == 1:
+                await asyncio.sleep(0.3)
+            return await super().create(message)
+
+        async def find(self, key: str) -> TicketRef | None:
+            found = await super().find(key)
+            if len(self.searches) == 1:  # what was cut off is committed a moment after our question
+                self._tickets.setdefault(key, []).append(TicketRef("T-late"))
+            return found
+
+    say(db, a_problem(db), R.OPENED)
+    itsm = Thawing(name="itsm")
+    itsm.script(Retryable("no answer within 10 s", ambiguous=True))
+    async with running(db, itsm):
+        await eventually(lambda: settled(db))
+    assert [row["ref"] for row in rows(db, ticket)] == ["T-late"]
+    assert len(itsm.tickets["P-1"]) == 1
+
+
+async def test_what_was_cut_off_at_the_limit_is_given_as_long_as_an_answer_may_take(db: Database) -> None:
+    say(db, a_problem(db), R.OPENED)
+    clock, itsm = FakeClock(), RecordingSink(name="itsm")
+    thaw = itsm.freeze()
+    settings = RelaySettings(limit=0.2, settle=1.0, first_wait=0.1, patience=15.0)
+    async with running(db, itsm, clock=clock, settings=settings):
+        assert await pass_time(db, clock, 5, until=lambda: itsm.attempts)
+        await asyncio.sleep(0.4)  # the limit is of real time
+        thaw()
+        assert await pass_time(db, clock, 5, until=lambda: rows(db, attempt))
+        cut = rows(db, attempt)[0]["at"]
+        assert await pass_time(db, clock, 60, until=lambda: settled(db))
+    assert itsm.attempts[1].sent_at - cut >= 15.0
+
+
 async def test_a_sink_with_a_bug_is_tried_again_and_harms_no_other(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -126,7 +165,7 @@ async def test_an_attempt_that_outlives_its_limit_is_cut_off_before_its_lease_en
     say(db, a_problem(db), R.OPENED)
     itsm = RecordingSink(name="itsm")
     thaw = itsm.freeze()
-    settings = RelaySettings(poll=0.05, limit=0.2, settle=0.1, first_wait=0.1)
+    settings = RelaySettings(poll=0.05, limit=0.2, patience=0.2, settle=0.1, first_wait=0.1)
     async with running(db, itsm, settings=settings):
         await eventually(lambda: rows(db, attempt))
         assert rows(db, attempt)[0]["error"] == "no answer within 0.2 s"

@@ -6,7 +6,7 @@ import pytest
 
 from aiops.engine.breaker import Breaker
 from aiops.engine.deliver import RelaySettings
-from aiops.plugin import Fatal, NotConnected, Retryable
+from aiops.plugin import Fatal, Message, NotConnected, Retryable, TicketRef
 from aiops.store import outbox
 from aiops.store.database import Database
 from aiops.testing import FakeClock, RecordingSink, eventually
@@ -98,6 +98,31 @@ async def test_a_night_without_the_sink_kills_no_message(db: Database) -> None:
         itsm.script()
         assert await pass_time(db, clock, 3600, until=lambda: settled(db), step=60.0)
     assert len(itsm.heard) == 5
+
+
+async def test_a_night_with_a_frozen_sink_kills_no_message(db: Database) -> None:
+    queue(db, 3, R.OPENED)
+    clock = FakeClock()
+
+    class Frozen(RecordingSink):
+        async def create(self, message: Message) -> TicketRef:
+            if not self.heard and clock.now() < thaw:
+                await clock.sleep(10.0)
+            return await super().create(message)
+
+    thaw = clock.now() + 8 * 3600
+    itsm = Frozen(name="itsm")
+    itsm.script(always=Retryable("no answer within 10 s", ambiguous=True))
+    settings = RelaySettings(
+        poll=30.0, break_after=2, first_pause=300.0, longest_pause=300.0, longest_wait=60.0
+    )
+    async with running(db, itsm, clock=clock, settings=settings):
+        await pass_time(db, clock, 8 * 3600, step=60.0)
+        assert states(db) == ["due"] * 3, "probes of a silent sink do not count"
+        assert len(itsm.attempts) > 30
+        itsm.script()
+        assert await pass_time(db, clock, 3600, until=lambda: settled(db), step=30.0)
+    assert len(itsm.heard) == 3
 
 
 async def test_failures_in_a_row_pause_the_sink_and_one_probe_opens_it_again(
