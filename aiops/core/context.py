@@ -11,9 +11,10 @@ _NUMBERS = ("score", "peak", "observed", "expected", "lower", "upper", "bound")
 
 
 def problem_context(problem: Problem) -> dict[str, Any]:
-    """``{id, key, title, severity, level, stage, state, team, opened, labels, metrics, evidence}``.
+    """``{id, key, title, severity, level, stage, state, team, opened, labels, metrics, cause, evidence}``.
 
-    Evidence is one entry an alert; numbers that are not known are absent, so ``has(e.bound)`` asks for them.
+    `cause` is the component that is the likely cause, empty while none is known. Evidence is one entry an
+    alert; numbers that are not known are absent, so ``has(e.bound)`` asks for them.
     """
     return {
         "id": problem.id,
@@ -27,6 +28,7 @@ def problem_context(problem: Problem) -> dict[str, Any]:
         "opened": problem.opened,
         "labels": dict(problem.labels),
         "metrics": sorted({alert.metric for alert in problem.alerts}),
+        "cause": problem.causes.lead.component if problem.causes and problem.causes.lead else "",
         "evidence": [evidence_of(alert) for alert in problem.alerts],
     }
 

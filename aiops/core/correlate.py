@@ -1,12 +1,14 @@
 """Which problem an alert belongs to: shared labels, else affinity in time and topology. Always explained."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiops.core import words
 from aiops.core.affinity import Affinity, Mark
+from aiops.core.components import entity_of
 from aiops.core.settings import GroupingSettings
-from aiops.core.topology import Topology
+from aiops.core.topology import Topology, declared
 from aiops.model.lifecycle import AlertState, ProblemState
 from aiops.model.problem import Problem
 from aiops.model.series import NAME, Labels, text_of
@@ -104,17 +106,32 @@ class Correlator:
 
     def __init__(self, settings: GroupingSettings) -> None:
         self.settings = settings
-        links = [(caller, callee) for caller, callees in settings.calls.items() for callee in callees]
-        self.affinity = Affinity(Topology(links))
+        self.affinity = Affinity(Topology(declared(settings.calls)))
         self._alerts: dict[int, list[Alert]] = {}
 
     def adopt(self, old: "Correlator") -> None:
-        """Go on with what `old` knew, under our own links."""
-        old.affinity.topology, self.affinity = self.affinity.topology, old.affinity
+        """Go on with what `old` knew, under our own declared links."""
+        topology = self.affinity.topology
+        topology.adopt(old.affinity.topology)
+        self.affinity, self.affinity.topology = old.affinity, topology
         self._alerts = old._alerts
 
+    def snapshot(self) -> dict[str, Any]:
+        """What was learnt, JSON-able: observed links, and who keeps failing together."""
+        return {"links": self.affinity.topology.snapshot(), "kin": self.affinity.kin.snapshot()}
+
+    def restore(self, data: Mapping[str, Any], now: float) -> None:
+        """Take up what `snapshot` gave. Raises ValueError or KeyError when it is none."""
+        self.affinity.topology.restore(data["links"], now)
+        self.affinity.kin.restore(data["kin"])
+
     def place(self, alert: Alert, problems: Sequence[Problem], now: float) -> Placement:
-        """The problem that `alert` joins, and why."""
+        """The problem that `alert` joins, and why; the reason is kept with the alert."""
+        found = self._place(alert, problems, now)
+        alert.joined = found.because
+        return found
+
+    def _place(self, alert: Alert, problems: Sequence[Problem], now: float) -> Placement:
         found = place(alert, problems, now, self.settings)
         mark = _mark(alert, now, self.settings.by)
         if mark is None:
@@ -136,7 +153,7 @@ class Correlator:
 
 def _mark(alert: Alert, now: float, by: Sequence[str]) -> Mark | None:
     labels = dict(alert.labels)
-    entity = next((value for name in by if (value := labels.get(name))), "")
+    entity = entity_of(alert.labels, by)
     if not entity:
         return None
     text = f"{alert.kind} {labels.get(NAME, alert.rule)}"

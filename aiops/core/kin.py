@@ -1,6 +1,7 @@
 """What keeps failing together: learnt co-occurrence of entities."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 LEARNT, OFTEN = 3, 0.5
 """Groups in which two entities must have met, and the share of the rarer one's groups, to be kin."""
@@ -36,3 +37,19 @@ class Kin:
             if met >= LEARNT and met >= OFTEN * times:
                 found.append((other, met / max(times, 1), met, times))
         return sorted(found, key=lambda one: -one[1])[:8]
+
+    def snapshot(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"seen": dict(self._seen), "met": {name: dict(met) for name, met in self._met.items()}}
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Take up what `snapshot` gave. Raises ValueError, changing nothing, when it is none."""
+        try:
+            seen = {str(name): int(count) for name, count in data["seen"].items()}
+            met = {
+                str(name): {str(other): int(count) for other, count in those.items() if other in seen}
+                for name, those in data["met"].items()
+            }
+        except (KeyError, TypeError, AttributeError) as why:
+            raise ValueError(f"no snapshot of co-occurrence: {why!r}") from why
+        self._seen, self._met = seen, met

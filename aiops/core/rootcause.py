@@ -5,8 +5,9 @@ import numpy as np
 from aiops.core import rootcause_words as say
 from aiops.core.rootcause_graph import widest
 from aiops.core.rootcause_score import Family, Floats, shifts
-from aiops.core.rootcause_types import Cause, Evidence, Measure, Verdict
+from aiops.core.rootcause_types import Evidence, Measure
 from aiops.core.rootcause_view import View
+from aiops.model.cause import Cause, Causes
 
 SYMPTOMS = (Family.LATENCY, Family.ERRORS, Family.AVAILABILITY)
 """What a caller inherits from those it calls; a busy CPU is nobody else's."""
@@ -45,7 +46,7 @@ CLOSE = 0.9
 """A second this near to the first is said with it."""
 
 
-def rank(evidence: Evidence) -> Verdict:
+def rank(evidence: Evidence) -> Causes:
     """Rank the components of `evidence`.
 
     Raises ValueError when the columns and the matrices do not fit together.
@@ -54,7 +55,7 @@ def rank(evidence: Evidence) -> Verdict:
     if evidence.normal.shape[1:] != (count,) or evidence.fault.shape[1:] != (count,):
         raise ValueError(f"{count} measures, normal {evidence.normal.shape}, fault {evidence.fault.shape}")
     if not count or not len(evidence.fault) or not len(evidence.normal):
-        return Verdict((), False, "nothing was measured")
+        return Causes((), False, "nothing was measured")
     shift = shifts(evidence.normal, evidence.fault, [m.family for m in evidence.measures])
     view = View(evidence, shift)
     score = _by_sli(view) if evidence.sli is not None else _by_witnesses(view)
@@ -138,7 +139,7 @@ def _changes(view: View) -> Floats:
     return factor
 
 
-def _verdict(view: View, score: Floats) -> Verdict:
+def _verdict(view: View, score: Floats) -> Causes:
     order = [int(i) for i in np.argsort(-score, kind="stable")]
     total = float(score.sum()) or 1.0
     causes = tuple(
@@ -154,9 +155,9 @@ def _verdict(view: View, score: Floats) -> Verdict:
     lead = order[0]
     surest = view.shift.strength[view.columns[lead][0]] if view.columns[lead] else 0.0
     if not np.isfinite(view.evidence.fault).any(1).sum() >= POINTS:
-        return Verdict(causes, False, f"fewer than {POINTS} points since it began")
+        return Causes(causes, False, f"fewer than {POINTS} points since it began")
     if score[lead] <= 0 or surest < LEAST:
-        return Verdict(causes, False, "nothing stands out from what chance brings")
+        return Causes(causes, False, "nothing stands out from what chance brings")
     if len(order) > 1 and score[order[1]] > CLOSE * score[lead]:
-        return Verdict(causes, True, f"{causes[0].component} and {causes[1].component} are about as likely")
-    return Verdict(causes, True, f"{causes[0].component} stands out")
+        return Causes(causes, True, f"{causes[0].component} and {causes[1].component} are about as likely")
+    return Causes(causes, True, f"{causes[0].component} stands out")

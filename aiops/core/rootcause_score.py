@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ QUANTILE = 98.0
 """Of the same statistic over normal windows: what chance brings."""
 PRESENT = 0.5
 """Share of points a column needs on both sides; silence is another kind of alert, never a cause."""
+PART = 64
+"""Columns looked at together: bounds the memory of sliding windows to some MB."""
 DENSE, BLOCKS = 40, 12
 """A window of more than DENSE points is averaged to BLOCKS: noise must not speak louder by being sampled."""
 
@@ -54,6 +57,7 @@ _FLOOR = {Family.LATENCY: 1e-3, Family.WAITING: 1e-3, Family.ERRORS: 1e-3, Famil
 """Effect-size floor as a share of the usual value; all others 1 %."""
 
 
+@lru_cache(10_000)
 def family(metric: str) -> Family:
     """The family of a metric, by its name; what nothing tells is a resource."""
     return next((found for pattern, found in _NAMES if pattern.search(metric)), Family.RESOURCE)
@@ -127,7 +131,9 @@ def _chance(z: Floats, width: int, top: int) -> Floats:
     if len(z) <= 2 * width:
         found: Floats = np.percentile(z, 95, axis=0)
         return found
-    windows = np.lib.stride_tricks.sliding_window_view(z, width, axis=0)
-    stat = np.partition(windows, width - top, axis=2)[:, :, width - top :].mean(2)
-    found = np.percentile(stat, QUANTILE, axis=0)
-    return found
+    parts = []
+    for start in range(0, z.shape[1], PART):
+        windows = np.lib.stride_tricks.sliding_window_view(z[:, start : start + PART], width, axis=0)
+        stat = np.partition(windows, width - top, axis=2)[:, :, width - top :].mean(2)
+        parts.append(np.percentile(stat, QUANTILE, axis=0))
+    return np.concatenate(parts)

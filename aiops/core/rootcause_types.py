@@ -1,4 +1,4 @@
-"""What a root-cause ranking is given, and what it says."""
+"""What a root-cause ranking is given."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +23,10 @@ class Measure:
     family: Family
     callee: str = ""
     side: Side = Side.CALLER
+    said: str = ""
+    """How people call it, when not by the metric's name."""
+    fired: bool = False
+    """Whether an alert on it is part of the problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +54,3 @@ class Evidence:
     sli: int | None = None
     changes: Sequence[Changed] = ()
     virtual: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """`share`: its part of all evidence, 0..1. `reasons`: in words, the strongest first."""
-
-    component: str
-    score: float
-    share: float
-    reasons: tuple[str, ...]
-    counterfactual: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Components, the likeliest first. Not `known`: the evidence is thin, and `because` says how."""
-
-    causes: tuple[Cause, ...]
-    known: bool
-    because: str

@@ -59,7 +59,8 @@ def _votes(view: View) -> Floats:
     for i, measure in enumerate(view.evidence.measures):
         if measure.callee:
             ends = view.at[measure.component], view.at[measure.callee]
-            slow.setdefault(ends, {})[measure.side] = float(view.shift.strength[i])
+            sides = slow.setdefault(ends, {})
+            sides[measure.side] = max(sides.get(measure.side, 0.0), float(view.shift.strength[i]))
     votes: list[list[float]] = [[] for _ in view.names]
     for (caller, callee), sides in slow.items():
         excess = max(0.0, sides.get(Side.CALLER, 0.0) - CALLEE_PART * sides.get(Side.CALLEE, 0.0))

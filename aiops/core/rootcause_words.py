@@ -36,23 +36,27 @@ def counterfactual(view: View, component: int) -> str:
     if view.shift.strength[i] < TELLING:
         return ""
     side = "<" if view.shift.seen[i] > view.shift.bound[i] else ">"
-    what = _name(view.evidence.measures[i])
-    return f"would look normal if {what} {side} {view.shift.bound[i]:.3g}"
+    measure = view.evidence.measures[i]
+    bound = words.number(float(f"{view.shift.bound[i]:.3g}"), measure.metric)
+    would = "not have fired" if measure.fired else "look normal"
+    return f"would {would} if {_name(measure)} {side} {bound}"
 
 
 def _column(view: View, i: int) -> str:
     shift = view.shift
     moved = "rose" if shift.seen[i] > shift.usual[i] else "fell"
-    what = _name(view.evidence.measures[i])
-    return (
-        f"{what} {moved} from {shift.usual[i]:.3g} to {shift.seen[i]:.3g}, {shift.strength[i]:.1f} x chance"
+    measure = view.evidence.measures[i]
+    usual, seen = (
+        words.number(float(f"{value:.3g}"), measure.metric) for value in (shift.usual[i], shift.seen[i])
     )
+    return f"{_name(measure)} {moved} from {usual} to {seen}, {shift.strength[i]:.1f} x chance"
 
 
 def _name(measure: Measure) -> str:
+    said = measure.said or measure.metric
     if not measure.callee:
-        return measure.metric
-    return f"{measure.metric} of {measure.component} -> {measure.callee} (seen by the {measure.side.value})"
+        return said
+    return f"{said} of {measure.component} -> {measure.callee} (seen by the {measure.side.value})"
 
 
 def _around(view: View, component: int) -> list[str]:

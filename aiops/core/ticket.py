@@ -18,6 +18,8 @@ Version 1. Times are RFC 3339 in UTC; what is not known is null; no key is ever 
     breach       {earliest, expected, latest}: when users are expected to notice; null when not foreseen
     lead_seconds from opening to breach; null while not breached
     escalation   why a person is asked; null when none is
+    cause        {known, because, found, ranked: [{component, share, reasons, counterfactual}]}, the likeliest
+                 first, at most 5; not known: the evidence is thin; null before it was looked for
     evidence     [{text, metric, kind, rule, severity, state, labels, since, score, observed, expected, lower,
                  upper, bound}], the most telling first, at most 20; numbers are in the metric's own unit
     evidence_total   how many there are
@@ -32,6 +34,7 @@ from typing import Any
 
 from aiops.core import words
 from aiops.core.notify import Notice
+from aiops.model.cause import Causes
 from aiops.model.lifecycle import AlertState, ProblemState, Stage
 from aiops.model.problem import Problem
 from aiops.model.series import NAME
@@ -41,6 +44,7 @@ VERSION = 1
 
 MOST_EVIDENCE = 20
 MOST_TIMELINE = 30
+MOST_CAUSES = 5
 IN_SUMMARY = 5
 LONGEST = 2000
 """Characters of any one text: a playbook's output may be as long as it likes."""
@@ -68,6 +72,7 @@ def body(notice: Notice, console: str = "", timeline: Sequence[Mapping[str, Any]
         "title": _short(problem.title),
         "summary": summary(problem, notice.at, told),
         **_standing(problem),
+        "cause": _cause(problem.causes),
         "evidence": [_evidence(alert) for alert in alerts[:MOST_EVIDENCE]],
         "evidence_total": len(alerts),
         "timeline": [_happening(row) for row in told],
@@ -78,6 +83,7 @@ def body(notice: Notice, console: str = "", timeline: Sequence[Mapping[str, Any]
 def summary(problem: Problem, now: float, timeline: Sequence[Mapping[str, Any]] = ()) -> str:
     """What a person would write: a few sentences, then the evidence and what was done, a line each."""
     lines = [f"{_sentence(problem.title)} {_since(problem, now)}", _users(problem, now)]
+    lines += _likely(problem.causes)
     alerts = sorted(problem.alerts, key=_telling, reverse=True)
     lines += ["", "Evidence:"] if alerts else []
     lines += [f"- {words.of_alert(alert)}{_cleared(alert)}" for alert in alerts[:IN_SUMMARY]]
@@ -121,6 +127,40 @@ def _standing(problem: Problem) -> dict[str, Any]:
         "lead_seconds": _number(problem.lead_seconds),
         "escalation": problem.escalation.value if problem.escalation else None,
     }
+
+
+def _cause(causes: Causes | None) -> dict[str, Any] | None:
+    if causes is None:
+        return None
+    return {
+        "known": causes.known,
+        "because": causes.because,
+        "found": moment(causes.at),
+        "ranked": [
+            {
+                "component": one.component,
+                "share": round(one.share, 3),
+                "reasons": [_short(reason) for reason in one.reasons],
+                "counterfactual": _short(one.counterfactual),
+            }
+            for one in causes.ranked[:MOST_CAUSES]
+        ],
+    }
+
+
+def _likely(causes: Causes | None) -> list[str]:
+    """The likely cause in a few lines, or that none is known."""
+    if causes is None:
+        return []
+    if causes.lead is None:
+        return ["", f"Likely cause: unknown; {causes.because}."]
+    lead = causes.lead
+    lines = ["", f"Likely cause: {lead.component}; {causes.because}."]
+    lines += [f"- {_short(reason)}" for reason in lead.reasons]
+    if lead.counterfactual:
+        lines.append(f"- it {lead.counterfactual}")
+    others = [one.component for one in causes.ranked[1:IN_SUMMARY] if one.reasons]
+    return [*lines, f"Next in line: {', '.join(others)}."] if others else lines
 
 
 def _evidence(alert: Alert) -> dict[str, Any]:

@@ -1,10 +1,24 @@
-"""What depends on what: calls and containment between entities, cycles allowed."""
+"""What depends on what: calls and containment between entities, cycles allowed, versioned in time."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+KEEP = 86400.0
+"""Seconds for which an observed link counts after it was last seen."""
+GAP = 3600.0
+"""Seconds unseen after which a link that comes back has been away in between."""
+HISTORY = 7 * 86400.0
+"""Seconds for which it is known when a link was there."""
+SPANS = 16
+"""Times that one link is remembered to have been there."""
 
 
 class Topology:
-    """Directed links (caller, callee). Neighbourhoods of two hops are remembered until the links change."""
+    """Directed links (caller, callee), declared for ever or observed for a time.
+
+    Neighbourhoods of two hops are remembered until the links change.
+    """
 
     def __init__(self, links: Iterable[tuple[str, str]] = ()) -> None:
         self.callees: dict[str, set[str]] = {}
@@ -12,20 +26,71 @@ class Topology:
         self._near: dict[str, dict[str, int]] = {}
         self.size = 0
         """Entities with a link."""
+        self._declared: set[tuple[str, str]] = set()
+        self._spans: dict[tuple[str, str], list[list[float]]] = {}
+        """Of observed links: when each was there, as [first, last] seen, oldest first."""
         for caller, callee in links:
             self.link(caller, callee)
 
     def link(self, caller: str, callee: str) -> None:
-        """`caller` needs `callee`. A link to itself says nothing and is left out."""
-        if caller == callee or callee in self.callees.get(caller, ()):
-            return
-        self.size += sum(one not in self.callees and one not in self.callers for one in (caller, callee))
-        self.callees.setdefault(caller, set()).add(callee)
-        self.callers.setdefault(callee, set()).add(caller)
-        self._near.clear()
+        """`caller` needs `callee`, for ever. A link to itself says nothing and is left out."""
+        if caller != callee:
+            self._declared.add((caller, callee))
+            self._join(caller, callee)
 
-    def links(self) -> list[tuple[str, str]]:
-        return sorted((caller, callee) for caller, callees in self.callees.items() for callee in callees)
+    def see(self, caller: str, callee: str, at: float) -> None:
+        """`caller` was seen to need `callee` at `at` (epoch s)."""
+        if caller == callee:
+            return
+        spans = self._spans.setdefault((caller, callee), [])
+        if spans and at - spans[-1][1] <= GAP:
+            spans[-1][1] = max(spans[-1][1], at)
+        else:
+            spans.append([at, at])
+            del spans[:-SPANS]
+        self._join(caller, callee)
+
+    def forget(self, now: float) -> None:
+        """Observed links that were not seen for `KEEP` no longer count; later their history goes too."""
+        for link, spans in list(self._spans.items()):
+            unseen = now - spans[-1][1]
+            if unseen > KEEP and link not in self._declared:
+                self._part(*link)
+            if unseen > HISTORY:
+                del self._spans[link]
+
+    def adopt(self, old: "Topology") -> None:
+        """Go on with what `old` observed, under our own declared links."""
+        self.restore(old.snapshot(), -math.inf)
+
+    def links(self, at: float | None = None) -> list[tuple[str, str]]:
+        """All links that count now; or those that were there at `at`, an hour's gap being none."""
+        if at is None:
+            return sorted((a, b) for a, callees in self.callees.items() for b in callees)
+        was = {
+            link
+            for link, spans in self._spans.items()
+            if any(first <= at <= last + GAP for first, last in spans)
+        }
+        return sorted(was | self._declared)
+
+    def snapshot(self) -> list[list[Any]]:
+        """JSON-able: what was observed; declared links come from the configuration."""
+        return [[caller, callee, spans] for (caller, callee), spans in sorted(self._spans.items())]
+
+    def restore(self, data: Iterable[Any], now: float) -> None:
+        """Take up what `snapshot` gave. Raises ValueError, changing nothing, when it is none."""
+        try:
+            found = {
+                (str(caller), str(callee)): [[float(first), float(last)] for first, last in spans]
+                for caller, callee, spans in data
+            }
+        except TypeError as why:
+            raise ValueError(f"no snapshot of links: {why}") from why
+        self._spans |= {link: spans for link, spans in found.items() if spans}
+        for caller, callee in found:
+            self._join(caller, callee)
+        self.forget(now)
 
     def neighbours(self, entity: str) -> set[str]:
         return self.callees.get(entity, set()) | self.callers.get(entity, set())
@@ -42,6 +107,15 @@ class Topology:
                     found.setdefault(other, 2)
             self._near[entity] = found
         return found
+
+    def below(self, entities: Iterable[str], most: int) -> list[str]:
+        """`entities` and what they need, however far down, the nearest first, `most` at most."""
+        found = dict.fromkeys(entities)
+        edge = list(found)
+        while edge and len(found) < most:
+            edge = [b for a in edge for b in sorted(self.callees.get(a, ())) if b not in found]
+            found |= dict.fromkeys(edge)
+        return list(found)[:most]
 
     def reach(self, entity: str) -> int:
         """How many entities are within two hops: a hub's neighbours are everybody's."""
@@ -70,3 +144,30 @@ class Topology:
                         edge.append(other)
             found.append(part)
         return sorted(found, key=len, reverse=True)
+
+    def _join(self, caller: str, callee: str) -> None:
+        if callee in self.callees.get(caller, ()):
+            return
+        self.size += sum(one not in self.callees and one not in self.callers for one in (caller, callee))
+        self.callees.setdefault(caller, set()).add(callee)
+        self.callers.setdefault(callee, set()).add(caller)
+        self._near.clear()
+
+    def _part(self, caller: str, callee: str) -> None:
+        if callee not in self.callees.get(caller, ()):
+            return
+        _discard(self.callees, caller, callee)
+        _discard(self.callers, callee, caller)
+        self.size -= sum(one not in self.callees and one not in self.callers for one in (caller, callee))
+        self._near.clear()
+
+
+def _discard(links: dict[str, set[str]], one: str, other: str) -> None:
+    links[one].discard(other)
+    if not links[one]:
+        del links[one]
+
+
+def declared(calls: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:
+    """``{caller: [callee, ...]}`` as links."""
+    return [(caller, callee) for caller, callees in calls.items() for callee in callees]

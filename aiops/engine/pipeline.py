@@ -14,10 +14,12 @@ import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.engine import messages as say
+from aiops.engine.answer import answer
 from aiops.engine.clock import Clock
+from aiops.engine.explain import explain, hear
 from aiops.engine.metrics import Metrics
 from aiops.engine.record import Recorder
-from aiops.engine.stages import alert, answer, correlate, detect, refresh, remediate
+from aiops.engine.stages import alert, correlate, detect, refresh, remediate
 from aiops.engine.state import State
 from aiops.engine.work import Work
 from aiops.model.frame import Change, Frame, Lines, beside
@@ -29,7 +31,7 @@ log = logging.getLogger("aiops.pipeline")
 SETTLED = 2.0
 """Seconds after which a pushed log line is no longer waited for."""
 
-PATH = (answer, detect, alert, correlate, remediate, refresh)
+PATH = (answer, hear, detect, alert, correlate, explain, remediate, refresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,8 @@ class Pipeline:
                 self.state.logs.take(source, lines)
                 if source in self.state.pushed:
                     await self.read(source, self._clock.now() - SETTLED)
-            case (_, Change()):
-                pass
+            case (source, Change() as change):
+                await self._walk(Work(self._clock.now(), source, change=change))
             case Pulled(source, until, position):
                 self.state.cursors[source], self.state.positions[source] = until, position
                 await self.read(source, until)

@@ -6,13 +6,14 @@ from sqlalchemy.engine import Connection
 
 from aiops.core.notify import Told
 from aiops.core.problems import ProblemChange
+from aiops.engine import effects
 from aiops.engine.state import State
 from aiops.engine.tell import tell
 from aiops.engine.work import Work
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
-from aiops.store import audit, runs
+from aiops.store import audit, causes, runs
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
@@ -61,10 +62,16 @@ class Recorder:
         _audit_alerts(conn, work, ids)
         for change in work.problem_changes:
             _audit_problem(conn, change)
+        effects.record(conn, work.problem_changes, state.config.grouping.by)
         for problem, run in work.runs:
             run.problem_id = problem.id
             playbook = state.remediation.named(run.playbook)
             runs.insert(conn, run, playbook.text if playbook else "")
+        for problem in work.explained:
+            if problem.causes is not None:
+                causes.save(conn, problem.id, problem.causes, problem.team)
+        if work.change is not None:
+            causes.add_change(conn, work.source, work.change, state.config.team)
         for source, until in state.acted_until.items():
             problem_rows.save_watermark(conn, source, until)
         if work.row is not None:

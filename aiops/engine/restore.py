@@ -5,15 +5,17 @@ from typing import TypeAlias
 
 from sqlalchemy.engine import Connection
 
+from aiops.core.changes import KEPT
 from aiops.core.notify import Told
 from aiops.core.recent import Evidence
 from aiops.core.remediate import history_seconds
 from aiops.engine import tell
+from aiops.engine.lane import RelaySettings
 from aiops.engine.state import State
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
-from aiops.store import outbox, runs, views
+from aiops.store import causes, outbox, runs, views
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
@@ -26,8 +28,9 @@ Points: TypeAlias = dict[int, dict[str, list[float | None]]]
 async def restore(db: Database, state: State, now: float) -> None:
     """Problems, alerts, runs and watermarks into `state`."""
     since = now - 2 * state.config.grouping.reopen_within
-    await db.run(outbox.release_all)
+    await db.run(outbox.release_all, now + RelaySettings().settle)
     found = await db.read(_read, since, now - history_seconds(state.remediation.playbooks))
+    state.changes.restore(await db.read(causes.changes, now - KEPT))
     problems, loose, watermarks, told, history, points = found
     firing = [a for p in problems for a in p.alerts if a.state is AlertState.FIRING] + loose
     state.alerting.restore(firing)
@@ -45,6 +48,9 @@ def _read(
     conn: Connection, since: float, runs_since: float
 ) -> tuple[list[Problem], list[Alert], dict[str, float], dict[str, Told], list[Run], Points]:
     problems, loose = problem_rows.load_known(conn, since), problem_rows.load_firing(conn)
+    found = causes.of_problems(conn, [p.id for p in problems])
+    for problem in problems:
+        problem.causes = found.get(problem.id)
     firing = [a.id for p in problems for a in p.alerts if a.state is AlertState.FIRING]
     return (
         problems,

@@ -32,6 +32,7 @@ def detect(state: State, work: Work) -> None:
     for watch in state.rules:
         work.signals += watch.step(row)
     state.recent.take(work.scored)
+    state.links.see(row)
 
 
 def alert(state: State, work: Work) -> None:

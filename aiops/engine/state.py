@@ -12,15 +12,21 @@ from aiops.config import Config
 from aiops.core import bars
 from aiops.core.alerting import Alerting
 from aiops.core.anomalies import AnomalyWatch
+from aiops.core.changes import Changes
+from aiops.core.components import Components
 from aiops.core.context import problem_context
 from aiops.core.detect import Detection
 from aiops.core.expressions import Expression
+from aiops.core.inquiry import Inquiry
+from aiops.core.links import Links
 from aiops.core.logs import Logs
 from aiops.core.notify import Told
 from aiops.core.playbook import Playbook
 from aiops.core.problems import Problems
 from aiops.core.recent import Evidence, Recent
 from aiops.core.remediate import Remediation
+from aiops.core.rootcause_gather import Sight, family_of_sli
+from aiops.core.rootcause_score import Family
 from aiops.core.rules import Rule, RuleWatch, watch_all
 from aiops.core.silence import Silence, Silences
 from aiops.engine.tell import router_of
@@ -48,6 +54,14 @@ class State:
         self.alerting = Alerting(index, config.alerting, config.team)
         self.silences = Silences(declared(config), config.maintenance)
         self.problems = Problems(config.grouping, new_key, escalate_after(config))
+        grouping, topology = config.grouping, self.problems.topology
+        pairs = [*grouping.call_labels, *grouping.need_labels]
+        self.links = Links(index, topology, pairs)
+        self.components = Components(index, grouping.by, grouping.call_labels, self.recent.most)
+        self.inquiry = Inquiry(
+            Sight(index, lambda: self.recent, self.components, topology, grouping.by, slis_of(config))
+        )
+        self.changes = Changes(grouping.by)
         self.remediation = Remediation(playbooks, config.remediation.enabled)
         self.router = router_of(config)
         self.told: dict[str, Told] = {}
@@ -73,6 +87,8 @@ class State:
         self.refreshed, self.acted_until = old.refreshed, old.acted_until
         self.alerting.adopt(old.alerting)
         self.problems.adopt(old.problems)
+        self.inquiry.adopt(old.inquiry)
+        self.changes.adopt(old.changes)
         for run in old.remediation.recent():
             self.remediation.note(run)
 
@@ -84,6 +100,8 @@ class State:
         self.detection.welcome(fresh)
         self.anomalies.welcome(fresh)
         self.recent.welcome(fresh)
+        self.links.welcome(fresh)
+        self.components.welcome(fresh)
         for watch in self.rules:
             watch.welcome(fresh)
 
@@ -123,6 +141,11 @@ def new_key() -> str:
 def sli_labels(name: str, labels: dict[str, str]) -> Labels:
     """The series under which an SLI's query is recorded."""
     return labels_of({NAME: SLI_METRIC, "sli": name, **labels})
+
+
+def slis_of(config: Config) -> dict[str, Family]:
+    """What each SLI speaks of."""
+    return {sli.name: family_of_sli(sli.name, sli.of.query or str(sli.of.match)) for sli in config.slis}
 
 
 def rules_of(config: Config) -> list[Rule]:

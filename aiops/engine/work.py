@@ -6,7 +6,7 @@ from aiops.core.alerting import AlertChange
 from aiops.core.detect import Scored
 from aiops.core.problems import ProblemChange
 from aiops.engine.messages import Message
-from aiops.model.frame import Frame
+from aiops.model.frame import Change, Frame
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert, Signal
 
@@ -22,6 +22,8 @@ class Work:
     stream: str = ""
     """What the row belongs to, where a source has rows of two kinds: its watermark bears this name."""
     message: Message | None = None
+    change: Change | None = None
+    """A deploy or the like that `source` told of."""
     scored: Scored | None = None
     signals: list[Signal] = field(default_factory=list)
     alert_changes: list[AlertChange] = field(default_factory=list)
@@ -29,11 +31,14 @@ class Work:
     runs: list[tuple[Problem, Run]] = field(default_factory=list)
     refresh: list[Alert] = field(default_factory=list)
     """Firing alerts whose row and evidence are to be brought up to date."""
+    explained: list[Problem] = field(default_factory=list)
+    """Problems whose likely causes were looked for."""
 
     @property
     def matters(self) -> bool:
         """Whether there is anything to write down."""
-        return bool(self.alert_changes or self.problem_changes or self.runs or self.refresh)
+        effects = (self.alert_changes, self.problem_changes, self.runs, self.refresh, self.explained)
+        return any(effects) or self.change is not None
 
     def problems(self) -> list[Problem]:
         """Every problem that this work touches, once."""

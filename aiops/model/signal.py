@@ -129,6 +129,8 @@ class Alert:
     silenced_by: str = ""
     reason: str = ""
     problem_key: str = ""
+    joined: str = ""
+    """Why it is in its problem, in words."""
     id: int = 0
     examples: list[str] = field(default_factory=list)
 

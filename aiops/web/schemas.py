@@ -1,56 +1,15 @@
 """What the API answers. Times are ISO 8601 in UTC; a number that is not known is null, never NaN."""
 
-import math
-from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState, Stage
 from aiops.model.signal import AlertKind, Severity
+from aiops.web.schema_base import Instant, LabelMap, MaybeInstant, Number, Page, Schema
+from aiops.web.schema_cause import Cause, Causes
 
-T = TypeVar("T")
-
-
-def _moment(value: Any) -> Any:
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC) if math.isfinite(value) else None
-    return value
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _mapping(value: Any) -> Any:
-    return value if isinstance(value, dict) else dict(value)
-
-
-_WHEN = {"examples": ["2026-01-31T09:26:53.589Z"]}
-Instant = Annotated[datetime, BeforeValidator(_moment), Field(json_schema_extra=_WHEN)]
-"""From epoch seconds."""
-MaybeInstant = Annotated[datetime | None, BeforeValidator(_moment), Field(json_schema_extra=_WHEN)]
-Number = Annotated[float | None, BeforeValidator(_finite)]
-LabelMap = Annotated[
-    dict[str, str],
-    BeforeValidator(_mapping),
-    Field(json_schema_extra={"examples": [{"service": "checkout", "host": "web-1"}]}),
-]
-
-
-class Schema(BaseModel):
-    """Base: built from rows and from objects alike; what is not declared stays inside."""
-
-    model_config = ConfigDict(from_attributes=True, extra="ignore")
-
-
-class Page(Schema, Generic[T]):
-    """One page of a list, newest first."""
-
-    items: list[T]
-    next: str | None = Field(
-        None, description="Pass it as `cursor` for the page after; null at the end.", examples=["NDE"]
-    )
+__all__ = ["Cause", "Causes", "Instant", "LabelMap", "MaybeInstant", "Number", "Page", "Schema"]
 
 
 class Problem(Schema):
@@ -107,6 +66,7 @@ class Alert(Schema):
     silenced_by: str
     reason: str
     examples: list[str] = Field(description="Log lines, for alerts on logs.")
+    joined: str = Field("", description="Why it is in its problem.", examples=["caller of db, 12 s later"])
 
 
 class Points(Schema):
@@ -218,6 +178,7 @@ class RunDetail(Run):
 class ProblemDetail(Problem):
     """A problem with all that belongs to it."""
 
+    causes: Causes | None = Field(None, description="Null before they were looked for.")
     alerts: list[Alert]
     evidence: dict[int, Points] = Field(description="Alert id -> what was observed and expected around it.")
     timeline: list[TimelineEntry]

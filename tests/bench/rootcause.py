@@ -55,10 +55,10 @@ def ours(cases: Sequence[Case], verbose: bool) -> tuple[dict[str, float], list[f
         start = time.perf_counter()
         verdict = rank(case.evidence)
         seconds.append(time.perf_counter() - start)
-        places.append(place([cause.component for cause in verdict.causes], case.root))
+        places.append(place([cause.component for cause in verdict.ranked], case.root))
         known += verdict.known
         if verbose:
-            first = verdict.causes[0]
+            first = verdict.ranked[0]
             why = first.reasons[0] if first.reasons else verdict.because
             print(f"{case.name:<28} {case.root:<42} place {places[-1]:>2}  {first.component}: {why}")
     quiet = [rank(window.evidence).known for window in without_fault(cases)]

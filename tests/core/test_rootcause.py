@@ -40,18 +40,18 @@ def test_the_deepest_that_shows_the_symptom_is_named(odd, cause, sli):
     evidence = Evidence(evidence.measures, evidence.normal, evidence.fault, CHAIN, sli)
     verdict = rank(evidence)
     assert verdict.known
-    assert verdict.causes[0].component == cause
+    assert verdict.ranked[0].component == cause
 
 
 def test_without_the_graph_a_callee_explains_nothing():
     evidence = chain(proxy=300, app=110)
     loose = Evidence(evidence.measures, evidence.normal, evidence.fault)
-    assert rank(loose).causes[0].component == "proxy"
-    assert rank(evidence).causes[0].component == "app"
+    assert rank(loose).ranked[0].component == "proxy"
+    assert rank(evidence).ranked[0].component == "app"
 
 
 def test_resources_are_nobody_elses():
-    assert rank(chain(proxy=60, cpu=200)).causes[0].component == "db"
+    assert rank(chain(proxy=60, cpu=200)).ranked[0].component == "db"
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1.0, 1e9])
@@ -60,15 +60,15 @@ def test_units_do_not_matter(factor):
     scale = np.array([1.0, factor, 1.0, factor])
     other = Evidence(evidence.measures, evidence.normal * scale, evidence.fault * scale, CHAIN)
     mine, theirs = rank(evidence), rank(other)
-    assert [c.component for c in mine.causes] == [c.component for c in theirs.causes]
-    assert mine.causes[0].score == pytest.approx(theirs.causes[0].score, rel=1e-3)
+    assert [c.component for c in mine.ranked] == [c.component for c in theirs.ranked]
+    assert mine.ranked[0].score == pytest.approx(theirs.ranked[0].score, rel=1e-3)
 
 
 def test_a_quiet_window_is_unknown():
     verdict = rank(chain())
     assert not verdict.known
     assert verdict.because == "nothing stands out from what chance brings"
-    assert len(verdict.causes) == 3
+    assert len(verdict.ranked) == 3
 
 
 def test_one_point_is_too_little():
@@ -80,7 +80,7 @@ def test_one_point_is_too_little():
 
 def test_nothing_measured_is_unknown():
     verdict = rank(Evidence([], np.empty((0, 0)), np.empty((0, 0))))
-    assert (verdict.known, verdict.causes) == (False, ())
+    assert (verdict.known, verdict.ranked) == (False, ())
 
 
 def test_shapes_must_fit():
@@ -93,9 +93,9 @@ def test_absent_samples_are_no_anomaly():
     fault, normal = evidence.fault.copy(), evidence.normal.copy()
     fault[:, 2], normal[:, 3] = np.nan, np.nan
     verdict = rank(Evidence(evidence.measures, normal, fault, CHAIN))
-    assert verdict.causes[0].component == "app"
-    assert verdict.causes[-1].component == "db"
-    assert verdict.causes[-1].score == 0.0
+    assert verdict.ranked[0].component == "app"
+    assert verdict.ranked[-1].component == "db"
+    assert verdict.ranked[-1].score == 0.0
 
 
 def test_a_metric_without_spread_needs_an_effect_worth_a_word():
@@ -127,7 +127,7 @@ def test_slow_calls_name_the_callee_where_all_its_callers_wait():
     measures = [Measure(x, "latency", Family.LATENCY, y, Side.CALLER) for x, y in ends]
     fault = quiet(measures, 10, seed=5)
     fault[:, :2] += 100
-    first = rank(Evidence(measures, quiet(measures), fault, ends)).causes[0]
+    first = rank(Evidence(measures, quiet(measures), fault, ends)).ranked[0]
     assert first.component == "db"
     assert "a -> db" in first.reasons[0] or "b -> db" in first.reasons[0]
 
@@ -142,23 +142,23 @@ def test_what_the_callee_measured_itself_is_not_the_way():
     fault = quiet(measures, 10, seed=5)
     fault[:, [0, 2]] += 6
     fault[:, 3] += 40
-    causes = rank(Evidence(measures, quiet(measures), fault)).causes
+    causes = rank(Evidence(measures, quiet(measures), fault)).ranked
     score = {cause.component: cause.score for cause in causes}
     assert score["db"] >= score["web"]
 
 
 def test_a_fresh_deploy_tips_the_scale_and_is_said():
     evidence = chain(proxy=50, cpu=48)
-    before = rank(evidence).causes[0].component
+    before = rank(evidence).ranked[0].component
     other = "db" if before == "proxy" else "proxy"
     changes = [Changed(other, 60.0, f"deployed {other} 1.4")]
     with_change = Evidence(evidence.measures, evidence.normal, evidence.fault, CHAIN, changes=changes)
-    first = rank(with_change).causes[0]
+    first = rank(with_change).ranked[0]
     assert first.component == other
     assert f"deployed {other} 1.4, 60 s before it began" in first.reasons
     old = [Changed(other, 7200.0, "deployed long ago")]
     stale = Evidence(evidence.measures, evidence.normal, evidence.fault, CHAIN, changes=old)
-    assert rank(stale).causes[0].component == before
+    assert rank(stale).ranked[0].component == before
 
 
 def test_a_change_alone_is_no_evidence():
@@ -174,7 +174,7 @@ def test_a_component_known_only_by_its_callers_comes_after_one_with_a_face():
     fault += np.linspace(20, 100, 10)[:, None]
     calls = [("front", "elb"), ("front", "service")]
     evidence = Evidence(measures, quiet(measures), fault, calls, 0, virtual=frozenset({"elb"}))
-    assert [c.component for c in rank(evidence).causes[:2]] == ["service", "elb"]
+    assert [c.component for c in rank(evidence).ranked[:2]] == ["service", "elb"]
 
 
 def test_with_an_sli_a_component_without_symptoms_of_its_own_can_be_named():
@@ -184,13 +184,13 @@ def test_with_an_sli_a_component_without_symptoms_of_its_own_can_be_named():
     fault[:, 0] += np.linspace(10, 60, 10)
     fault[:, 2:] += 300.0
     calls = [("proxy", "db"), ("proxy", "app")]
-    names = [c.component for c in rank(Evidence(measures, quiet(measures), fault, calls, 0)).causes]
+    names = [c.component for c in rank(Evidence(measures, quiet(measures), fault, calls, 0)).ranked]
     assert names[0] == "db"
     assert names.index("batch") > 0
 
 
 def test_reasons_and_counterfactual_carry_the_numbers():
-    first = rank(chain(proxy=100, app=110)).causes[0]
+    first = rank(chain(proxy=100, app=110)).ranked[0]
     assert first.reasons[0].startswith("latency p95 rose from 100 to")
     assert "its callers show it too: proxy" in first.reasons
     assert "what it calls looks normal" in first.reasons
@@ -201,11 +201,11 @@ def test_reasons_and_counterfactual_carry_the_numbers():
 
 def test_the_counterfactual_is_true():
     evidence = chain(proxy=100, app=110)
-    bound = float(rank(evidence).causes[0].counterfactual.rsplit(" ", 1)[1])
+    bound = float(rank(evidence).ranked[0].counterfactual.rsplit(" ", 1)[1])
     fault = evidence.fault.copy()
     fault[:, 1] = np.minimum(fault[:, 1], bound * 0.99)
     again = rank(Evidence(evidence.measures, evidence.normal, fault, CHAIN))
-    assert again.causes[0].component != "app"
+    assert again.ranked[0].component != "app"
 
 
 def test_cycles_end():

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from aiops.engine.messages import Acknowledge, Comment, Escalate, Message, Resolve
 from aiops.model.lifecycle import ProblemState, Stage, check
 from aiops.model.signal import Severity
-from aiops.store import audit, views
+from aiops.store import audit, causes, views
 from aiops.store.tables import problem as problem_table
 from aiops.web import points, schemas
 from aiops.web.api.paging import PagingDep
@@ -92,6 +92,7 @@ def whole_problem(conn: Connection, problem_id: int) -> dict[str, Any] | None:
     return row | {
         "alerts": alerts,
         "evidence": views.evidence_of(conn, [one["id"] for one in alerts]),
+        "causes": causes.of_problem(conn, problem_id),
         "timeline": audit.of_problem(conn, problem_id),
         "tickets": views.tickets_of(conn, problem_id),
         "deliveries": views.deliveries(conn, views.DeliveryFilter(problem_id=problem_id), None, 200),

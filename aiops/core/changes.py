@@ -1,0 +1,63 @@
+"""Deploys, rollouts and the like of the last hours: what may have brought a problem."""
+
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from aiops.core import words
+from aiops.core.components import entity_of
+from aiops.model.frame import Change
+
+KEPT = 6 * 3600.0
+"""Seconds for which a change is remembered here; the store keeps it longer."""
+MOST = 5000
+BROUGHT = 1800.0
+"""Seconds before a problem began within which a change may have brought it."""
+
+
+class Changes:
+    """Recent changes, by time."""
+
+    def __init__(self, by: Sequence[str]) -> None:
+        self._by = list(by)
+        self._recent: deque[Change] = deque(maxlen=MOST)
+
+    def adopt(self, old: "Changes") -> None:
+        self._recent = old._recent
+
+    def restore(self, changes: Sequence[Change]) -> None:
+        """Take up stored ones, oldest first."""
+        self._recent.extend(changes)
+
+    def take(self, change: Change) -> bool:
+        """Whether it is news: senders repeat themselves."""
+        if any(_same(known, change) for known in self._recent):
+            return False
+        while self._recent and self._recent[0].time < change.time - KEPT:
+            self._recent.popleft()
+        self._recent.append(change)
+        return True
+
+    def before(self, began: float) -> list[Change]:
+        """Those that may have brought what began then (epoch s), oldest first."""
+        found = [one for one in self._recent if began - BROUGHT <= one.time <= began]
+        return sorted(found, key=lambda one: one.time)
+
+    def concern(self, change: Change, components: Collection[str]) -> bool:
+        """Whether it was made to one of `components`, or to nothing that is named."""
+        entity = entity_of(change.labels, self._by)
+        return entity in components if entity else True
+
+
+def words_of(change: Change) -> str:
+    """In one line."""
+    where = ", ".join(f"{name} {value}" for name, value in change.labels)
+    return f"{change.kind}: {change.title}" + (f" ({where})" if where else "")
+
+
+def when(change: Change, began: float) -> str:
+    """How long before the problem it was made."""
+    return f"{words.duration(max(0.0, began - change.time))} before it began"
+
+
+def _same(one: Change, other: Change) -> bool:
+    return (one.time, one.kind, one.title, one.labels) == (other.time, other.kind, other.title, other.labels)

@@ -1,0 +1,58 @@
+"""Two stages of the one path: changes that were made, and why a problem is there."""
+
+from aiops.core import changes, handling
+from aiops.core.components import entity_of
+from aiops.core.rootcause_gather import began, surroundings
+from aiops.engine.state import State
+from aiops.engine.work import Work
+from aiops.model.frame import Change
+from aiops.model.lifecycle import ProblemState
+from aiops.model.problem import NotifyReason, Problem
+
+
+def hear(state: State, work: Work) -> None:
+    """A deploy or the like joins the timeline of every open problem that it may concern."""
+    change = work.change
+    if change is None:
+        return
+    if not state.changes.take(change):
+        work.change = None
+        return
+    for problem in state.problems.known:
+        if problem.state is not ProblemState.RESOLVED and _concerns(state, change, problem):
+            work.problem_changes += handling.note(
+                problem, changes.words_of(change), change.time, actor=work.source
+            )
+
+
+def explain(state: State, work: Work) -> None:
+    """Rank the likely causes of at most one problem: a look takes some 40 ms, and detection waits for it."""
+    opened = {c.problem.key for c in work.problem_changes if c.notify is NotifyReason.OPENED}
+    changed = {c.problem.key for c in work.problem_changes}
+    for problem in state.problems.known:
+        if problem.key in opened:
+            _tell_changes(state, work, problem)
+    due = state.inquiry.next(state.problems.known, changed, work.now)
+    if due is None:
+        return
+    news = state.inquiry.look(due, state.changes.before(began(due)), work.now)
+    work.explained.append(due)
+    if news:
+        # a message that opens the problem tells it anyway
+        tell = handling.note if due.key in opened else handling.comment
+        work.problem_changes += tell(due, news, work.now, actor="forewarn")
+
+
+def _tell_changes(state: State, work: Work, problem: Problem) -> None:
+    """What was changed shortly before a new problem began."""
+    start = began(problem)
+    for change in state.changes.before(start):
+        if _concerns(state, change, problem):
+            text = f"{changes.words_of(change)}, {changes.when(change, start)}"
+            work.problem_changes += handling.note(problem, text, change.time, actor="forewarn")
+
+
+def _concerns(state: State, change: Change, problem: Problem) -> bool:
+    by = state.config.grouping.by
+    named = dict.fromkeys(filter(None, (entity_of(a.labels, by) for a in problem.alerts)))
+    return state.changes.concern(change, surroundings(state.problems.topology, list(named)))

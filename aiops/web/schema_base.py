@@ -1,0 +1,50 @@
+"""What every answer of the API is made of."""
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+T = TypeVar("T")
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC) if math.isfinite(value) else None
+    return value
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _mapping(value: Any) -> Any:
+    return value if isinstance(value, dict) else dict(value)
+
+
+_WHEN = {"examples": ["2026-01-31T09:26:53.589Z"]}
+Instant = Annotated[datetime, BeforeValidator(_moment), Field(json_schema_extra=_WHEN)]
+"""From epoch seconds."""
+MaybeInstant = Annotated[datetime | None, BeforeValidator(_moment), Field(json_schema_extra=_WHEN)]
+Number = Annotated[float | None, BeforeValidator(_finite)]
+LabelMap = Annotated[
+    dict[str, str],
+    BeforeValidator(_mapping),
+    Field(json_schema_extra={"examples": [{"service": "checkout", "host": "web-1"}]}),
+]
+
+
+class Schema(BaseModel):
+    """Base: built from rows and from objects alike; what is not declared stays inside."""
+
+    model_config = ConfigDict(from_attributes=True, extra="ignore")
+
+
+class Page(Schema, Generic[T]):
+    """One page of a list, newest first."""
+
+    items: list[T]
+    next: str | None = Field(
+        None, description="Pass it as `cursor` for the page after; null at the end.", examples=["NDE"]
+    )

@@ -1,0 +1,150 @@
+"""From rows of three tiers to a likely cause: on the problem, in the store, the ticket and the API's row."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from aiops.model.cause import Cause
+from aiops.model.frame import Change
+from aiops.model.series import Labels, labels_of
+from aiops.store import causes, tables
+from aiops.store.database import Database
+from aiops.web.api.problems import whole_problem
+from tests.making import labels
+from tests.walk import SOURCE, Walk, config_of
+
+TIERS = ("proxy", "app", "db")
+CALLS = {"proxy": ["app"], "app": ["db"]}
+SLOW = {"name": "slow", "match": "latency_seconds", "breach": {"above": 1.0}, "severity": "major"}
+LATENCY = {tier: labels("latency_seconds", service=tier) for tier in TIERS}
+CPU = {tier: labels("cpu_ratio", service=tier) for tier in TIERS}
+
+
+class Tiers:
+    """Rows of latency and CPU, which wander a little; `slow` seconds are added to a tier and its callers."""
+
+    def __init__(self) -> None:
+        self._rng = np.random.default_rng(3)
+
+    def row(self, slow: Mapping[str, float] | None = None) -> dict[Labels, float]:
+        noise = self._rng.normal(0, 1, 6)
+        out = {}
+        for i, tier in enumerate(TIERS):
+            passed_on = sum((slow or {}).get(other, 0.0) for other in TIERS[i:])
+            out[LATENCY[tier]] = 0.3 - 0.1 * i + 0.01 * noise[i] + passed_on
+            out[CPU[tier]] = 0.2 + 0.01 * noise[3 + i]
+        return out
+
+
+async def walked(db: Database, rows: int = 60, **keys: Any) -> tuple[Walk, Tiers]:
+    made, tiers = Walk(db, config_of(limits=[SLOW], grouping={"calls": CALLS}, **keys)), Tiers()
+    for _ in range(rows):
+        await made.row(tiers.row())
+    return made, tiers
+
+
+def lead_of(made: Walk) -> Cause:
+    causes = made.problem.causes
+    assert causes is not None
+    assert causes.lead is not None
+    return causes.lead
+
+
+async def test_the_slow_tier_leads_though_its_callers_are_slower(db: Database) -> None:
+    made, tiers = await walked(db)
+    for _ in range(8):
+        await made.row(tiers.row({"db": 2.0}))
+    lead = lead_of(made)
+    assert lead.component == "db"
+    assert lead.reasons[0].startswith("latency rose from 100 ms to 2.1")
+    assert lead.counterfactual.startswith("would not have fired if latency < ")
+    assert "its callers show it too: app" in lead.reasons
+
+
+async def test_it_is_in_the_store_the_api_the_ticket_and_the_timeline(db: Database) -> None:
+    made, tiers = await walked(db)
+    for _ in range(8):
+        await made.row(tiers.row({"app": 2.0}))
+    whole = await db.read(whole_problem, made.problem.id)
+    assert whole is not None
+    assert (whole["causes"]["known"], whole["causes"]["ranked"][0]["component"]) == (True, "app")
+    assert any(row["reason"].startswith("likely cause: app: latency rose") for row in whole["timeline"])
+    told = [row["body"] for row in await made.stored(tables.delivery)]
+    assert told[-1]["cause"]["ranked"][0]["component"] == "app"
+    assert "Likely cause: app; app stands out.\n- latency rose" in told[-1]["summary"]
+    again = await made.reopened()
+    assert lead_of(again).component == "app"
+
+
+async def test_thin_evidence_is_unknown_and_says_so(db: Database) -> None:
+    made, tiers = await walked(db, rows=3)
+    for _ in range(3):
+        await made.row(tiers.row({"db": 2.0}))
+    found = made.problem.causes
+    assert found is not None
+    assert (found.known, found.because) == (False, "too little is known of the time before it")
+    (body, *_) = [row["body"] for row in await made.stored(tables.delivery)]
+    assert "Likely cause: unknown; too little is known of the time before it." in body["summary"]
+
+
+async def test_one_problem_is_looked_at_seldom_and_a_finding_outlives_its_evidence(db: Database) -> None:
+    made, tiers = await walked(db)
+    for _ in range(3):
+        await made.row(tiers.row({"db": 2.0}))
+    looked = []
+    for _ in range(300):
+        await made.row(tiers.row({"db": 2.0}))
+        found = made.state.inquiry._looked[made.problem.key]
+        if not looked or looked[-1] != found:
+            looked.append(found)
+    gaps = np.diff(looked)
+    assert gaps.min() >= 10.0
+    assert len(looked) < 20, "rarer and rarer while nothing new comes"
+    assert lead_of(made).component == "db", "the time before has left the ring"
+
+
+async def test_a_change_joins_the_timeline_and_the_ranking(db: Database) -> None:
+    made, tiers = await walked(db)
+    deploy = Change(made.clock.now() - 60.0, "deploy", "db 2.0", labels_of({"service": "db"}))
+    elsewhere = Change(made.clock.now() - 59.0, "deploy", "shop 9", labels_of({"service": "shop"}))
+    for change in (deploy, elsewhere, deploy):
+        await made.hear((SOURCE, change))
+    for _ in range(8):
+        await made.row(tiers.row({"db": 2.0}))
+    assert [one.title for one in await db.read(causes.changes, 0.0)] == ["db 2.0", "shop 9"]
+    trail = [row["reason"] for row in await made.stored(tables.audit) if "deploy" in row["reason"]]
+    assert "deploy: db 2.0 (service db), 62 s before it began" in trail
+    assert not any("shop" in text for text in trail)
+    assert any(r.startswith("deploy db 2.0") for r in lead_of(made).reasons)
+    during = Change(made.clock.now(), "rollback", "db 1.9", labels_of({"service": "db"}))
+    await made.hear((SOURCE, during))
+    (row,) = [row for row in await made.stored(tables.audit) if "rollback" in row["reason"]]
+    assert (row["problem_id"], row["actor"], row["at"]) == (made.problem.id, SOURCE, during.time)
+
+
+async def test_an_alert_keeps_why_it_joined(db: Database) -> None:
+    made, tiers = await walked(db)
+    await made.row(tiers.row({"app": 2.0}))
+    await made.row(tiers.row({"app": 2.0}))
+    joined = {row["labels"]["service"]: row["joined"] for row in await made.stored(tables.alert)}
+    assert joined["proxy"] == "nothing near in time shares its labels"
+    assert joined["app"] == "called by proxy, 0 s later"
+    again = await made.reopened()
+    assert {a.joined for a in again.problem.alerts} == set(joined.values())
+
+
+async def test_calls_seen_in_a_service_graph_place_alerts_and_causes(db: Database) -> None:
+    made, tiers = Walk(db, config_of(limits=[SLOW])), Tiers()
+    graph = {
+        labels("traces_service_graph_request_total", client=a, server=b, job="tempo"): 5.0
+        for a, b in (("proxy", "app"), ("app", "db"))
+    }
+    for _ in range(60):
+        await made.row({**tiers.row(), **graph})
+    assert made.state.problems.topology.links() == [("app", "db"), ("proxy", "app")]
+    for _ in range(8):
+        await made.row({**tiers.row({"db": 2.0}), **graph})
+    assert lead_of(made).component == "db"
+    again = await made.reopened()
+    assert again.state.problems.topology.links() == [("app", "db"), ("proxy", "app")]
