@@ -10,7 +10,7 @@ from aiops.plugin.extras import needed
 
 
 class Notify(Action):
-    """Send a short message. Needs the extra ``notify``. Tickets are told of every run by themselves.
+    """Send a short message. Needs the extra ``apprise``. Tickets are told of every run by themselves.
 
     `expect` sees ``sent``, whether the service took the message.
     """
@@ -42,7 +42,7 @@ class Notify(Action):
         return f"tell people: {self.title}: {' '.join(self.body.split())[:200]}"
 
     async def run(self, key: str) -> Outcome:
-        apprise = needed("apprise", "notify")
+        apprise = needed("apprise", "apprise")
         messenger = apprise.Apprise()
         if not messenger.add(self.to.read().get_secret_value()):
             raise Fatal("notify: what `to` refers to is no address that Apprise knows")

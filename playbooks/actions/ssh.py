@@ -88,6 +88,8 @@ class Ssh(Action):
             raise Fatal(
                 f"{self._place()}: {self.username} may not log in with {self.identity}: {why.reason}"
             ) from why
+        except ssh.KeyImportError as why:
+            raise Fatal(f"identity: {self.identity} holds no private key: {why}") from why
         except (ssh.Error, OSError) as why:
             text = f"{self._place()}: {getattr(why, 'reason', '') or why}"
             raise (Retryable(text, ambiguous=True) if sent else NotConnected(text)) from why

@@ -1,12 +1,11 @@
 """What every action keeps to, found by its file: plans touch nothing, timeouts hold, the key is passed on."""
 
-import asyncio
 import json
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,87 +13,9 @@ import pytest
 
 from aiops.plugin import Action, Outcome, PluginError
 from aiops.plugin.load import kinds, load
+from tests.acting import ENDLESS, ENDS, HARMLESS, KEYLESS, KEYS, action
 
 KINDS = sorted(kinds("playbooks.actions"))
-
-# -- what a kind needs so that the suite can try it: an endless act, and an act that shows the key
-
-
-@asynccontextmanager
-async def silent_server(folder: Path) -> AsyncIterator[tuple[int, Path]]:
-    """A TCP port and a unix socket that accept and never answer."""
-
-    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-
-    writers: list[asyncio.StreamWriter] = []
-    path = folder / "silent.sock"
-    tcp = await asyncio.start_server(hold, "127.0.0.1", 0)
-    unix = await asyncio.start_unix_server(hold, path)
-    try:
-        yield tcp.sockets[0].getsockname()[1], path
-    finally:
-        for writer in writers:
-            writer.close()
-        for server in (tcp, unix):
-            server.close()
-
-
-@asynccontextmanager
-async def endless_command(folder: Path) -> AsyncIterator[dict[str, Any]]:
-    yield {"argv": ["/bin/sh", "-c", "sleep 30 & sleep 30"]}
-
-
-@asynccontextmanager
-async def endless_http(folder: Path) -> AsyncIterator[dict[str, Any]]:
-    async with silent_server(folder) as (port, _):
-        yield {"url": f"http://127.0.0.1:{port}/", "method": "POST"}
-
-
-@asynccontextmanager
-async def endless_service(folder: Path) -> AsyncIterator[dict[str, Any]]:
-    async with silent_server(folder) as (_, path):
-        yield {"manager": "supervisor", "name": "web", "url": f"unix://{path}"}
-
-
-ENDLESS: dict[str, Callable[[Path], AbstractAsyncContextManager[dict[str, Any]]]] = {
-    "command": endless_command,
-    "http": endless_http,
-    "service": endless_service,
-}
-
-
-async def key_of_command(folder: Path, key: str) -> str:
-    made = action("command", argv=["/usr/bin/printenv", "FOREWARN_KEY"])
-    return str((await made.run(key)).data["stdout"]).strip()
-
-
-async def key_of_http(folder: Path, key: str) -> str:
-    seen: list[bytes] = []
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        await action("http", url=url, method="POST").run(key)
-    headers = dict(line.split(": ", 1) for line in seen[0].decode().split("\r\n") if ": " in line)
-    return headers["Idempotency-Key"]
-
-
-KEYS = {"command": key_of_command, "http": key_of_http}
-KEYLESS = {"service": "neither systemd nor supervisor takes a key; a start or stop done twice is one"}
-
-
-# -- the contract
-
-
-def action(kind: str, **values: Any) -> Action:
-    return load("playbooks.actions", kind, Action).model_validate(values)  # type: ignore[type-abstract]
 
 
 def examples(kind: str) -> list[dict[str, Any]]:
@@ -137,7 +58,8 @@ def test_the_watch_sees(tmp_path: Path) -> None:
 
 
 def test_every_kind_is_in_the_suite() -> None:
-    assert set(KINDS) == set(ENDLESS), "give the kind an endless act"
+    assert set(KINDS) == set(ENDLESS) | set(ENDS), "give the kind an endless act"
+    assert set(KINDS) == set(HARMLESS), "give the kind a harmless act"
     assert set(KINDS) == set(KEYS) | set(KEYLESS), "give the kind an act that shows its key"
 
 
@@ -172,7 +94,7 @@ def test_refuses_what_it_does_not_know(kind: str) -> None:
             action(kind, **{**examples(kind)[0], **wrong})
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(ENDLESS))
 async def test_an_act_without_end_is_cut_off_at_its_timeout(kind: str, tmp_path: Path) -> None:
     async with ENDLESS[kind](tmp_path) as values:
         made = action(kind, **values, timeout="300ms")
@@ -189,30 +111,16 @@ async def test_the_key_reaches_the_other_side(kind: str, tmp_path: Path) -> None
     assert await KEYS[kind](tmp_path, "42:restart") == "42:restart"
 
 
-async def test_what_it_answers_can_be_asked_about(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_it_answers_can_be_asked_about(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The data is plain JSON, under the names that the documentation gives `expect`."""
-    fake = tmp_path / "systemctl"
-    fake.write_text("#!/bin/sh\necho active\n")
-    fake.chmod(0o755)
-    harmless: dict[str, dict[str, Any]] = {
-        "command": {"argv": ["/bin/true"]},
-        "http": {"url": f"http://127.0.0.1:{free_port()}/"},
-        "service": {"name": "web", "verb": "status"},
-    }
-    assert set(harmless) == set(KINDS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", str(tmp_path), prepend=":")
-        for kind, values in harmless.items():
-            outcome = await action(kind, **values).run("1:act")
-            assert isinstance(outcome, Outcome)
-            assert json.loads(json.dumps(outcome.data)) == outcome.data
-            words = load("playbooks.actions", kind, Action).__doc__ or ""  # type: ignore[type-abstract]
-            assert outcome.data
-            assert all(f"``{name}``" in words for name in outcome.data)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    async with HARMLESS[kind](tmp_path) as values:
+        outcome = await action(kind, **values).run("1:act")
+    assert isinstance(outcome, Outcome)
+    assert json.loads(json.dumps(outcome.data)) == outcome.data
+    words = load("playbooks.actions", kind, Action).__doc__ or ""  # type: ignore[type-abstract]
+    assert outcome.data
+    assert all(f"``{name}``" in words for name in outcome.data)
