@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -37,7 +36,8 @@ class FilePrune(Action):
 
     Links are neither followed nor deleted, other file systems are not entered, and a file that changes
     between being found and being deleted stays. `expect` sees ``deleted`` (files), ``freed`` (bytes),
-    ``matched`` (files that might have been deleted) and ``free`` (share of the file system, 0 to 1).
+    ``matched`` (files that might have been deleted), ``free`` and ``free_inodes`` (shares of the file system,
+    0 to 1).
     """
 
     model_config = ConfigDict(
@@ -66,6 +66,7 @@ class FilePrune(Action):
         le=1,
         description="Stop once this share of the file system is free; 1 deletes all that match.",
     )
+    only_look: bool = Field(False, description="Delete nothing: for a check.")
     idempotent: bool = Field(True, description="Pruning again after a crash does no harm.")
 
     @field_validator("under")
@@ -91,6 +92,8 @@ class FilePrune(Action):
         return f"files/{self.under}"[:512]
 
     def plan(self) -> str:
+        if self.only_look:
+            return f"look what is free and matches {' '.join(self.files)} below {self.under}"
         age = f" older than {format_duration(self.older)}" if self.older else ""
         stop = f", until {self.until_free:.0%} is free" if self.until_free < 1 else ""
         return (
@@ -111,21 +114,32 @@ class FilePrune(Action):
             may_go = found[self.keep :][::-1]
             deleted = freed = 0
             for one in may_go:
-                done = self._free() >= self.until_free or freed + one.size > self.at_most
-                if done or time.monotonic() > deadline:
+                if freed + one.size > self.at_most or time.monotonic() > deadline:
+                    break
+                if self.only_look or self._free()[0] >= self.until_free:
                     break
                 if _delete(root, one):
                     deleted, freed = deleted + 1, freed + one.size
         finally:
             os.close(root)
-        free = self._free()
+        free, free_inodes = self._free()
         said = f"deleted {deleted} of {len(may_go)} files below {self.under}, {freed / 1e6:.1f} MB"
-        data = {"deleted": deleted, "freed": freed, "matched": len(may_go), "free": free}
-        return Outcome(deleted > 0 or free >= self.until_free, f"{said}; {free:.1%} is free", data)
+        data = {
+            "deleted": deleted,
+            "freed": freed,
+            "matched": len(may_go),
+            "free": free,
+            "free_inodes": free_inodes,
+        }
+        return Outcome(
+            self.only_look or deleted > 0 or free >= self.until_free, f"{said}; {free:.1%} is free", data
+        )
 
-    def _free(self) -> float:
-        usage = shutil.disk_usage(self.under)
-        return usage.free / usage.total if usage.total else 0.0
+    def _free(self) -> tuple[float, float]:
+        """Shares of space and of inodes that programs without privileges may still use."""
+        seen = os.statvfs(self.under)
+        space = seen.f_bavail / seen.f_blocks if seen.f_blocks else 1.0
+        return space, seen.f_favail / seen.f_files if seen.f_files else 1.0
 
     def _matching(self, root: int) -> Iterator[_Found]:
         """Plain files that match a pattern and are old enough, each once."""
