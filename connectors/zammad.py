@@ -1,23 +1,30 @@
 """Zammad, by its REST API (https://docs.zammad.org/en/latest/api/intro.html).
 
 The ticket carries the problem's key in an object attribute, articles the messages' marks as their subjects.
-State and article go in one change.
+State and article go in one change. A ticket that Zammad made without its first article, as it may when it
+refuses that, is completed and not made again.
 """
 
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from aiops.plugin import Fatal, Message, Retryable, Secret, TicketRef
-from aiops.plugin.http import HINTS, Answer, HttpSink, plain
+from aiops.plugin import Fatal, Message, Secret, SinkChange, TicketRef
+from aiops.plugin.http import HINTS, Answer, plain
+from aiops.plugin.signed import hashed
+from aiops.plugin.ticketing import TicketSink, moment, rows, told_by_us, without_html
+
+SYSTEM = "1"
+"""Zammad's own user: triggers, schedulers."""
 
 
-class Zammad(HttpSink):
-    """One ticket a problem in a group of Zammad."""
+class Zammad(TicketSink):
+    """One ticket a problem in a group of Zammad; both ways."""
 
-    hints: ClassVar[dict[int, str]] = {
+    hints: ClassVar[Mapping[int, str]] = {
         **HINTS,
-        422: "check `group`, `customer`, `attribute` and the states against Zammad's own",
+        422: "check `group`, `customer`, `attribute`, `mapping` and the states against Zammad's own",
     }
 
     url: str = Field(description="Zammad's address.")
@@ -29,20 +36,22 @@ class Zammad(HttpSink):
     )
     resolved: str = Field("closed", description="State of the ticket of a resolved problem.")
     opened: str = Field("open", description="State of a ticket that is opened again.")
+    closed: list[str] = Field(["closed", "merged"], description="States by which people close a ticket.")
+
+    _me: str = PrivateAttr("")
 
     async def find(self, key: str) -> TicketRef | None:
-        """The oldest ticket with the key."""
-        query = {
-            "query": f'{self.attribute}:"{key}"',
-            "limit": "1",
-            "sort_by": "created_at",
-            "order_by": "asc",
-        }
-        found = _rows(await self._rest("GET", "/tickets/search", query=query))
-        return self._ref(found[0].get("id")) if found else None
+        """The oldest ticket with the key; one whose first article is missing is left to `create`."""
+        ident = await self._with(key)
+        return self._ref(ident) if ident and await self._said(ident, f"[{key}#1]") else None
 
     async def create(self, message: Message) -> TicketRef:
+        if message.attempt > 1 and (half := await self._with(message.key)):
+            data = {"article": self._article(message)}
+            await self._rest("PUT", f"/tickets/{half}", now=message.sent_at, data=data)
+            return self._ref(half)
         ticket = {
+            **self.mapped(message),
             "title": message.title,
             "group": self.group,
             "customer": self.customer,
@@ -70,8 +79,64 @@ class Zammad(HttpSink):
         if change:
             await self._rest("PUT", f"/tickets/{ref}", now=message.sent_at, data=change)
 
+    async def changes(self, since: float) -> AsyncIterator[SinkChange]:
+        """From the history and articles of our tickets."""
+        if not self._me:
+            self._me = (await self._rest("GET", "/users/me")).text_of("id")
+        query = {
+            "query": f"{self.attribute}:fw-*",
+            "limit": "100",
+            "sort_by": "updated_at",
+            "order_by": "desc",
+        }
+        for ticket in rows(await self._rest("GET", "/tickets/search", query=query)):
+            if moment(ticket.get("updated_at")) > since:
+                async for change in self._of(str(ticket.get("id")), since):
+                    yield change
+
+    async def _of(self, ref: str, since: float) -> AsyncIterator[SinkChange]:
+        answer = await self._rest("GET", f"/ticket_history/{ref}")
+        users = (answer.object().get("assets") or {}).get("User") or {}
+        for row in rows(answer, "history"):
+            who, at = str(row.get("created_by_id") or ""), moment(row.get("created_at"))
+            by = str((users.get(who) or {}).get("login") or who)
+            kind, text = self._kind(row)
+            if kind and at > since and self.people(who, self._me, SYSTEM) and self.people(by):
+                yield SinkChange(ref, kind, at, by, text, f"zammad-{row.get('id')}")
+        for said in rows(await self._rest("GET", f"/ticket_articles/by_ticket/{ref}")):
+            who, at = str(said.get("created_by_id") or ""), moment(said.get("created_at"))
+            by, text = str(said.get("created_by") or who), without_html(str(said.get("body") or ""))
+            ours = told_by_us(str(said.get("subject") or "")) or said.get("sender") == "System"
+            if at > since and not ours and self.people(who, self._me, SYSTEM) and self.people(by):
+                yield SinkChange(ref, "commented", at, by, text, f"zammad-a{said.get('id')}")
+
+    def _kind(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        if row.get("object") != "Ticket":
+            return "", ""
+        old, new = str(row.get("value_from") or ""), str(row.get("value_to") or "")
+        match row.get("attribute"):
+            case "owner":
+                return "assigned", "" if new == "-" else new
+            case "state" if (old in self.closed) != (new in self.closed):
+                return ("closed" if new in self.closed else "reopened"), f"{old} to {new} in Zammad"
+        return "", ""
+
+    def _prove(self, secret: str, headers: Mapping[str, str], body: bytes, now: float) -> None:
+        """As Zammad's webhooks with a signature token do."""
+        hashed(secret, headers, "x-hub-signature", body, prefix="sha1=")
+
+    async def _with(self, key: str) -> str:
+        query = {
+            "query": f'{self.attribute}:"{key}"',
+            "limit": "1",
+            "sort_by": "created_at",
+            "order_by": "asc",
+        }
+        found = rows(await self._rest("GET", "/tickets/search", query=query))
+        return str(found[0].get("id") or "") if found else ""
+
     async def _said(self, ref: str, mark: str) -> bool:
-        articles = _rows(await self._rest("GET", f"/ticket_articles/by_ticket/{ref}"))
+        articles = rows(await self._rest("GET", f"/ticket_articles/by_ticket/{ref}"))
         return any(str(one.get("subject", "")).startswith(mark) for one in articles)
 
     def _article(self, message: Message) -> dict[str, Any]:
@@ -84,10 +149,3 @@ class Zammad(HttpSink):
 
     def _ref(self, ident: Any) -> TicketRef:
         return TicketRef(str(ident), f"{self.url.rstrip('/')}/#ticket/zoom/{ident}")
-
-
-def _rows(answer: Answer) -> list[dict[str, Any]]:
-    found = answer.json()
-    if not isinstance(found, list):
-        raise Retryable(f"{answer.where} answered {answer.status} with no list", ambiguous=True)
-    return [one for one in found if isinstance(one, dict)]

@@ -3,8 +3,10 @@
 Import it as ``from aiops.plugin.ticketing import TicketSink``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
+from html import escape, unescape
+from html.parser import HTMLParser
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +17,7 @@ from aiops.plugin.expression import LEVELS, Expression, ExpressionError, checked
 from aiops.plugin.http import Answer, HttpSink, plain
 from aiops.plugin.params import Duration, Secret
 from aiops.plugin.signed import verified
-from aiops.plugin.sink import Message, SinkChange, TicketRef
+from aiops.plugin.sink import Message, SinkChange
 
 
 def _speaks_of_the_problem(text: str) -> str:
@@ -125,5 +127,31 @@ def stamp(at: float, zone: tzinfo | str = UTC) -> str:
     return datetime.fromtimestamp(at, here).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def first(found: Iterable[TicketRef]) -> TicketRef | None:
-    return next(iter(found), None)
+def as_html(text: str) -> str:
+    """A paragraph for each part of a plain text, its lines kept."""
+    parts = escape(text, quote=False).split("\n\n")
+    return "".join(f"<p>{part.replace(chr(10), '<br>')}</p>" for part in parts if part.strip())
+
+
+def without_html(text: str) -> str:
+    """The text of a piece of HTML, a line a paragraph; other text as it is."""
+    if "<" not in text and "&" not in text:
+        return text
+    reader = _Text()
+    reader.feed(unescape(text) if "<" not in text else text)
+    reader.close()
+    lines = "".join(reader.parts).splitlines()
+    return "\n".join(line.strip() for line in lines if line.strip())
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag in ("p", "br", "div", "li", "tr"):
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data)

@@ -3,66 +3,12 @@
 What is tested is what we send, and what we make of each system's odd answers.
 """
 
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from aiops.plugin import Fatal, Message, Retryable, Sink, TicketRef
-from aiops.plugin.load import load
-from tests.receiver import SECRET, Receiver, Request
-
-Reply = Callable[[str, Any], tuple[int, Any]]
-"""``(method and path, JSON body or None) -> status, JSON or bytes``."""
-
-SECRET_REF = {"env": "ITSM_SECRET"}
-
-BLOCKS: dict[str, dict[str, Any]] = {
-    "servicenow": {"user": "forewarn", "password": SECRET_REF},
-    "jira": {"user": "a@b.example", "token": SECRET_REF, "project": "OPS"},
-    "pagerduty": {"routing_key": SECRET_REF},
-    "slack": {"token": SECRET_REF, "channel": "C1"},
-    "teams": {"signature": SECRET_REF},
-    "zammad": {"token": SECRET_REF, "group": "Operations", "customer": "ops@b.example"},
-}
-
-
-def say(seq: int = 1, reason: str = "opened", attempt: int = 1) -> Message:
-    body = {
-        "title": "Disk of db-1 fills",
-        "summary": "It fills.\n\nEvidence:\n- 93 % <used> & rising",
-        "severity": "major",
-        "why": "severity raised",
-        "links": {"problem": "http://127.0.0.1:8750/problems/1"},
-    }
-    return Message(f"m-{seq}", "fw-1", reason, 1_767_225_600.0, body, seq, 1_767_225_600.0, attempt)
-
-
-@asynccontextmanager
-async def talking(
-    kind: str, reply: Reply, monkeypatch: pytest.MonkeyPatch, path: str = "", **other: Any
-) -> AsyncIterator[tuple[Sink, list[tuple[str, Any]]]]:
-    """The sink, and what it asks: ``(method and path, JSON body or None)``."""
-    monkeypatch.setenv("ITSM_SECRET", SECRET)
-    asked: list[tuple[str, Any]] = []
-
-    def answer(request: Request) -> tuple[int, dict[str, str], bytes]:
-        line = request.line.rpartition(" ")[0]
-        sent = json.loads(request.body) if request.body else None
-        asked.append((line, sent))
-        status, said = reply(line, sent)
-        return status, {}, said if isinstance(said, bytes) else json.dumps(said).encode()
-
-    receiver = Receiver(answer=answer, signed=False)
-    async with receiver.serve():
-        url = f"http://127.0.0.1:{receiver.port}{path}"
-        block = {"name": "itsm", "url": url, **BLOCKS[kind], **other}
-        sink = load("connectors", kind, Sink).model_validate(block)  # type: ignore[type-abstract]
-        yield sink, asked
-        await sink.close()
-
+from aiops.plugin import Fatal, Retryable, TicketRef
+from tests.itsm_stub import say, talking
 
 ASLEEP = b"<html><body>Your instance is hibernating</body></html>"
 
@@ -127,7 +73,11 @@ async def test_jira_cloud_speaks_adf_and_finds_the_way_to_done(monkeypatch: pyte
         await sink.update(ticket.ref, say(2, "resolved", attempt=2))
         found = await sink.find("fw-1")
     fields = asked[0][1]["fields"]
-    assert (ticket.ref, fields["labels"], fields["description"]["type"]) == ("OPS-7", ["fw-1"], "doc")
+    assert (ticket.ref, fields["labels"], fields["description"]["type"]) == (
+        "OPS-7",
+        ["forewarn", "fw-1"],
+        "doc",
+    )
     assert len(comments) == 1
     assert next(sent for line, sent in asked if line.startswith("POST") and "transitions" in line) == {
         "transition": {"id": "31"}
