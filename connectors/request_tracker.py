@@ -8,15 +8,14 @@ queue is looked at first; a status that is refused is answered 200, so the ticke
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from aiops.plugin import Duration, Fatal, Message, Retryable, Secret, SinkChange, TicketRef
-from aiops.plugin.http import HINTS, Answer, HttpSink, plain
-from aiops.plugin.signed import verified
+from aiops.plugin import Fatal, Message, Secret, SinkChange, TicketRef
+from aiops.plugin.http import HINTS, Answer, plain
+from aiops.plugin.ticketing import TicketSink, moment, rows, stamp, told_by_us
 
 SYSTEM = "RT_System"
 PAGE = 100
@@ -25,7 +24,7 @@ MOST_PAGES = 50
 MOST_TEXTS = 1000
 
 
-class RequestTracker(HttpSink):
+class RequestTracker(TicketSink):
     """One ticket a problem in a queue of Request Tracker 5; both ways."""
 
     hints: ClassVar[Mapping[int, str]] = {
@@ -47,14 +46,6 @@ class RequestTracker(HttpSink):
     closed: list[str] = Field(
         ["resolved", "rejected", "deleted"], description="Statuses by which people close a ticket."
     )
-    hook_secret: Secret | None = Field(
-        None, description="With which RT signs what it posts to `/api/v1/inbound/NAME`; see docs/tickets.md."
-    )
-
-    poll: Duration = Field(
-        60.0, description="How often RT is asked what people did; webhooks are faster.", gt=0
-    )
-
     _checked: bool = PrivateAttr(False)
     _said_by_people: dict[str, str] = PrivateAttr(default_factory=dict)
     """Transaction -> its text: what overlaps from one look to the next is not read again."""
@@ -70,7 +61,7 @@ class RequestTracker(HttpSink):
     async def find(self, key: str) -> TicketRef | None:
         """The oldest ticket with the key."""
         query = {"query": f"{self._ours} = '{key}'", "orderby": "id", "per_page": "1"}
-        items = _items(await self._rest("GET", "/tickets", query=query))
+        items = rows(await self._rest("GET", "/tickets", query=query), "items")
         return self._ref(items[0]["id"]) if items else None
 
     async def create(self, message: Message) -> TicketRef:
@@ -81,8 +72,11 @@ class RequestTracker(HttpSink):
             "ContentType": "text/plain",
             "Content": message.text,
             "Priority": self._priority(message),
-            "CustomFields": {self.field: message.key},
         }
+        mapped = self.mapped(message)
+        own = {name.removeprefix("CF."): value for name, value in mapped.items() if name.startswith("CF.")}
+        ticket |= {name: value for name, value in mapped.items() if not name.startswith("CF.")}
+        ticket["CustomFields"] = {**own, self.field: message.key}
         answer = await self._rest("POST", "/ticket", now=message.sent_at, data=ticket)
         return self._ref(answer.text_of("id"))
 
@@ -99,13 +93,9 @@ class RequestTracker(HttpSink):
         if wanted:
             await self._set_status(ref, wanted, message)
 
-    @property
-    def poll_every(self) -> float:
-        return self.poll
-
     async def changes(self, since: float) -> AsyncIterator[SinkChange]:
         """From the tickets' history: closed, reopened, commented, assigned; not what we did ourselves."""
-        after = datetime.fromtimestamp(since - 1, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        after = stamp(since - 1)
         query = {
             "query": f"{self._ours} IS NOT NULL AND LastUpdated > '{after}'",
             "orderby": "LastUpdated",
@@ -114,16 +104,6 @@ class RequestTracker(HttpSink):
         async for ticket in self._all("/tickets", query):
             async for change in self._history(ticket, since):
                 yield change
-
-    async def hear(self, headers: Mapping[str, str], body: bytes, now: float) -> list[SinkChange]:
-        """Whether the scrip of docs/tickets.md speaks; what changed is for `changes` to find out.
-
-        RT sends while it still holds the change's transaction: on SQLite it could not answer us meanwhile.
-        """
-        if self.hook_secret is None:
-            raise Fatal(f"sink {self.name}: give `hook_secret` to take webhooks")
-        verified([plain(self.hook_secret)], headers, body, now)
-        return []
 
     # -- how it is done
 
@@ -179,7 +159,7 @@ class RequestTracker(HttpSink):
         """Every item of a list, page by page."""
         for page in range(1, MOST_PAGES + 1):
             asked = {"per_page": str(PAGE), **query, "page": str(page)}
-            items = _items(await self._rest("GET", path, query=asked))
+            items = rows(await self._rest("GET", path, query=asked), "items")
             for one in items:
                 yield one
             if len(items) < PAGE:
@@ -189,14 +169,16 @@ class RequestTracker(HttpSink):
         """What people did to one ticket after `since`, oldest first."""
         ref, ours = str(ticket["id"]), _who(ticket.get("Creator"))
         fields = {"fields": "Type,Field,OldValue,NewValue,Creator,Created"}
-        rows = [one async for one in self._all(f"/ticket/{ref}/history", fields)]
-        for row, by in _by_people(rows, ours):
+        history = [one async for one in self._all(f"/ticket/{ref}/history", fields)]
+        for row, by in _by_people(history, ours):
             kind, text = self._kind(row, ticket)
-            if not kind or _moment(row["Created"]) <= since:
+            at = moment(row["Created"])
+            if not kind or at <= since or not self.people(by):
                 continue
             if kind == "commented":
                 text = await self._content(str(row["id"]))
-            yield SinkChange(ref, kind, _moment(row["Created"]), by, text, f"rt-{row['id']}")
+            if not told_by_us(text):
+                yield SinkChange(ref, kind, at, by, text, f"rt-{row['id']}")
 
     def _kind(self, row: Mapping[str, Any], ticket: Mapping[str, Any]) -> tuple[str, str]:
         """A `SinkChange` kind and text; two empty texts for what is of no interest here."""
@@ -239,17 +221,5 @@ def _by_people(rows: list[dict[str, Any]], ours: str) -> Iterator[tuple[dict[str
             yield row, actor
 
 
-def _items(answer: Answer) -> list[dict[str, Any]]:
-    found = answer.object().get("items")
-    if not isinstance(found, list):
-        text = f"{answer.where} answered {answer.status} without `items`: is RT's REST 2.0 at `url`?"
-        raise Retryable(text, ambiguous=True)
-    return [one for one in found if isinstance(one, dict)]
-
-
 def _who(user: Any) -> str:
     return str(user.get("id", "")) if isinstance(user, dict) else ""
-
-
-def _moment(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()

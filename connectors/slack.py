@@ -4,11 +4,12 @@ Every message carries its mark as metadata, which the channel's history gives ba
 everything 200: whether it was done says `ok`.
 """
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from pydantic import Field
 
-from aiops.plugin import Fatal, Message, Retryable, Secret, TicketRef
+from aiops.plugin import Duration, Fatal, Message, Retryable, Secret, SinkChange, TicketRef
 from aiops.plugin.http import HttpSink, plain
 
 EVENT = "forewarn_problem"
@@ -34,6 +35,7 @@ class Slack(HttpSink):
     url: str = Field("https://slack.com/api", description="Of Slack's Web API.")
     token: Secret = Field(description="The app's bot token, `xoxb-...`.")
     channel: str = Field(description="The channel's id, such as C0123456789.", min_length=1)
+    poll: Duration = Field(60.0, description="How often threads are read for what people say. 0: never.")
 
     async def find(self, key: str) -> TicketRef | None:
         """The first message of the problem, among the channel's last 200."""
@@ -58,6 +60,22 @@ class Slack(HttpSink):
         loud = message.reason in ("resolved", "escalated", "breached")
         post = {**self._post(message), "thread_ts": ref, "reply_broadcast": loud}
         await self._call("chat.postMessage", message.sent_at, post)
+
+    @property
+    def poll_every(self) -> float:
+        return self.poll
+
+    async def changes(self, since: float) -> AsyncIterator[SinkChange]:
+        """What people, not apps, say in the threads of problems."""
+        for one in await self._messages("conversations.history", {}):
+            if not _mark(one) or _number(one.get("latest_reply")) <= since:
+                continue
+            ref = str(one.get("ts"))
+            for said in await self._messages("conversations.replies", {"ts": ref, "oldest": f"{since:.6f}"}):
+                at, by = _number(said.get("ts")), str(said.get("user") or "")
+                if at > since and by and not said.get("bot_id") and said.get("type") == "message":
+                    text = str(said.get("text") or "")
+                    yield SinkChange(ref, "commented", at, by, text, f"slack-{said['ts']}")
 
     def _post(self, message: Message) -> dict[str, Any]:
         sign = ":white_check_mark:" if message.reason == "resolved" else COLOURS.get(message.severity, "")
@@ -98,6 +116,13 @@ def _mark(message: dict[str, Any]) -> str:
     metadata = message.get("metadata")
     payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
     return str(payload.get("mark", "")) if isinstance(payload, dict) else ""
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _safe(text: str) -> str:

@@ -15,8 +15,12 @@ from typing import Any
 from pydantic import Field
 from standardwebhooks import Webhook as Signer
 
-from aiops.plugin import Fatal, Message, Secret, TicketRef
+from aiops.plugin import Fatal, Message, Secret, SinkChange, TicketRef
 from aiops.plugin.http import HttpSink, names, plain
+from aiops.plugin.signed import verified
+from aiops.plugin.ticketing import moment
+
+CHANGES = ("closed", "reopened", "commented", "assigned")
 
 
 class Webhook(HttpSink):
@@ -29,6 +33,9 @@ class Webhook(HttpSink):
     )
     token: Secret | None = Field(
         None, description="Sent as a bearer token, for a gateway before the receiver."
+    )
+    hook_secret: Secret | None = Field(
+        None, description="With which the receiver signs what it posts to `/api/v1/inbound/NAME`."
     )
     source: str = Field(
         "/forewarn", description="CloudEvents `source`: which installation speaks.", min_length=1
@@ -43,6 +50,24 @@ class Webhook(HttpSink):
 
     async def update(self, ref: str, message: Message) -> None:
         await self._post(message, {"ticket": ref})
+
+    async def hear(self, headers: Mapping[str, str], body: bytes, now: float) -> list[SinkChange]:
+        """``{ticket, change, by, text, at}``, bare or as the `data` of a CloudEvent.
+
+        `change` is closed, reopened, commented or assigned, `text` the comment, the reason or the new owner.
+        Its `webhook-id` is the change's, so a repeat is no news.
+        """
+        if self.hook_secret is None:
+            raise Fatal(f"sink {self.name}: give `hook_secret` to take webhooks")
+        said = verified([plain(self.hook_secret)], headers, body, now)
+        inner = said.get("data")
+        told = inner if isinstance(inner, dict) else said
+        ref, change = told.get("ticket"), told.get("change")
+        if not names(ref) or change not in CHANGES:
+            raise Fatal(f"give `ticket`, its name, and `change`, one of {', '.join(CHANGES)}")
+        by, text = (str(told.get(name) or "") for name in ("by", "text"))
+        at = moment(told.get("at")) or now
+        return [SinkChange(str(ref), str(change), at, by, text, headers["webhook-id"])]
 
     async def _post(self, message: Message, extra: Mapping[str, Any]) -> dict[str, Any]:
         body = json.dumps(

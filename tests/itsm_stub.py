@@ -1,4 +1,4 @@
-"""Stand-ins of ticket systems that cannot run here, from their documentation; what they are asked is noted."""
+"""Stand-ins of ticket systems that cannot run here, from their documentation; what they are asked is kept."""
 
 import json
 from collections.abc import AsyncIterator, Callable

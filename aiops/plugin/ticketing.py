@@ -71,6 +71,8 @@ class TicketSink(HttpSink):
         self._prove(plain(self.hook_secret), headers, body, now)
         return []
 
+    # RT sends while it still holds the change's transaction: on SQLite it could not answer us meanwhile
+
     def _prove(self, secret: str, headers: Mapping[str, str], body: bytes, now: float) -> None:
         """Raises `Unproven`. By Standard Webhooks, unless the system has a way of its own."""
         verified([secret], headers, body, now)
