@@ -206,6 +206,8 @@ class Step:
     ended: float = NAN
     ok: bool | None = None
     output: str = ""
+    data: dict[str, Any] | None = None
+    """What it found, where it is registered for later steps."""
     team: str = "default"
     id: int = 0
 

@@ -7,17 +7,20 @@ from aiops.store.columns import own_id as _id
 from aiops.store.columns import problem_id as _problem_id
 from aiops.store.columns import table as _table
 from aiops.store.tables_cause import cause, change
+from aiops.store.tables_safety import approval, hold, seal
 from aiops.store.tables_ties import answer, likeness, link, mark, trait
 
 __all__ = [
     "alert",
     "answer",
+    "approval",
     "attempt",
     "audit",
     "cause",
     "change",
     "delivery",
     "evidence",
+    "hold",
     "likeness",
     "link",
     "log_template",
@@ -26,6 +29,7 @@ __all__ = [
     "playbook_revision",
     "problem",
     "run",
+    "seal",
     "silence",
     "step",
     "ticket",
@@ -190,6 +194,8 @@ step = _table(
     sa.Column("ended", sa.Float),
     sa.Column("ok", sa.Boolean),
     sa.Column("output", sa.Text, nullable=False, server_default=""),
+    # What later steps may ask about, where the step is registered
+    sa.Column("data", sa.JSON),
     sa.UniqueConstraint("run_id", "number"),
 )
 
