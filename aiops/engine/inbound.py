@@ -117,7 +117,7 @@ class Inbound:
         if message is None:
             log.warning("sink %s: nothing is known to do when a ticket is %r", name, change.kind)
             return False
-        await self._recall(known.problem_id)
+        await self.recall(known.problem_id)
         await self._say(message)
         # the pipeline's next turn comes after the message's: what it caused is committed
         await self._call(lambda _state: None)
@@ -125,8 +125,8 @@ class Inbound:
         log.info("%s %s: %s by %s", name, change.ref, change.kind, change.by)
         return True
 
-    async def _recall(self, problem_id: int) -> None:
-        """A ticket may be spoken of long after its problem was over and forgotten."""
+    async def recall(self, problem_id: int) -> None:
+        """A problem may be spoken of long after it was over and forgotten."""
         found: Any = await self._call(lambda state: state.problems.find(problem_id))
         if found is None and (stored := await self._db.read(_stored, problem_id)):
             problem, told = stored

@@ -151,4 +151,15 @@ Handling: TypeAlias = (
 )
 """What people do."""
 
+
+def concerned(message: Handling) -> tuple[int, ...]:
+    """The numbers of the problems that it speaks of."""
+    match message:
+        case Link(problem_id=one, other_id=other) | Merge(problem_id=one, into_id=other):
+            return one, other
+        case Judge(problem_id=one, duplicate_of=other) if other:
+            return one, other
+    return (message.problem_id,)
+
+
 Message: TypeAlias = RunStarted | RunEnded | Handling | Heard

@@ -32,7 +32,7 @@ def save_traits(conn: Connection, problem_id: int, texts: Iterable[str], team: s
 def candidates(
     conn: Connection, problem_id: int, texts: Iterable[str], team: str
 ) -> tuple[dict[int, set[str]], dict[str, int], int]:
-    """Earlier problems that share a trait, with all their traits; in how many each stands; how many there are.
+    """Earlier problems that share a trait, with all theirs; in how many each stands; how many there are.
 
     Of merged and false ones nothing is to be learnt: they are left out.
     """

@@ -4,7 +4,18 @@ from fastapi import APIRouter, Depends, FastAPI
 
 import aiops
 from aiops.web import ops
-from aiops.web.api import alerts, config, deliveries, inbound, ledger, problems, runs, series, silences
+from aiops.web.api import (
+    alerts,
+    config,
+    deliveries,
+    handling,
+    inbound,
+    ledger,
+    problems,
+    runs,
+    series,
+    silences,
+)
 from aiops.web.console import install as install_console
 from aiops.web.errors import Trouble
 from aiops.web.ports import Engine
@@ -59,7 +70,7 @@ def create_app(engine: Engine) -> FastAPI:
 
 def _api() -> APIRouter:
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(reader)])
-    for room in (problems, alerts, series, runs, deliveries, silences, ledger, config):
+    for room in (problems, handling, alerts, series, runs, deliveries, silences, ledger, config):
         api.include_router(room.router)
     return api
 

@@ -8,6 +8,7 @@ from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunSt
 from aiops.model.signal import AlertKind, Severity
 from aiops.web.schema_base import Instant, LabelMap, MaybeInstant, Number, Page, Schema
 from aiops.web.schema_cause import Cause, Causes
+from aiops.web.schema_ties import Alike, MarkOut, Tied
 
 __all__ = ["Cause", "Causes", "Instant", "LabelMap", "MaybeInstant", "Number", "Page", "Schema"]
 
@@ -35,6 +36,10 @@ class Problem(Schema):
     acknowledged: MaybeInstant = None
     assignee: str = ""
     escalation: str | None = Field(None, description="Why a person was asked.")
+    flaps: int = Field(0, description="How often it came back after it was resolved.")
+    snoozed_until: MaybeInstant = Field(None, description="No news of it before then.")
+    merged_into: str = Field("", description="The key of the problem that it went into.")
+    verdict: str = Field("", description="What a person says it was: true, false, duplicate.")
 
 
 class Alert(Schema):
@@ -185,6 +190,9 @@ class ProblemDetail(Problem):
     tickets: list[Ticket]
     deliveries: list[Delivery]
     runs: list[RunDetail]
+    related: list[Tied]
+    similar: list[Alike] = Field(description="Of the past, the most alike first.")
+    marks: list[MarkOut] = Field(description="What people said that it was, the latest first.")
 
 
 class SeriesOut(Schema):

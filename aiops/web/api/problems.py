@@ -1,34 +1,21 @@
-"""Problems: read, and tell the pipeline what people decided."""
+"""Problems, as they are read; what people do to them is in `handling`."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
-from pydantic import BaseModel, Field
 from sqlalchemy.engine import Connection
 
-from aiops.engine.messages import Acknowledge, Comment, Escalate, Message, Resolve
-from aiops.model.lifecycle import ProblemState, Stage, check
+from aiops.model.lifecycle import ProblemState, Stage
 from aiops.model.signal import Severity
-from aiops.store import audit, causes, views
+from aiops.store import audit, causes, likeness, ties, views
 from aiops.store.tables import problem as problem_table
 from aiops.web import points, schemas
 from aiops.web.api.paging import PagingDep
 from aiops.web.errors import not_found, responses
 from aiops.web.inputs import Ident, Words
-from aiops.web.ports import Engine
-from aiops.web.security import EngineDep, Writer
+from aiops.web.security import EngineDep
 
 router = APIRouter(prefix="/problems", tags=["problems"])
-
-
-class Note(BaseModel):
-    """Why, in a person's words."""
-
-    note: Words = Field("", max_length=10_000, examples=["known: the nightly import"])
-
-
-class CommentIn(BaseModel):
-    text: Words = Field(min_length=1, max_length=10_000, examples=["looking at it with the database team"])
 
 
 def label_pairs(label: Annotated[list[str] | None, Query()] = None) -> tuple[tuple[str, str], ...]:
@@ -93,6 +80,9 @@ def whole_problem(conn: Connection, problem_id: int) -> dict[str, Any] | None:
         "alerts": alerts,
         "evidence": views.evidence_of(conn, [one["id"] for one in alerts]),
         "causes": causes.of_problem(conn, problem_id),
+        "related": ties.of_problem(conn, problem_id),
+        "similar": likeness.of_problem(conn, problem_id),
+        "marks": ties.marks_of(conn, problem_id),
         "timeline": audit.of_problem(conn, problem_id),
         "tickets": views.tickets_of(conn, problem_id),
         "deliveries": views.deliveries(conn, views.DeliveryFilter(problem_id=problem_id), None, 200),
@@ -101,56 +91,3 @@ def whole_problem(conn: Connection, problem_id: int) -> dict[str, Any] | None:
             for one in runs
         ],
     }
-
-
-async def told(engine: Engine, what: str, message: Message, to: ProblemState | None) -> schemas.Told:
-    """Hand `message` to the pipeline. Raises 404, and `IllegalTransition` where it cannot become `to`."""
-    problem_id = message.problem_id
-    row = await engine.db.read(views.get, problem_table, problem_id)
-    if row is None:
-        raise not_found("problem", problem_id)
-    if to is not None:
-        check(ProblemState(row["state"]), to)
-    await engine.tell(message)
-    return schemas.Told(told=what, problem=schemas.Problem.model_validate(row))
-
-
-@router.post(
-    "/{problem_id}/acknowledge",
-    status_code=202,
-    summary="Say that somebody looks",
-    responses=responses(401, 404),
-)
-async def acknowledge(engine: EngineDep, who: Writer, problem_id: Ident) -> schemas.Told:
-    """The problem keeps its state and carries the name."""
-    return await told(engine, "acknowledge", Acknowledge(problem_id, who.name), None)
-
-
-@router.post(
-    "/{problem_id}/resolve", status_code=202, summary="Resolve by hand", responses=responses(401, 404, 409)
-)
-async def resolve(
-    engine: EngineDep, who: Writer, problem_id: Ident, body: Note | None = None
-) -> schemas.Told:
-    """Its alerts may reopen it while they still fire."""
-    note = body.note if body else ""
-    return await told(engine, "resolve", Resolve(problem_id, who.name, note), ProblemState.RESOLVED)
-
-
-@router.post(
-    "/{problem_id}/escalate", status_code=202, summary="Hand it to people", responses=responses(401, 404, 409)
-)
-async def escalate(
-    engine: EngineDep, who: Writer, problem_id: Ident, body: Note | None = None
-) -> schemas.Told:
-    """Told to the sinks that its routes escalate to."""
-    note = body.note if body else ""
-    return await told(engine, "escalate", Escalate(problem_id, who.name, note), ProblemState.ESCALATED)
-
-
-@router.post(
-    "/{problem_id}/comment", status_code=202, summary="Add a comment", responses=responses(401, 404, 422)
-)
-async def comment(engine: EngineDep, who: Writer, problem_id: Ident, body: CommentIn) -> schemas.Told:
-    """It joins the timeline."""
-    return await told(engine, "comment", Comment(problem_id, who.name, body.text), None)
