@@ -9,6 +9,7 @@ from aiops.cli.failure import Failure, load
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError
+    from urllib.request import Request
 
 TIMEOUT = 10.0
 
@@ -18,7 +19,8 @@ class NotRunning(Failure):
 
 
 class Api:
-    """GETs on one engine. ``FOREWARN_TOKEN`` is sent when set: reading needs it away from loopback."""
+    """Requests to one engine. ``FOREWARN_TOKEN`` is sent when set: changing needs it, reading away from
+    loopback too."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -32,13 +34,27 @@ class Api:
         """The JSON under ``/api/v1``. Raises `NotRunning`, or `Failure` with what the engine says."""
         return json.loads(self.text(f"/api/v1{path}", **query))
 
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Change something, and the JSON that comes back. Raises as `get` does."""
+        import urllib.request
+
+        sent = json.dumps(body).encode()
+        kind = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/api/v1{path}", sent, kind, method="POST")
+        return json.loads(self._ask(request))
+
     def text(self, path: str, **query: Any) -> str:
-        import urllib.error
+        """What stands under the path, whatever it is."""
         import urllib.parse
         import urllib.request
 
         asked = urllib.parse.urlencode({k: v for k, v in query.items() if v is not None}, doseq=True)
-        request = urllib.request.Request(f"{self.url}{path}" + (f"?{asked}" if asked else ""))
+        return self._ask(urllib.request.Request(f"{self.url}{path}" + (f"?{asked}" if asked else "")))
+
+    def _ask(self, request: "Request") -> str:
+        import urllib.error
+        import urllib.request
+
         token = os.environ.get("FOREWARN_TOKEN")
         if token:
             request.add_header("Authorization", f"Bearer {token}")
