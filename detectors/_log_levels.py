@@ -70,13 +70,15 @@ class Levels:
         for _ in range(ids.count(None)):
             place = ids.index(None, place + 1)
             line, key = lines[place], keys[place]
-            # lines that the short cut knows are many and each is new: they would flush the memory
-            found = direct(line)
+            found = memo.recent.get(key)  # it may have come a second time in these lines
+            if found is None:
+                # lines that the short cut knows are many and each is new: they would flush the memory
+                found = direct(line)
             if found is None:
                 found = memo.get(key)
                 if found is None:
                     found = self._mine(line)
-                    direct = self._direct.find
+                    memo, direct = self._lines, self._direct.find
                 memo.put(key, found, len(key))
             ids[place] = found
 

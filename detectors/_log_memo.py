@@ -25,9 +25,9 @@ class Memo(Generic[K]):
         return self._old.get(key) if found is None else found
 
     def put(self, key: K, ident: int, weight: int) -> None:
-        """`weight`: bytes of the key. What would fill a good part of the memory alone is not kept."""
+        """Remember a new key, of `weight` bytes; not one that alone would fill a good part of the memory."""
         weight += _ENTRY
-        if weight > self._most >> 4:
+        if weight > self._most >> 4 or key in self.recent:
             return
         if self._weight + weight > self._most:
             self._old, self.recent = self.recent, {}

