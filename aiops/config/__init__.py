@@ -5,19 +5,18 @@ from aiops.config.models import (
     BreachRule,
     Config,
     Detection,
-    EscalateAfter,
     Flapping,
     Grouping,
     Limit,
     Maintenance,
     Remediation,
     Retention,
-    RouteRule,
     SilenceRule,
     Sli,
     SliOf,
     Web,
 )
+from aiops.config.routing import EscalateAfter, HoursRule, RouteRule, Storm
 
 __all__ = [
     "Alerting",
@@ -27,6 +26,7 @@ __all__ = [
     "EscalateAfter",
     "Flapping",
     "Grouping",
+    "HoursRule",
     "Limit",
     "Maintenance",
     "Remediation",
@@ -35,5 +35,6 @@ __all__ = [
     "SilenceRule",
     "Sli",
     "SliOf",
+    "Storm",
     "Web",
 ]

@@ -34,14 +34,32 @@ def broken_references(data: Mapping[str, Any]) -> list[Fault]:
     sink_names, source_names = [_name(s) for s in sinks], [_name(s) for s in sources]
     for place, route in enumerate(_blocks(data, "routes")):
         faults += _missing(("routes", place, "to"), route.get("to"), "sink", sink_names)
-        escalate = route.get("escalate")
-        if isinstance(escalate, Mapping) and escalate.get("to"):
-            path = ("routes", place, "escalate", "to")
-            faults += _missing(path, escalate["to"], "sink", sink_names)
+        faults += _of_route(route, ("routes", place), sink_names, list(data.get("hours") or ()))
     for place, sli in enumerate(_blocks(data, "slis")):
         of = sli.get("of")
         if isinstance(of, Mapping) and of.get("source"):
             faults += _missing(("slis", place, "of", "source"), of["source"], "source", source_names)
+    return faults
+
+
+def _of_route(
+    route: Mapping[str, Any], path: tuple[str | int, ...], sinks: list[str], hours: list[str]
+) -> list[Fault]:
+    faults: list[Fault] = []
+    for key in ("during", "outside"):
+        if route.get(key):
+            faults += _missing((*path, key), route[key], "hours", hours)
+    steps = route.get("escalate")
+    if isinstance(steps, Mapping):
+        places: list[tuple[tuple[str | int, ...], Any]] = [((*path, "escalate"), steps)]
+    else:
+        listed = steps if isinstance(steps, list) else []
+        places = [((*path, "escalate", number), step) for number, step in enumerate(listed)]
+    for where, step in places:
+        if isinstance(step, Mapping) and step.get("to"):
+            faults += _missing((*where, "to"), step["to"], "sink", sinks)
+        if isinstance(step, Mapping) and step.get("during"):
+            faults += _missing((*where, "during"), step["during"], "hours", hours)
     return faults
 
 
@@ -71,5 +89,6 @@ def _missing(path: tuple[str | int, ...], name: Any, what: str, known: list[str]
     if not isinstance(name, str) or name in known:
         return []
     there = ", ".join(f"`{one}`" for one in known if one)
-    hint = f"there are: {there}" if there else f"this file has no {what} yet: add one under `{what}s`"
-    return [(path, f"no {what} is named {name!r}", hint)]
+    key = what if what.endswith("s") else f"{what}s"
+    hint = f"there are: {there}" if there else f"this file has no {what} yet: add one under `{key}`"
+    return [(path, f"no {what} {'are' if what == key else 'is'} named {name!r}", hint)]

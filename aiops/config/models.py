@@ -2,13 +2,13 @@
 
 from datetime import datetime, time
 from pathlib import Path
-from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from aiops.config.blocks import AnyDetector, AnyMiner, AnySink, AnySource, Block, CelText, Moment, build
+from aiops.config.blocks import AnyDetector, AnyMiner, AnySink, AnySource, Block, Moment, build
 from aiops.config.faults import broken_references, refusal
+from aiops.config.routing import DAYS, Day, HoursRule, RouteRule, Storm, Zone
 from aiops.model.selector import Selector
 from aiops.model.signal import Severity
 from aiops.plugin import Detector, Duration, Miner, SelectorText
@@ -160,8 +160,8 @@ class Grouping(Block):
     reopen_within: Duration = Field(600.0, description="The same alert this soon reopens a resolved problem.")
     resolve_after: Duration = Field(
         0.0,
-        description="How long all alerts of a problem must have cleared before it resolves by itself; one that "
-        "came back needs at least 1m, doubled with every return up to 1h.",
+        description="How long all alerts of a problem must have cleared before it resolves by itself; one "
+        "that came back needs at least 1m, doubled with every return up to 1h.",
     )
 
 
@@ -174,55 +174,24 @@ class SilenceRule(Block):
     reason: str = Field(description="Shown wherever an alert is held back.")
 
 
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-_DAYS: tuple[Day, ...] = get_args(Day)
-
-
 class Maintenance(Block):
     """A window that comes again every week."""
 
     match: SelectorText = Field(Selector(), description="Which series; all when left out.")
-    days: list[Day] = Field(list(_DAYS), description="Days on which it starts.")
+    days: list[Day] = Field(list(DAYS), description="Days on which it starts.")
     start: time = Field(description="When it starts, such as 22:00.")
     end: time = Field(description="May be earlier than start: then it ends on the next day.")
-    timezone: str = Field("UTC", description="IANA name.")
+    timezone: Zone = Field("UTC", description="IANA name.")
     reason: str = Field("maintenance", description="Shown wherever an alert is held back.")
-
-    @model_validator(mode="after")
-    def _zone(self) -> "Maintenance":
-        try:
-            ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError) as why:
-            raise ValueError(
-                f"no time zone {self.timezone!r}; give an IANA name such as Europe/Berlin"
-            ) from why
-        return self
 
     def covers(self, at: datetime) -> bool:
         """Whether the window is open at the aware time `at`."""
         local = at.astimezone(ZoneInfo(self.timezone))
-        today, yesterday = _DAYS[local.weekday()], _DAYS[local.weekday() - 1]
+        today, yesterday = DAYS[local.weekday()], DAYS[local.weekday() - 1]
         clock = local.time()
         if self.start <= self.end:
             return today in self.days and self.start <= clock < self.end
         return (today in self.days and clock >= self.start) or (yesterday in self.days and clock < self.end)
-
-
-class EscalateAfter(Block):
-    """When a person is asked although nothing failed."""
-
-    after: Duration = Field(900.0, description="Unresolved for this long.")
-    to: str = Field(
-        "", description="Name of the sink that reaches the person; the route's own when left out."
-    )
-
-
-class RouteRule(Block):
-    """Which problems go to which sink."""
-
-    match: CelText = Field("true", description="CEL over `problem`; all problems when left out.")
-    to: str = Field(description="Name of a sink.")
-    escalate: EscalateAfter | None = None
 
 
 class Remediation(Block):
@@ -278,7 +247,13 @@ class Config(Block):
     silences: list[SilenceRule] = Field(default_factory=list)
     maintenance: list[Maintenance] = Field(default_factory=list)
     sinks: list[AnySink] = Field(default_factory=list, description="Where tickets go.")
-    routes: list[RouteRule] = Field(default_factory=list, description="Which problem goes to which sink.")
+    routes: list[RouteRule] = Field(
+        default_factory=list, description="Which problem goes to which sink; every one to all when empty."
+    )
+    hours: dict[str, HoursRule] = Field(
+        default_factory=dict, description="Hours of the week by a name of your own, for routes."
+    )
+    storm: Storm = Field(default_factory=Storm)
     playbooks: list[Path] = Field(default_factory=list, description="Files, or folders of files.")
     remediation: Remediation = Field(default_factory=Remediation)
     web: Web = Field(default_factory=Web)
@@ -295,7 +270,7 @@ class Config(Block):
 
     @model_validator(mode="after")
     def _names(self) -> "Config":
-        faults = broken_references(self.model_dump(include={"sources", "sinks", "routes", "slis"}))
+        faults = broken_references(self.model_dump(include={"sources", "sinks", "routes", "slis", "hours"}))
         if faults:
             raise refusal(faults)
         return self

@@ -19,6 +19,7 @@ from aiops.engine.clock import Clock
 from aiops.engine.explain import explain, hear
 from aiops.engine.metrics import Metrics
 from aiops.engine.record import Recorder
+from aiops.engine.remind import remind
 from aiops.engine.stages import alert, correlate, detect, refresh, remediate
 from aiops.engine.state import State
 from aiops.engine.work import Work
@@ -31,7 +32,7 @@ log = logging.getLogger("aiops.pipeline")
 SETTLED = 2.0
 """Seconds after which a pushed log line is no longer waited for."""
 
-PATH = (answer, hear, detect, alert, correlate, explain, remediate, refresh)
+PATH = (answer, hear, detect, alert, correlate, explain, remediate, remind, refresh)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """All that the pipeline owns, built from one configuration. Nothing here is shared with another task."""
 
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from math import inf
 from typing import Any
@@ -14,9 +13,7 @@ from aiops.core.alerting import Alerting
 from aiops.core.anomalies import AnomalyWatch
 from aiops.core.changes import Changes
 from aiops.core.components import Components
-from aiops.core.context import problem_context
 from aiops.core.detect import Detection
-from aiops.core.expressions import Expression
 from aiops.core.inquiry import Inquiry
 from aiops.core.links import Links
 from aiops.core.logs import Logs
@@ -31,7 +28,6 @@ from aiops.core.rules import Rule, RuleWatch, watch_all
 from aiops.core.silence import Silence, Silences
 from aiops.engine.tell import router_of
 from aiops.model.frame import Frame
-from aiops.model.problem import Problem
 from aiops.model.selector import Selector
 from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
 from aiops.model.signal import Alert, AlertKind
@@ -53,7 +49,8 @@ class State:
         self.recent = Recent()
         self.alerting = Alerting(index, config.alerting, config.team)
         self.silences = Silences(declared(config), config.maintenance)
-        self.problems = Problems(config.grouping, new_key, escalate_after(config))
+        self.router = router_of(config)
+        self.problems = Problems(config.grouping, new_key, self.router.routes.wait)
         grouping, topology = config.grouping, self.problems.topology
         pairs = [*grouping.call_labels, *grouping.need_labels]
         self.links = Links(index, topology, pairs)
@@ -63,7 +60,6 @@ class State:
         )
         self.changes = Changes(grouping.by)
         self.remediation = Remediation(playbooks, config.remediation.enabled)
-        self.router = router_of(config)
         self.told: dict[str, Told] = {}
         """Per problem key: which sinks know of it."""
         existing = index.live()
@@ -184,14 +180,3 @@ def declared(config: Config) -> list[Silence]:
     return [
         Silence(s.match, seconds(s.from_, -inf), seconds(s.until, inf), s.reason) for s in config.silences
     ]
-
-
-def escalate_after(config: Config) -> Callable[[Problem], float]:
-    """The shortest wait that a matching route asks for; infinity when none does."""
-    routes = [(Expression(r.match), r.escalate.after) for r in config.routes if r.escalate]
-
-    def after(problem: Problem) -> float:
-        context = {"problem": problem_context(problem)}
-        return min((wait for match, wait in routes if match.matches(context)), default=inf)
-
-    return after

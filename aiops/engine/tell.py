@@ -5,18 +5,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy.engine import Connection
 
 from aiops.config import Config
+from aiops.config.routing import RouteRule
 from aiops.core import ticket, ticket_ties
 from aiops.core.expressions import Expression
-from aiops.core.notify import Route, Router, Told, after
-from aiops.core.problems import ProblemChange
-from aiops.model.problem import Problem
+from aiops.core.hours import Hours
+from aiops.core.notify import Router, Told, after
+from aiops.core.problem_change import ProblemChange
+from aiops.core.routing import Route, Routes, Step
+from aiops.model.lifecycle import ProblemState
+from aiops.model.problem import NotifyReason, Problem
 from aiops.store import audit, backlog, likeness, outbox, ties
 
 
 def router_of(config: Config) -> Router:
     """The routes as configured."""
-    routes = [Route(Expression(r.match), r.to, r.escalate.to if r.escalate else "") for r in config.routes]
-    return Router(routes, [sink.name for sink in config.sinks])
+    hours = {name: rule.hours for name, rule in config.hours.items()}
+    routes = [_route(rule, hours) for rule in config.routes]
+    known = Routes(routes, [sink.name for sink in config.sinks])
+    return Router(known, config.storm.most, config.storm.window)
+
+
+def _route(rule: RouteRule, hours: Mapping[str, Hours]) -> Route:
+    steps = tuple(Step(one.after, one.to or rule.to, hours.get(one.during)) for one in rule.escalate)
+    when = (hours.get(rule.during), hours.get(rule.outside))
+    return Route(Expression(rule.match), rule.to, rule.queue, *when, rule.last, steps)
 
 
 def tell(
@@ -33,6 +45,8 @@ def tell(
     """
     notices = router.messages(changes, told)
     for notice in notices:
+        if notice.held:
+            continue
         problem = notice.problem
         body = ticket_ties.with_others(
             ticket.body(notice, console, audit.of_problem(conn, problem.id)),
@@ -45,9 +59,23 @@ def tell(
 
 def recall(conn: Connection, problems: Iterable[Problem]) -> dict[str, Told]:
     """`told` as it stood at the last commit, for stored problems; for a restart."""
-    by_id = {problem.id: problem for problem in problems}
-    return {
-        by_id[ident].key: Told(sinks, by_id[ident].updated, len(by_id[ident].alerts))
-        for ident, sinks in backlog.told(conn, list(by_id)).items()
-        if sinks
-    }
+    known = {problem.id: problem for problem in problems}
+    return {known[ident].key: _told(known[ident], said) for ident, said in backlog.said(conn, known).items()}
+
+
+def _told(problem: Problem, said: Sequence[backlog.Said]) -> Told:
+    asked: set[str] = set()
+    for one in said:
+        if one.reason is NotifyReason.REOPENED:
+            asked.clear()
+        if one.reason is NotifyReason.ESCALATED:
+            asked.add(one.sink)
+    return Told(
+        frozenset(one.sink for one in said),
+        problem.updated,
+        len(problem.alerts),
+        said[0].at,
+        frozenset(asked),
+        title=problem.title,
+        over=problem.state is ProblemState.RESOLVED,
+    )

@@ -1,12 +1,13 @@
 """What stands in the outbox, for metrics and restarts, and the forgetting of what has been said."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from aiops.model.lifecycle import DeliveryState, ProblemState
+from aiops.model.problem import NotifyReason
 from aiops.store.tables import delivery, problem
 
 DUE, SENT, DEAD = DeliveryState.DUE, DeliveryState.SENT, DeliveryState.DEAD
@@ -38,13 +39,34 @@ def counts(conn: Connection, now: float) -> dict[str, SinkCounts]:
     return found
 
 
-def told(conn: Connection, problem_ids: Collection[int]) -> dict[int, frozenset[str]]:
-    """Problem -> the sinks that have, or will get, messages about it; for picking up after a restart."""
-    query = sa.select(delivery.c.problem_id, delivery.c.sink).distinct()
-    found: dict[int, set[str]] = {ident: set() for ident in problem_ids}
-    for ident, sink in conn.execute(query.where(delivery.c.problem_id.in_(problem_ids))):
-        found[ident].add(sink)
-    return {ident: frozenset(sinks) for ident, sinks in found.items()}
+@dataclass(frozen=True, slots=True)
+class Said:
+    """That a message was said to a sink (epoch s), or will be."""
+
+    sink: str
+    reason: NotifyReason
+    at: float
+
+
+def said(conn: Connection, problem_ids: Collection[int]) -> dict[int, list[Said]]:
+    """Problem -> its messages, in the order in which they were said; for picking up after a restart.
+
+    Problems of which nothing was said are absent.
+    """
+    query = sa.select(delivery.c.problem_id, delivery.c.sink, delivery.c.reason, delivery.c.said)
+    found: dict[int, list[Said]] = {}
+    for part in batched(problem_ids):
+        asked = query.where(delivery.c.problem_id.in_(part)).order_by(delivery.c.id)
+        for ident, sink, reason, at in conn.execute(asked):
+            found.setdefault(ident, []).append(Said(sink, NotifyReason(reason), at))
+    return found
+
+
+def batched(idents: Collection[int], size: int = 500) -> Iterator[list[int]]:
+    """In parts of as many as one statement takes."""
+    listed = list(idents)
+    for start in range(0, len(listed), size):
+        yield listed[start : start + size]
 
 
 def prune(conn: Connection, before: float) -> int:

@@ -28,7 +28,7 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "unknown key": Case("stor: x", 2, 1, "stor", "unknown key `stor`", "did you mean `store`?"),
+    "unknown key": Case("sttore: x", 2, 1, "sttore", "unknown key `sttore`", "did you mean `store`?"),
     "unknown key, deep": Case(
         "alerting: {flapping: {cont: 3}}", 2, 23, "alerting.flapping.cont", "unknown key `cont`", "`count`"
     ),
@@ -119,7 +119,21 @@ CASES = {
     "bad address": Case("web: {listen: localhost}", 2, 15, "web.listen", "an address and a port"),
     "bad store": Case("store: mysql://root:hunter2@db/x", 2, 8, "store", "expected sqlite:///"),
     "bad time zone": Case(
-        "maintenance: [{start: 22:00, end: 23:00, timezone: Mars}]", 2, 15, "maintenance[0]", "no time zone"
+        "maintenance: [{start: 22:00, end: 23:00, timezone: Mars}]",
+        2,
+        52,
+        "maintenance[0].timezone",
+        "no time zone",
+    ),
+    "no such hours": Case(
+        "sinks: []\nroutes: [{to: x, during: office}]", 3, 26, "routes[0].during", "no hours are named"
+    ),
+    "steps out of order": Case(
+        "routes: [{to: x, escalate: [{after: 30m}, {after: 5m}]}]",
+        2,
+        28,
+        "routes[0].escalate",
+        "in the order of `after`",
     ),
     "a tag": Case("team: !env TEAM", 2, 7, "team", "a YAML tag that has no meaning"),
     "a key that is no text": Case("? [a]\n: 1\n", 2, 3, "", "a key must be text"),

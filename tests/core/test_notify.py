@@ -11,6 +11,7 @@ from aiops.core import ticket
 from aiops.core.expressions import Expression
 from aiops.core.notify import UPDATE_EVERY, Notice, Route, Router, Told, after
 from aiops.core.problems import ProblemChange
+from aiops.core.routing import Routes, Step
 from aiops.model.lifecycle import AlertState, ProblemState, Stage
 from aiops.model.problem import EscalationReason, NotifyReason, Problem
 from aiops.model.series import labels_of
@@ -42,12 +43,16 @@ def a_problem(**other: object) -> Problem:
 def change(
     problem: Problem, notify: NotifyReason | None, at: float = NOW, why: str = "because"
 ) -> ProblemChange:
-    return ProblemChange(problem, "open", "open", why, at, notify)
+    to = "escalated" if notify is R.ESCALATED else "open"
+    return ProblemChange(problem, "open", to, why, at, notify)
 
 
 def router(*routes: tuple[str, str, str]) -> Router:
-    made = [Route(Expression(match), to, escalate_to) for match, to, escalate_to in routes]
-    return Router(made, ["itsm", "chat", "oncall"])
+    made = [
+        Route(Expression(match), to, steps=(Step(900.0, person),) if person else ())
+        for match, to, person in routes
+    ]
+    return Router(Routes(made, ["itsm", "chat", "oncall"]))
 
 
 def said(notices: list[Notice]) -> list[tuple[str, NotifyReason]]:
@@ -69,7 +74,7 @@ def test_a_problem_goes_to_every_matching_route_once() -> None:
 
 
 def test_without_routes_every_sink_hears_of_everything() -> None:
-    heard = Router((), ["itsm", "chat"]).messages([change(a_problem(), R.OPENED)], {})
+    heard = Router(Routes((), ["itsm", "chat"])).messages([change(a_problem(), R.OPENED)], {})
     assert said(heard) == [("itsm", R.OPENED), ("chat", R.OPENED)]
     assert Router().messages([change(a_problem(), R.OPENED)], {}) == []
 
@@ -127,7 +132,7 @@ def test_new_evidence_is_told_but_not_too_often() -> None:
     out = desk.messages([change(problem, None, NOW + UPDATE_EVERY)], told)
     assert said(out) == [("itsm", R.UPDATED)]
     told |= after(told, out)
-    assert told["fw-1"] == Told(frozenset({"itsm"}), NOW + UPDATE_EVERY, 2)
+    assert (told["fw-1"].at, told["fw-1"].evidence) == (NOW + UPDATE_EVERY, 2)
     assert desk.messages([change(problem, None, NOW + 2 * UPDATE_EVERY)], told) == []
 
 

@@ -7,6 +7,7 @@ import pytest
 from aiops.model.lifecycle import IllegalTransition
 from aiops.plugin import TicketRef
 from aiops.store import audit, backlog, outbox
+from aiops.store.backlog import Said
 from aiops.store.database import Database
 from aiops.store.outbox import Claimed
 from tests.outboxes import R, a_problem, attempt, delivery, rows, say, ticket
@@ -57,10 +58,9 @@ def test_streams_are_independent_and_the_longest_due_goes_first(db: Database) ->
     assert [c.key for c in claim(db, 10.0)] == ["P-1", "P-2"]
     assert [c.sink for c in claim(db, 10.0, sink="chat")] == ["chat"]
     with db.read_only() as conn:
-        assert backlog.told(conn, [first, second, 99]) == {
-            first: {"itsm", "chat"},
-            second: {"itsm"},
-            99: frozenset(),
+        assert backlog.said(conn, [first, second, 99]) == {
+            first: [Said("itsm", R.OPENED, 3.0), Said("chat", R.OPENED, 1.0)],
+            second: [Said("itsm", R.OPENED, 5.0)],
         }
 
 

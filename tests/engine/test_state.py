@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from aiops.engine import checkpoint
-from aiops.engine.state import State, escalate_after, rules_of, sli_labels
+from aiops.engine.state import State, rules_of, sli_labels
+from aiops.engine.tell import router_of
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import ProblemState
 from aiops.model.problem import Problem
@@ -45,7 +46,8 @@ def test_the_shortest_wait_of_the_matching_routes_holds(level: Severity, expecte
         {"to": "itsm", "match": "problem.level >= level.major", "escalate": {"after": "5m"}},
         {"to": "itsm"},
     ]
-    assert escalate_after(config_of(routes=routes))(Problem("fw-1", NOW, severity=level)) == expected
+    waits = router_of(config_of(routes=routes)).routes.wait
+    assert waits(Problem("fw-1", NOW, severity=level)) == expected
 
 
 def test_the_bar_follows_the_schedule_of_each_source() -> None:
