@@ -30,7 +30,7 @@ CHUNK = 1024
 def columns() -> dict[str, Column]:
     """What the season adds to the state: 216 bytes a series, from the first bucket that ends."""
     return {
-        "clock": Column(np.float64, shape=(1,), layout=Layout.TABLE),
+        "clock": Column(np.float64, shape=(1,), layout=Layout.SHARED),
         "season": Column(np.float32, shape=(DAY + 4,), layout=Layout.LAST, lazy=True),
         "origin": Column(np.float64, lazy=True),
     }

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from aiops.core.topology import Topology
 from aiops.model.frame import Frame
 from aiops.model.rows import grown
-from aiops.model.selector import Matcher, Selector
 from aiops.model.series import SeriesIndex
 
 WITNESSES = 3
@@ -28,7 +27,6 @@ class Links:
     def __init__(self, index: SeriesIndex, topology: Topology, pairs: Sequence[Pair]) -> None:
         self._index, self.topology = index, topology
         self._pairs = [(one, other) for one, other in pairs]
-        self._selectors = [Selector((Matcher(a, "!=", ""), Matcher(b, "!=", ""))) for a, b in self._pairs]
         self._witness = np.zeros(index.capacity, bool)
         self._says: dict[int, list[tuple[str, str]]] = {}
         self._count: dict[tuple[str, str], int] = {}
@@ -40,10 +38,11 @@ class Links:
             self._witness = grown(self._witness, self._index.capacity)
         for slot in fresh[self._witness[fresh]].tolist():
             self._forget(slot)
-        for (one, other), selector in zip(self._pairs, self._selectors, strict=True):
-            for slot in fresh[self._index.matches(fresh, selector)].tolist():
-                labels = dict(self._index.labels(slot))
-                self._take(slot, (labels[one], labels[other]))
+        for labels in self._pairs:
+            one, other = (self._index.bearing(fresh, label) for label in labels)
+            for k in _first((one.astype(np.int64) << 32) | other, (one >= 0) & (other >= 0), WITNESSES):
+                (_, needs), (_, needed) = self._index.pairs.pairs([one[k], other[k]])
+                self._take(int(fresh[k]), (needs, needed))
 
     def see(self, row: Frame) -> None:
         """One row of samples (T = 1)."""
@@ -67,3 +66,13 @@ class Links:
             self._count[link] -= 1
             if not self._count[link]:
                 del self._count[link]
+
+
+def _first(keys: NDArray[np.int64], which: NDArray[np.bool_], most: int) -> list[int]:
+    """The places of the first `most` of each of ``keys[which]``, ascending."""
+    places = np.flatnonzero(which)
+    order = places[np.argsort(keys[places], kind="stable")]
+    sorted_ = keys[order]
+    new = np.flatnonzero(np.append(True, sorted_[1:] != sorted_[:-1]))[: len(order)]
+    rank = np.arange(len(order)) - np.repeat(new, np.diff(np.append(new, len(order))))
+    return sorted(order[rank < most].tolist())

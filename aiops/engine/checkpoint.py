@@ -2,62 +2,41 @@
 
 import asyncio
 import logging
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aiops.engine.capture import Capture, Piece, identities, parts
 from aiops.engine.clock import Clock
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
 from aiops.engine.state import State
 from aiops.model.series import SeriesIndex
-from aiops.plugin import Columns, Connector
+from aiops.plugin import Connector
 from aiops.store import checkpoints
 
 log = logging.getLogger("aiops.checkpoint")
 
-
-def parts(state: State) -> dict[str, Columns]:
-    """Every columnar state by a name that changes when its meaning does: another setting starts afresh."""
-    found = {"anomalies": state.anomalies.columns}
-    for place, detector in enumerate(state.detection.detectors):
-        found[f"detector-{place}-{detector.kind}"] = detector.columns
-    for place, watch in enumerate(state.rules):
-        found[f"rule-{place}"] = watch.columns
-        if watch.experts:
-            found[f"ramps-{place}"] = watch.experts.ramps.columns
-            found[f"experts-{place}"] = watch.experts.columns
-            found[f"experts-rows-{place}"] = watch.experts.rows
-    return found
-
-
-def identities(state: State) -> dict[str, str]:
-    """What each part was made from; a part whose identity has changed is not restored."""
-    made = {"anomalies": "1"}
-    for place, detector in enumerate(state.detection.detectors):
-        made[f"detector-{place}-{detector.kind}"] = detector.model_dump_json()
-    for place, watch in enumerate(state.rules):
-        for part in ("rule", "ramps", "experts", "experts-rows"):
-            made[f"{part}-{place}"] = repr(watch.rule)
-    return made
+ATTEMPTS = 3
+"""The last of which takes all at once."""
+AHEAD = 3
+"""Copied pieces that wait to be written, at most: 4 MB each."""
 
 
 def capture(
     state: State, connectors: list[Connector]
 ) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
-    """Copies of all learnt state, and the facts that go with them."""
-    state.welcome()  # slots given since the last row would not be announced again after a restart
+    """Copies of all learnt state at once, and the facts that go with them."""
+    taken = Capture(state, connectors)
     arrays = {name: columns.snapshot() for name, columns in parts(state).items()}
     arrays["index"] = state.index.arrays()
-    facts = {
-        "cursors": dict(state.cursors),
-        "identities": identities(state),
-        "connectors": {c.name: state.positions[c.name] for c in connectors if state.positions.get(c.name)},
-        "logs": state.logs.snapshot(),
-    }
-    return arrays, facts
+    return arrays, taken.facts
 
 
 def load_index(folder: Path) -> tuple[SeriesIndex, dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
@@ -84,6 +63,11 @@ def take_up(state: State, arrays: dict[str, dict[str, NDArray[Any]]], facts: dic
             state.logs.restore(facts["logs"])
         except (ValueError, KeyError) as why:
             log.warning("learnt log patterns are not taken up: %s", why)
+    if "grouping" in facts:
+        try:
+            state.problems.correlator.restore(facts["grouping"], max(state.cursors.values(), default=-inf))
+        except (ValueError, KeyError) as why:
+            log.warning("learnt links and co-occurrence are not taken up: %s", why)
     restored, now = 0, identities(state)
     for name, columns in parts(state).items():
         if name not in arrays or facts["identities"].get(name) != now.get(name):
@@ -126,14 +110,45 @@ class Checkpointer:
     async def write(self) -> None:
         """One checkpoint. A full or read-only disk is reported, and the engine goes on with the old one."""
         started = self._clock.now()
-        captured: Any = await self._pipeline.call(lambda state: capture(state, self.connectors))
-        arrays, facts = captured
         self._number += 1
         try:
-            await asyncio.to_thread(checkpoints.write, self.folder, self._number, arrays, facts)
+            for attempt in range(1, ATTEMPTS + 1):
+                if await self._write(at_once=attempt == ATTEMPTS):
+                    break
         except OSError as why:
             self.error = str(why)
             log.error("checkpoint not written, the former one stays: %s", why)
             return
         self.error, self.written = "", self._clock.now()
         self._metrics.checkpoint_seconds.set(self.written - started)
+
+    async def _write(self, at_once: bool) -> bool:
+        """Whether all pieces fitted together; `at_once` they do, and samples wait for all of them."""
+        with checkpoints.writing(self.folder, self._number) as writer:
+            taken, pieces = await self._begin(at_once)
+            loop, waiting = asyncio.get_running_loop(), deque[asyncio.Future[None]]()
+            with ThreadPoolExecutor(checkpoints.THREADS) as pool:
+                for some in pieces:
+                    waiting.append(loop.run_in_executor(pool, _put, writer, some))
+                    await (waiting.popleft() if len(waiting) > AHEAD else asyncio.sleep(0))
+                held = taken.holds(self._pipeline.state)
+                await asyncio.gather(*waiting)
+            if held or at_once:
+                await asyncio.to_thread(writer.finish, taken.facts)
+            else:
+                log.info("what series share has changed while they were copied: once more")
+                writer.drop()
+        return held or at_once
+
+    async def _begin(self, at_once: bool) -> tuple[Capture, Iterable[list[Piece]]]:
+        def begin(state: State) -> tuple[Capture, Iterable[list[Piece]]]:
+            taken = Capture(state, self.connectors)
+            return taken, list(taken.pieces()) if at_once else taken.pieces()
+
+        found: Any = await self._pipeline.call(begin)
+        return found[0], found[1]
+
+
+def _put(writer: checkpoints.Writer, pieces: list[Piece]) -> None:
+    for piece in pieces:
+        writer.put(piece.name, piece.array, piece.axis, piece.at, piece.of)

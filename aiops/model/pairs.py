@@ -28,6 +28,9 @@ class Pairs:
         self._ids = {pair: number for number, pair in enumerate(known)}
         self._pairs: list[Pair | None] = list(known)
         self._hashes = array("Q", (_digest(pair) for pair in known))
+        self._names: dict[str, int] = {}
+        self._name = array("i", (self._names.setdefault(name, len(self._names)) for name, _ in known))
+        """By number: the number of its name; -1 where no pair is."""
         self._free = array("i")
 
     def __len__(self) -> int:
@@ -61,13 +64,20 @@ class Pairs:
 
     def matching(self, matcher: Matcher) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """By number: whether the pair bears the matcher's label, and whether it fulfils the matcher too."""
-        named = np.zeros(len(self._pairs), np.bool_)
+        named = self.bearing(matcher.label)
         right = np.zeros(len(self._pairs), np.bool_)
-        for number, pair in enumerate(self._pairs):
-            if pair is not None and pair[0] == matcher.label:
-                named[number] = True
-                right[number] = matcher.matches({pair[0]: pair[1]})
+        if matcher.op == "=":
+            right[self.find([(matcher.label, matcher.value)]) or []] = True
+        else:
+            numbers = np.flatnonzero(named)
+            right[numbers] = [matcher.matches(dict([pair])) for pair in self.pairs(numbers.tolist())]
         return named, right
+
+    def bearing(self, label: str) -> NDArray[np.bool_]:
+        """By number: whether the pair has that name."""
+        # a copy, as in `hashes`
+        found: NDArray[np.bool_] = np.frombuffer(self._name, np.int32) == self._names.get(label, -2)
+        return found
 
     def keep(self, used: NDArray[np.bool_]) -> None:
         """Forget the pairs whose number is not in ``used[len(self)]``."""
@@ -75,7 +85,7 @@ class Pairs:
             pair = self._pairs[number]
             if pair is not None:
                 self._ids.pop(pair, None)
-                self._pairs[number] = None
+                self._pairs[number], self._name[number] = None, -1
                 self._free.append(number)
         if self._free and len(self._free) * 2 > len(self._pairs):
             self._ids = dict(self._ids)  # a dict does not shrink by itself
@@ -111,13 +121,15 @@ class Pairs:
         return found
 
     def _new(self, pair: Pair) -> int:
+        name = self._names.setdefault(pair[0], len(self._names))
         if self._free:
             number = self._free.pop()
-            self._pairs[number] = pair
+            self._pairs[number], self._name[number] = pair, name
             self._hashes[number] = _digest(pair)
         else:
             number = len(self._pairs)
             self._pairs.append(pair)
+            self._name.append(name)
             self._hashes.append(_digest(pair))
         self._ids[pair] = number
         return number

@@ -1,6 +1,6 @@
 """Rows of small numbers, one a slot, end to end in one array."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 FREE = -1
 """The count of a slot that has no row; an empty row is one."""
 
-_CHUNK = 1 << 16
+CHUNK = 1 << 16
 """Rows gathered at a time: bounds what a search takes beside the rows."""
 
 
@@ -62,8 +62,11 @@ class Rows:
 
     def flat(self, slots: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The rows of `slots` end to end, and where each begins; one more at the end."""
+        start = self.start[slots]
         begins = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.count[slots], dtype=np.int64)])
-        return self.ids[_spans(self.start[slots], begins)], begins
+        if len(slots) and (start - start[0] == begins[:-1]).all():  # as they were written: no gather
+            return self.ids[start[0] : start[0] + begins[-1]].copy(), begins
+        return self.ids[_spans(start, begins)], begins
 
     def tidy(self, live: NDArray[np.int32], numbers: int) -> NDArray[np.bool_]:
         """Close gaps once they are a quarter; returns which of `numbers` the rows of `live` use."""
@@ -79,26 +82,22 @@ class Rows:
             self._look()
         return used
 
-    def arrays(self, capacity: int) -> dict[str, NDArray[Any]]:
-        """Copies of all of it."""
-        return {
-            "ids": self.ids[: self._used].copy(),
-            "start": self.start[:capacity].copy(),
-            "count": self.count[:capacity].copy(),
-            "room": self.room[:capacity].copy(),
-        }
+    def part(self, start: int, stop: int) -> dict[str, NDArray[np.int32]]:
+        """Copies of the rows from `start` to `stop`: their ``ids`` end to end, and each one's ``count``."""
+        count = self.count[start:stop].copy()
+        have = np.flatnonzero(count != FREE).astype(np.int32) + np.int32(start)
+        return {"ids": self.flat(have)[0], "count": count}
 
     @classmethod
-    def restore(cls, data: Mapping[str, Any], numbers: int) -> "Rows":
-        """From `arrays`. Raises ValueError when a row is out of bounds, or an id not below `numbers`."""
+    def restore(cls, ids: NDArray[np.int32], count: NDArray[np.int32], numbers: int) -> "Rows":
+        """From `part` of all rows. Raises ValueError when they do not fit, or not `numbers`."""
         rows = cls()
-        rows.ids, rows.start = np.array(data["ids"], np.int32), np.array(data["start"], np.int64)
-        rows.count, rows.room = np.array(data["count"], np.int32), np.array(data["room"], np.int32)
-        rows._used = len(rows.ids)
-        ends = rows.start + rows.room
-        inside = (rows.start >= 0) & (rows.count <= rows.room) & (rows.room >= 0) & (ends <= rows._used)
-        known = not rows._used or 0 <= rows.ids.min() <= rows.ids.max() < numbers
-        if not (len(rows.start) == len(rows.count) == len(rows.room) and inside.all() and known):
+        rows.ids, rows.count = np.require(ids, np.int32, ["W"]), np.require(count, np.int32, ["W"])
+        rows.room = np.maximum(rows.count, 0)
+        rows.start = np.cumsum(rows.room, dtype=np.int64) - rows.room
+        rows._used = len(ids)
+        known = not len(ids) or 0 <= ids.min() <= ids.max() < numbers
+        if not (known and len(ids) == int(rows.room.sum(dtype=np.int64)) and (rows.count >= FREE).all()):
             raise ValueError("the rows of labels do not fit the labels")
         rows._look()
         return rows
@@ -129,7 +128,7 @@ def run_of(slots: NDArray[np.int32]) -> NDArray[np.int32] | slice:
 
 def chunks(slots: NDArray[np.int32]) -> Iterable[NDArray[np.int32]]:
     """`slots` in parts that are gathered at a time."""
-    return (slots[at : at + _CHUNK] for at in range(0, len(slots), _CHUNK))
+    return (slots[at : at + CHUNK] for at in range(0, len(slots), CHUNK))
 
 
 def grown(array: NDArray[Any], size: int) -> NDArray[Any]:

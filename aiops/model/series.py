@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.pairs import Pairs
-from aiops.model.rows import FREE, Rows, chunks, equal, grown, run_of, some_of, sums
+from aiops.model.rows import CHUNK, FREE, Rows, chunks, equal, grown, run_of, some_of, sums
 from aiops.model.selector import Selector
 from aiops.model.table import SlotTable
 
@@ -157,6 +157,15 @@ class SeriesIndex:
                 right &= np.concatenate(parts) if parts else right
         return right
 
+    def bearing(self, slots: NDArray[np.int32], label: str) -> NDArray[np.int32]:
+        """The number in `pairs` of what each of `slots`, none of them free, has as `label`; -1: nothing."""
+        named, found = self.pairs.bearing(label), np.full(len(slots), -1, np.int32)
+        for at in range(0, len(slots), CHUNK):
+            ids, begins = self._rows.flat(slots[at : at + CHUNK])
+            where = np.flatnonzero(named[ids])
+            found[at + np.searchsorted(begins, where, "right") - 1] = ids[where]
+        return found
+
     def items(self) -> Iterable[tuple[int, Labels]]:
         return ((slot, self.labels(slot)) for slot in self.live().tolist())
 
@@ -198,21 +207,29 @@ class SeriesIndex:
         self.pairs.keep(self._rows.tidy(self.live(), len(self.pairs)))
         return labels
 
+    def part(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+        """Copies of what is known of the slots from `start` to `stop`, without the texts of `pairs`."""
+        columns = {"hash": self._hash[start:stop].copy(), "seen": self._seen[start:stop].copy()}
+        return self._rows.part(start, stop) | columns
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it as arrays, for a checkpoint; `restore` of them gives the same slots."""
-        columns = {"hash": self._hash[: self._capacity].copy(), "seen": self._seen[: self._capacity].copy()}
-        return self.pairs.arrays() | self._rows.arrays(self._capacity) | columns
+        return self.pairs.arrays() | self.part(0, self._capacity)
 
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> "SeriesIndex":
-        """From `arrays`. Raises ValueError or LookupError when it is something else."""
+        """From `arrays`, its own from then on. Raises ValueError or LookupError when it is not that."""
         index = cls()
-        index.pairs = Pairs.restore(np.asarray(data["text"], np.uint8), np.asarray(data["ends"], np.int64))
-        index._rows = Rows.restore(data, len(index.pairs))
+        index.pairs = Pairs.restore(data["text"], data["ends"])
+        index._rows = Rows.restore(data["ids"], data["count"], len(index.pairs))
         index._capacity = len(data["count"])
-        index._grow(index._capacity)
-        index._hash[: index._capacity] = np.asarray(data["hash"], np.uint64)
-        index._seen[: index._capacity] = np.asarray(data["seen"], np.float64)
+        index._hash = np.require(data["hash"], np.uint64, ["W"])
+        index._seen = np.require(data["seen"], np.float64, ["W"])
+        if not len(index._hash) == len(index._seen) == index._capacity:
+            raise ValueError("the columns of the index differ in length")
+        index._asked = np.zeros(index._capacity, np.bool_)
+        index._generation = np.zeros(index._capacity, np.uint32)
+        index._hash_view = index._hash.data
         live = index.live()
         index._live = len(live)
         free = np.ones(index._capacity, np.bool_)

@@ -25,6 +25,12 @@ class Layout(StrEnum):
     """``[*shape, capacity]``: one field of all rows together. For tables of which a step touches one line."""
     TABLE = "table"
     """``[*shape]``: not one row a slot; growth and reset pass it by. Other columns may point into it."""
+    SHARED = "shared"
+    """``[*shape]``: one for all rows, such as a clock; growth and reset pass it by. Nothing points into it,
+    and it changes seldom: a checkpoint that is taken in parts begins again when it did."""
+
+
+_ROWLESS = (Layout.TABLE, Layout.SHARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +55,22 @@ class Column:
                 return (rows // LANES, *self.shape, LANES)
             case Layout.LAST:
                 return (*self.shape, rows)
-            case Layout.TABLE:
+            case Layout.TABLE | Layout.SHARED:
                 return self.shape
+
+    @property
+    def rowed(self) -> bool:
+        """Whether it has a row a slot."""
+        return self.layout not in _ROWLESS
+
+    @property
+    def axis(self) -> int:
+        """The axis along which rows follow each other."""
+        return -1 if self.layout is Layout.LAST else 0
 
     def rows_of(self, array: NDArray[Any]) -> int:
         """How many rows `array` has; 0 for a table. Raises ValueError when its shape is not this column's."""
-        axis = -1 if self.layout is Layout.LAST else 0
-        length = array.shape[axis] if array.ndim and self.layout is not Layout.TABLE else 0
+        length = array.shape[self.axis] if array.ndim and self.rowed else 0
         rows = length * LANES if self.layout is Layout.BLOCKS else length
         if array.shape != self.shape_for(rows):
             raise ValueError(f"{array.shape} is not {self.shape} a row in layout {self.layout.value!r}")
@@ -68,8 +83,8 @@ class Column:
         return np.full(shape, self.fill, self.dtype)
 
     def grown(self, array: NDArray[Any], rows: int) -> NDArray[Any]:
-        """A copy of `array` with `rows` rows; a table itself."""
-        if self.layout is Layout.TABLE:
+        """A copy of `array` with `rows` rows; what has no rows itself."""
+        if not self.rowed:
             return array
         bigger = self.new(rows)
         if self.layout is Layout.LAST:
@@ -87,8 +102,17 @@ class Column:
                 array[slots // LANES, ..., slots % LANES] = self.fill
             case Layout.LAST:
                 array[..., slots] = self.fill
-            case Layout.TABLE:
+            case Layout.TABLE | Layout.SHARED:
                 pass
+
+    def place(self, row: int) -> int:
+        """Where on `axis` a row is that is a multiple of `LANES`."""
+        return row // LANES if self.layout is Layout.BLOCKS else row
+
+    def part(self, array: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
+        """A view of the rows from `start` to `stop`, both multiples of `LANES`."""
+        rows = slice(self.place(start), self.place(stop))
+        return array[..., rows] if self.layout is Layout.LAST else array[rows]
 
 
 class Columns:
@@ -144,8 +168,28 @@ class Columns:
         """Copies that later steps do not touch; ``name -> array``."""
         return {name: array.copy() for name, array in self._arrays.items()}
 
+    def part(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+        """Views of the rows from `start` to `stop`, both multiples of `LANES`, where there are rows."""
+        return {
+            name: self.spec[name].part(array, start, stop)
+            for name, array in self._arrays.items()
+            if self.spec[name].rowed
+        }
+
+    @property
+    def pointed(self) -> bool:
+        """Whether rows point into a table."""
+        return any(column.layout is Layout.TABLE for column in self.spec.values())
+
+    def rowless(self) -> dict[str, NDArray[Any]]:
+        """Copies of what has no rows."""
+        return {name: array.copy() for name, array in self._arrays.items() if not self.spec[name].rowed}
+
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over a snapshot. Raises ValueError, changing nothing, when its shape is not this state's."""
+        """Take over a snapshot, whose arrays are this state's from then on where they have its types.
+
+        Raises ValueError, changing nothing, when their shape is not this state's.
+        """
         required = {name for name, column in self.spec.items() if not column.lazy}
         if not required <= set(arrays) <= set(self.spec):
             raise ValueError(f"columns {sorted(arrays)} are not {sorted(self.spec)}")
@@ -155,15 +199,13 @@ class Columns:
                 found = self.spec[name].rows_of(array)
             except ValueError as why:
                 raise ValueError(f"column {name!r}: {why}") from why
-            if self.spec[name].layout is not Layout.TABLE:
+            if self.spec[name].rowed:
                 rows.add(found)
         if len(rows) > 1:
             raise ValueError(f"columns differ in length: {sorted(rows)}")
         if any(count % LANES for count in rows):
             raise ValueError(f"{rows.pop()} rows are no multiple of {LANES}")
-        self._arrays = {
-            name: np.array(arrays[name], dtype=self.spec[name].dtype, order="C") for name in arrays
-        }
+        self._arrays = {name: np.require(arrays[name], self.spec[name].dtype, ["C", "W"]) for name in arrays}
         self.capacity = rows.pop() if rows else 0
         self.generation += 1
 

@@ -110,3 +110,18 @@ def test_arrays_give_the_same_index_again(batch: list[Labels], more: list[Labels
     # the free slots come again in another order, and no slot is given twice
     fresh = again.slots([labels_of({"new": str(k)}) for k in range(9)])
     assert len(set(fresh.tolist()) | set(again.slots(batch).tolist())) == 9 + len(set(batch))
+
+
+@settings(max_examples=100, deadline=None)
+@given(many, many, words)
+def test_what_many_have_as_a_label_is_what_each_has(
+    gone: list[Labels], batch: list[Labels], label: str
+) -> None:
+    index = SeriesIndex()
+    index.slots(gone)
+    index.evict(0.0)
+    index.evict(1.0)
+    slots = index.slots(batch)
+    found = index.bearing(slots, label).tolist()
+    texts = [dict(index.pairs.pairs([number])) if number >= 0 else {} for number in found]
+    assert texts == [{k: v for k, v in labels if k == label} for labels in batch]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aiops.engine import checkpoint
+from aiops.engine import capture, checkpoint
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.pipeline import Pulled
 from aiops.engine.state import State
@@ -71,7 +71,7 @@ def test_after_a_restart_every_score_and_forecast_is_the_same_to_the_bit(tmp_pat
     live(state, 400)
     write(state, tmp_path)
     again, restored = taken_up(tmp_path)
-    assert restored == len(checkpoint.parts(state))
+    assert restored == len(capture.parts(state))
     assert repr(live(again, 200, 400)) == repr(live(state, 200, 400))
 
 
@@ -86,7 +86,7 @@ def test_another_setting_forgets_only_its_own_part(tmp_path: Path) -> None:
     write(state, tmp_path)
     changed = {"limits": [LIMIT | {"breach": {"above": 80.0}}]}
     again, restored = taken_up(tmp_path, **changed)
-    parts = checkpoint.parts(state)
+    parts = capture.parts(state)
     assert restored == len([name for name in parts if not name.endswith("-0") or "detector" in name])
     assert again.detection.ready()[: len(SERIES)].all()
     assert len(live(again, 5, 100)) == len(live(state, 5, 100))
@@ -124,7 +124,7 @@ def test_a_damaged_newest_gives_way_to_the_one_before(
     content[-3] ^= 0xFF
     damaged.write_bytes(content)
     again, restored = taken_up(tmp_path)
-    assert restored == len(checkpoint.parts(state))
+    assert restored == len(capture.parts(state))
     assert damaged.name in caplog.text
     reference = state_of()
     live(reference, 100)
@@ -194,7 +194,7 @@ def test_a_part_of_another_shape_starts_afresh_and_is_named(
     arrays["anomalies"]["bits"] = np.zeros((64, 2), np.uint64)
     checkpoints.write(tmp_path, 1, arrays, facts)
     again, restored = taken_up(tmp_path)
-    assert restored == len(checkpoint.parts(state)) - 1
+    assert restored == len(capture.parts(state)) - 1
     assert "anomalies" in caplog.text
     live(again, 5)
 

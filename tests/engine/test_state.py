@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aiops.engine import checkpoint
+from aiops.engine.capture import parts
 from aiops.engine.state import State, rules_of, sli_labels
 from aiops.engine.tell import router_of
 from aiops.model.frame import Frame
@@ -62,10 +63,10 @@ def test_every_part_makes_room_when_series_come() -> None:
     state = State(config_of(limits=[DOWN | {"horizon": "5m"}]), [], SeriesIndex())
     slots = state.index.slots(labels("up", i=str(i)) for i in range(1000))
     state.welcome()
-    parts = {name: columns.capacity for name, columns in checkpoint.parts(state).items()}
-    assert parts["anomalies"] >= 1000
-    assert parts["rule-0"] >= 1000
-    assert parts["ramps-0"] >= 1000
+    capacities = {name: columns.capacity for name, columns in parts(state).items()}
+    assert capacities["anomalies"] >= 1000
+    assert capacities["rule-0"] >= 1000
+    assert capacities["ramps-0"] >= 1000
     state.learn(Frame(np.array([NOW]), slots, np.ones((1, 1000))))
     assert state.index.last_seen(int(slots[0])) == NOW
 

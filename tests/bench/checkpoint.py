@@ -1,0 +1,124 @@
+"""Checkpoint and restore of many series: how long each takes, and how long ingest stands still meanwhile.
+
+    python -m tests.bench.checkpoint --series 1000000
+
+- `snapshot_ms`: from the decision to write to the last file synced and renamed, with nothing else going on;
+- `restore_ms`: from the files to a state that goes on;
+- `stall_ms`: frames of one size are handed to the pipeline one after the other, during a snapshot and without
+  one: the longest that one took during it, less the median without.
+
+All from the engine's own parts: its checkpointer, its pipeline, its files. The last line is one JSON object.
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from aiops.engine import checkpoint
+from aiops.engine.capture import parts
+from aiops.engine.checkpoint import Checkpointer
+from aiops.engine.clock import SystemClock
+from aiops.engine.metrics import Metrics
+from aiops.engine.pipeline import Pipeline
+from aiops.engine.record import Recorder
+from aiops.engine.state import State
+from aiops.model.frame import Frame
+from aiops.store.database import Database
+from aiops.store.migrate import upgrade
+from tests.bench.world import BATCH, config_in, learnt
+
+REPEATS = 5
+FLOORS = {"snapshot_ms": 500, "restore_ms": 500, "stall_ms": 50}
+
+
+class Bench:
+    """One state of many series behind the engine's own pipeline."""
+
+    def __init__(self, series: int, folder: Path) -> None:
+        self.series, self.folder = series, folder
+        self.config = config_in(folder)
+        self.state = learnt(self.config, series)
+        self.db = Database(self.config.store)
+        upgrade(self.db)
+        metrics, clock = Metrics(), SystemClock()
+        self.pipeline = Pipeline(self.state, Recorder(self.db), clock, metrics, lambda source: -np.inf)
+        self.checkpointer = Checkpointer(folder / "checkpoints", self.pipeline, [], clock, metrics)
+        self.values = np.random.default_rng(1).normal(50.0, 2.0, (1, series))
+        self.at, self.tick = 0, time.time()
+
+    async def figures(self) -> dict[str, Any]:
+        running = asyncio.create_task(self.pipeline.run())
+        snapshots = [await self._snapshot() for _ in range(REPEATS)]
+        size = sum(f.stat().st_size for f in self.checkpointer.folder.glob("*/*")) / 2
+        usual = [await self._frame() for _ in range(200)]
+        stalls = [await self._stall() for _ in range(REPEATS)]
+        await self.pipeline.queue.put(None)
+        await running
+        self.db.close()
+        restores = [self._restore() for _ in range(REPEATS)]
+        return {
+            "series": self.series,
+            "snapshot_ms": round(1000 * median(snapshots)),
+            "restore_ms": round(1000 * median(restores)),
+            "stall_ms": round(1000 * (max(stalls) - median(usual)), 1),
+            "frame_ms": round(1000 * median(usual), 1),
+            "bytes_per_series": round(size / self.series),
+            "floors": FLOORS,
+        }
+
+    async def _snapshot(self) -> float:
+        start = time.perf_counter()
+        await self.checkpointer.write()
+        if self.checkpointer.error:
+            raise RuntimeError(self.checkpointer.error)
+        return time.perf_counter() - start
+
+    async def _frame(self) -> float:
+        """Seconds from handing over a frame to its end."""
+        slots = np.arange(self.at, min(self.at + BATCH, self.series), dtype=np.int32)
+        frame = Frame(np.array([self.tick]), slots, self.values[:, slots])
+        self.at = int(slots[-1]) + 1
+        if self.at == self.series:
+            self.at, self.tick = 0, self.tick + 15.0
+        start = time.perf_counter()
+        await self.pipeline.queue.put(("push", frame))
+        await self.pipeline.call(lambda state: None)
+        return time.perf_counter() - start
+
+    async def _stall(self) -> float:
+        """The longest that a frame took during a snapshot."""
+        writing, took = asyncio.create_task(self._snapshot()), [0.0]
+        while not writing.done():
+            took.append(await self._frame())
+            await asyncio.sleep(0)
+        await writing
+        return max(took)
+
+    def _restore(self) -> float:
+        start = time.perf_counter()
+        index, arrays, facts = checkpoint.load_index(self.checkpointer.folder)
+        again = State(self.config, [], index)
+        restored = checkpoint.take_up(again, arrays, facts)
+        seconds = time.perf_counter() - start
+        if len(again.index) != self.series or restored != len(parts(again)):
+            raise RuntimeError(f"{len(again.index)} series and {restored} parts came back")
+        return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Checkpoint and restore of many series.")
+    parser.add_argument("--series", type=int, default=1_000_000)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="forewarn-bench-") as folder:
+        print(json.dumps(asyncio.run(Bench(chosen.series, Path(folder)).figures())))
+
+
+if __name__ == "__main__":
+    main()
