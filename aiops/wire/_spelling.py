@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,13 @@ from aiops.wire._tracks import COUNTER, GAUGE
 SPELT = np.dtype(
     [("hash", np.uint64), ("id", np.int32), ("name", np.int32), ("flags", np.int32), ("pad", np.int32)]
 )
-COUNTS, BUCKETS, LE, LEFT_OUT = 1, 2, 4, 8
-"""The name is a counter's; it is a histogram's buckets'; the pair is a bucket's bound; it is not kept."""
+COUNTS, BUCKETS, LE, LEFT_OUT, INSTEAD = 1, 2, 4, 8, 16
+"""The name is a counter's; it is a histogram's buckets'; the pair is a bucket's bound; it is not kept; it
+stands instead of one of ours."""
+
+Clash: TypeAlias = Literal["ours", "rename", "theirs"]
+"""What becomes of a label that has the name of one of ours: ours stands, theirs is called ``exported_...``
+as Prometheus does, or theirs stands (Prometheus' ``honor_labels``)."""
 
 READ, ALIEN, PLACES, FAULT = range(4)
 """In `out`: 1 when all pairs were known; how many were not; how many numbers; offset of a fault, or -1."""
@@ -44,10 +49,11 @@ class Spelt:
 
 
 class Spellings:
-    """The pairs that one decoder has met. `extra` labels stand in for what is sent under their names."""
+    """The pairs that one decoder has met. `extra` labels are added; `clash`: to what has their names too."""
 
-    def __init__(self, pairs: Pairs, extra: Mapping[str, str]) -> None:
+    def __init__(self, pairs: Pairs, extra: Mapping[str, str], clash: Clash = "ours") -> None:
         self._pairs = pairs
+        self._clash = clash
         self.extra = dict(extra)
         self.types: dict[str, int] = {}
         """Metric family -> `GAUGE` or `COUNTER`, where the sender has told."""
@@ -72,8 +78,14 @@ class Spellings:
     def learn(self, cell: int, name: str, value: str) -> None:
         """Say what the pair in `cell` is."""
         row = self.cells[cell]
+        clashes = name in self.extra
+        if clashes and self._clash == "rename":
+            name, clashes = f"exported_{name}", False
         row["name"] = self._names.setdefault(name, len(self._names))
-        row["flags"] = LEFT_OUT if name in self.extra or not value else self._flags(name, value)
+        if not value or (clashes and self._clash == "ours"):
+            row["flags"] = LEFT_OUT
+        else:
+            row["flags"] = INSTEAD if clashes else self._flags(name, value)
         row["id"] = -1 if row["flags"] & LEFT_OUT else self._pairs.take(labels_of([(name, value)]))[0]
 
     def _flags(self, name: str, value: str) -> int:
@@ -167,7 +179,8 @@ def _keep(
     end = out[PLACES]
     for other in range(begin, end):
         if names[other] == row["name"]:
-            return False
+            ids[other] = row["id"] if row["flags"] & INSTEAD else ids[other]
+            return bool(row["flags"] & INSTEAD)
     ids[end], names[end] = row["id"], row["name"]
     out[PLACES] = end + 1
     return True

@@ -13,7 +13,7 @@ from aiops.model.series import NAME, SeriesIndex
 from aiops.wire import _settle
 from aiops.wire._histograms import Histograms
 from aiops.wire._settle import settle
-from aiops.wire._spelling import BUCKETS, COUNTS, LE, LEFT_OUT, Spellings, Spelt
+from aiops.wire._spelling import BUCKETS, COUNTS, LE, LEFT_OUT, Clash, Spellings, Spelt
 from aiops.wire._tracks import BUCKET, COUNTER, GAUGE, IGNORED, Tracks
 
 NONE = -(1 << 31)
@@ -65,7 +65,7 @@ class Strangers:
     lengths: NDArray[np.int64]
     spelt: Spelt
     kinds: NDArray[np.int64]
-    """`GAUGE`, `COUNTER`, or -1 where only the name can tell."""
+    """`GAUGE`, `COUNTER`, `IGNORED`, or -1 where only the name can tell."""
 
 
 @dataclass(slots=True)
@@ -78,6 +78,7 @@ class Intake:
     """Seconds that are told apart; a series has at most one sample in each."""
     quantiles: Sequence[float] = (0.5, 0.9, 0.99)
     limits: Limits = field(default_factory=Limits)
+    clash: Clash = "ours"
     tally: Tally = field(default_factory=Tally)
     tracks: Tracks = field(default_factory=Tracks)
     spellings: Spellings = field(init=False)
@@ -86,7 +87,7 @@ class Intake:
     _evictions: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spellings = Spellings(self.index.pairs, self.extra)
+        self.spellings = Spellings(self.index.pairs, self.extra, self.clash)
         self.histograms = Histograms(self.index, self.quantiles)
         self._owners = np.full(0, -1, np.int32)
         self._evictions = self.index.evictions
@@ -127,7 +128,7 @@ class Intake:
     def _enter(self, strangers: Strangers, which: NDArray[np.int64]) -> NDArray[np.int32]:
         spelt = strangers.spelt
         flags, kinds = spelt.flags[which], strangers.kinds[which]
-        buckets = (flags & BUCKETS != 0) & (flags & LE != 0)
+        buckets = (flags & BUCKETS != 0) & (flags & LE != 0) & (kinds != IGNORED)
         refs = self.tracks.add(strangers.hashes[which], strangers.lengths[which].astype(np.int32))
         rows = self.tracks.rows
         rows["value"][refs] = np.nan
@@ -136,7 +137,7 @@ class Intake:
             begin, end = spelt.begins[which[k]], spelt.begins[which[k] + 1]
             labels = self.index.pairs.pairs(spelt.ids[begin:end].tolist())
             self.histograms.join(self.tracks, int(refs[k]), labels)
-        single = np.flatnonzero(~buckets)
+        single = np.flatnonzero(~buckets & (kinds != IGNORED))
         if len(single):
             self._own(refs[single], self.index.slots_of(*_rows(spelt, which[single])))
         return refs
