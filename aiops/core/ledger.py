@@ -75,6 +75,22 @@ class Summary:
     p90: float
     outcomes: dict[Outcome, int]
 
+    @property
+    def foretold(self) -> int:
+        """Predictions that are over: true, averted or empty."""
+        return sum(self.outcomes[one] for one in (Outcome.WARNED, Outcome.AVERTED, Outcome.EMPTY))
+
+    @property
+    def precision(self) -> float:
+        """The share of predictions that were worth making; NaN without one."""
+        return 1.0 - self.outcomes[Outcome.EMPTY] / self.foretold if self.foretold else math.nan
+
+    @property
+    def recall(self) -> float:
+        """The share of breaches that were told before; NaN without one."""
+        breaches = self.outcomes[Outcome.WARNED] + self.outcomes[Outcome.SILENT]
+        return self.outcomes[Outcome.WARNED] / breaches if breaches else math.nan
+
 
 def summarise(entries: Sequence[Entry]) -> Summary:
     """What the ledger comes to."""

@@ -18,13 +18,14 @@ from aiops.core.context import problem_context
 from aiops.core.correlate import still_firing
 from aiops.core.playbook import Playbook
 from aiops.core.recent import Recent
+from aiops.core.topology import Topology
 from aiops.engine import checkpoint, warm
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock, SystemClock
 from aiops.engine.deliver import Relay
 from aiops.engine.housekeeping import Housekeeping
 from aiops.engine.inbound import Inbound
-from aiops.engine.messages import Message
+from aiops.engine.messages import Handling, Message, concerned
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
 from aiops.engine.pull import Puller, late
@@ -85,8 +86,14 @@ class Engine:
     def ready_slots(self) -> NDArray[np.bool_]:
         return self.pipeline.state.detection.ready()
 
+    def topology(self) -> Topology:
+        return self.pipeline.state.problems.topology
+
     async def tell(self, message: Message) -> None:
         """Hand something that was said or done about a problem to the pipeline."""
+        if isinstance(message, Handling):
+            for problem_id in concerned(message):
+                await self.inbound.recall(problem_id)
         await self.pipeline.queue.put(message)
 
     async def hear(self, sink: str, headers: Mapping[str, str], body: bytes) -> int:
@@ -129,6 +136,7 @@ class Engine:
     def _start_tasks(self) -> None:
         work = {
             "pipeline": self.pipeline.run(),
+            "ticks": self.pipeline.ticks(),
             "relay": self.relay.run(),
             "inbound": self.inbound.run(),
             "runs": self.worker.run(),
@@ -147,6 +155,7 @@ class Engine:
         by_name = {task.get_name(): task for task in self._tasks}
         await asyncio.wait([by_name["runs"], by_name["relay"]], timeout=20)
         by_name["checkpoints"].cancel()
+        by_name["ticks"].cancel()
         by_name["housekeeping"].cancel()
         by_name["inbound"].cancel()
         await self.checkpointer.write()

@@ -6,9 +6,30 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from aiops.model.lifecycle import RunState
-from aiops.store.tables import alert, problem, run
+from aiops.store.tables import alert, delivery, mark, problem, run
 
 _MOMENTS = ("opened", "breached", "resolved")
+
+
+def noise(conn: Connection, since: float) -> dict[str, int]:
+    """How many alerts fired since then, how many ``problems`` they became, and how many ``tickets``."""
+
+    def count(table: sa.Table, condition: sa.ColumnElement[bool]) -> int:
+        return int(conn.execute(sa.select(sa.func.count()).select_from(table).where(condition)).scalar_one())
+
+    opened = (problem.c.opened >= since) & (problem.c.merged_into == "")
+    return {
+        "alerts": count(alert, alert.c.fired >= since),
+        "problems": count(problem, opened),
+        "tickets": count(delivery, (delivery.c.said >= since) & (delivery.c.seq == 1)),
+    }
+
+
+def verdicts(conn: Connection, since: float) -> dict[str, int]:
+    """Verdict -> problems of which a person last said so since then."""
+    latest = sa.select(sa.func.max(mark.c.id)).where(mark.c.made >= since).group_by(mark.c.problem_key)
+    query = sa.select(mark.c.verdict, sa.func.count()).where(mark.c.id.in_(latest)).group_by(mark.c.verdict)
+    return {verdict: int(count) for verdict, count in conn.execute(query)}
 
 
 def rows(conn: Connection, since: float, limit: int) -> list[dict[str, Any]]:
@@ -23,6 +44,7 @@ def rows(conn: Connection, since: float, limit: int) -> list[dict[str, Any]]:
     )
     query = (
         sa.select(
+            problem.c.id,
             problem.c.key,
             problem.c.title,
             *(problem.c[name] for name in _MOMENTS),
@@ -30,7 +52,7 @@ def rows(conn: Connection, since: float, limit: int) -> list[dict[str, Any]]:
             first.scalar_subquery().label("first_anomaly"),
             fixed.label("repaired"),
         )
-        .where(problem.c.opened >= since)
+        .where(problem.c.opened >= since, problem.c.merged_into == "")
         .order_by(problem.c.opened.desc(), problem.c.id.desc())
         .limit(limit)
     )

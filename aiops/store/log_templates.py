@@ -46,6 +46,25 @@ def find(conn: Connection, name: str, team: str = "default") -> dict[str, Any] |
     return dict(row) if row else None
 
 
+ORDERS = {
+    "lines": (log_template.c.lines.desc(), log_template.c.id),
+    "newest": (log_template.c.first_seen.desc(), log_template.c.id),
+    "latest": (log_template.c.last_seen.desc(), log_template.c.id),
+}
+
+
+def listed(
+    conn: Connection, text: str, order: str, skip: int, limit: int, team: str = "default"
+) -> list[dict[str, Any]]:
+    """Templates that hold `text`, those that went into others left out; `order` is one of `ORDERS`."""
+    query = sa.select(log_template).where(log_template.c.team == team, log_template.c.merged_into.is_(None))
+    if text:
+        hit = log_template.c.text.icontains(text, autoescape=True)
+        query = query.where(hit | (log_template.c.name == text))
+    query = query.order_by(*ORDERS[order]).offset(skip).limit(limit)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
 def purge(conn: Connection, before: float) -> int:
     """Delete what was last seen before then (epoch s); returns how many."""
     return conn.execute(log_template.delete().where(log_template.c.last_seen < before)).rowcount

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -29,7 +30,7 @@ class Principal:
     """Whether `touch` is due."""
 
 
-def create(conn: Connection, name: str, at: float) -> str:
+def create(conn: Connection, name: str, at: float, by: str = audit.ACTOR) -> str:
     """A new token in plain text, never to be read again: only its digest is stored. ``at``: epoch s."""
     number = int.from_bytes(secrets.token_bytes(32), "big")
     digits = []
@@ -46,6 +47,7 @@ def create(conn: Connection, name: str, at: float) -> str:
         current="",
         to="created",
         reason=name,
+        actor=by,
     )
     return plain
 
@@ -71,14 +73,27 @@ def holder(conn: Connection, token_id: int) -> Principal | None:
     return Principal(row.id, row.name) if row else None
 
 
-def revoke(conn: Connection, token_id: int, at: float) -> bool:
+def revoke(conn: Connection, token_id: int, at: float, by: str = audit.ACTOR) -> bool:
     """Delete the token, and with it every session it opened; False when there is none."""
     gone = conn.execute(token.delete().where(token.c.id == token_id)).rowcount
     if gone:
         audit.note(
-            conn, at=at, entity="token", entity_id=token_id, current="created", to="revoked", reason="by hand"
+            conn,
+            at=at,
+            entity="token",
+            entity_id=token_id,
+            current="created",
+            to="revoked",
+            reason="by hand",
+            actor=by,
         )
     return bool(gone)
+
+
+def listed(conn: Connection) -> list[dict[str, Any]]:
+    """All of them, without what would open a door: ``id, name, created, last_used``."""
+    columns = (token.c.id, token.c.name, token.c.created, token.c.last_used)
+    return [dict(row) for row in conn.execute(sa.select(*columns).order_by(token.c.id)).mappings()]
 
 
 def exist(conn: Connection) -> bool:

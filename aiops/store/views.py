@@ -126,6 +126,16 @@ def alerts_of(conn: Connection, problem_id: int, limit: int = 200) -> list[Row]:
     return _rows(conn, query.order_by(firing, alert.c.peak.desc(), alert.c.id).limit(limit))
 
 
+def open_entities(conn: Connection) -> list[Row]:
+    """Labels of what fires in unresolved problems: ``labels``, and the problem's ``problem_id, severity``."""
+    query = (
+        sa.select(alert.c.labels, problem.c.id.label("problem_id"), problem.c.severity)
+        .join(problem, problem.c.id == alert.c.problem_id)
+        .where(problem.c.state != ProblemState.RESOLVED, alert.c.state == AlertState.FIRING)
+    )
+    return _rows(conn, query.order_by(problem.c.id.desc()).limit(2000))
+
+
 def worst_alerts(conn: Connection, problem_ids: Sequence[int]) -> dict[int, Row]:
     """Problem id -> its most surprising alert that is still firing, else its most surprising one."""
     rank = sa.func.row_number().over(

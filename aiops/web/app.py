@@ -8,6 +8,7 @@ from aiops.web.api import (
     alerts,
     config,
     deliveries,
+    events,
     handling,
     inbound,
     ledger,
@@ -18,7 +19,9 @@ from aiops.web.api import (
 )
 from aiops.web.console import install as install_console
 from aiops.web.errors import Trouble
+from aiops.web.events import Events
 from aiops.web.ports import Engine
+from aiops.web.repeats import Repeats, Tags
 from aiops.web.security import Guard, reader
 from aiops.web.series import Finder
 from aiops.web.session import Sessions, session_key
@@ -35,12 +38,14 @@ TAGS = [
     {"name": "silences", "description": "Alerts that are not to become problems for a while."},
     {"name": "configuration", "description": "Sources and the one YAML file."},
     {"name": "inbound", "description": "What ticket systems say; each proves itself in its own way."},
+    {"name": "events", "description": "What happens, as it happens."},
     {"name": "operations", "description": "Metrics, health, readiness, reload."},
 ]
 ABOUT = (
     "Times are ISO 8601 in UTC, lists are newest first and paged by an opaque cursor, errors are "
     "`application/problem+json` (RFC 9457). Reading is open on loopback; what changes something needs "
-    "`Authorization: Bearer fw_...`."
+    "`Authorization: Bearer fw_...`. A GET carries an ETag (`If-None-Match`); a POST with an "
+    "`Idempotency-Key` is done once, and its repeats within a day get the same answer."
 )
 
 
@@ -59,6 +64,9 @@ def create_app(engine: Engine) -> FastAPI:
     app.state.engine = engine
     app.state.finder = Finder(engine)
     app.state.sessions = Sessions(session_key(engine.config.data))
+    app.state.events = Events(engine)
+    app.add_middleware(Repeats, engine=engine)
+    app.add_middleware(Tags)
     app.add_middleware(Guard, listen=engine.config.web.host)
     app.include_router(_api())
     app.include_router(inbound.router, prefix="/api/v1")
@@ -70,7 +78,7 @@ def create_app(engine: Engine) -> FastAPI:
 
 def _api() -> APIRouter:
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(reader)])
-    for room in (problems, handling, alerts, series, runs, deliveries, silences, ledger, config):
+    for room in (problems, handling, events, alerts, series, runs, deliveries, silences, ledger, config):
         api.include_router(room.router)
     return api
 

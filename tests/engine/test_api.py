@@ -1,8 +1,10 @@
 """The API against a real engine whose last hour went wrong (tests/world.py)."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -405,3 +407,104 @@ async def test_control_characters_never_reach_the_store(
     assert made.json()["reason"] == "ab[31mc"
     await client.post(f"/api/v1/silences/{made.json()['id']}/expire", headers=ana)
     assert (await client.get("/api/v1/problems", params={"text": "\x00"})).status_code == 200
+
+
+# -- what people do
+
+
+async def told(client: httpx.AsyncClient, ana: dict[str, str], path: str, **body: Any) -> httpx.Response:
+    return await client.post(f"/api/v1/problems/{path}", json=body or None, headers=ana)
+
+
+async def seen(client: httpx.AsyncClient, ident: int, name: str, wanted: Any) -> dict[str, Any]:
+    """The problem, once its field has that value."""
+    for _ in range(100):
+        whole: dict[str, Any] = (await client.get(f"/api/v1/problems/{ident}")).json()
+        if whole[name] == wanted:
+            return whole
+        await asyncio.sleep(0.02)
+    pytest.fail(f"{name} of problem {ident} is {whole[name]!r}")
+
+
+async def test_assign_snooze_and_wake(client: httpx.AsyncClient, ana: dict[str, str], engine: Engine) -> None:
+    ident = (await one(client, "/problems", text="filesystem"))["id"]
+    assert (await told(client, ana, f"{ident}/assign", to="bob")).status_code == 202
+    await seen(client, ident, "assignee", "bob")
+    assert (await told(client, ana, f"{ident}/snooze", duration="2h", note="known")).status_code == 202
+    until = datetime.fromtimestamp(engine.clock.now() + 7200, UTC).isoformat().replace("+00:00", "Z")
+    whole = await seen(client, ident, "snoozed_until", until)
+    assert whole["timeline"][-1]["reason"] == "snoozed for 2 h: known"
+    assert whole["deliveries"][0]["reason"] == "updated", "the ticket is told"
+    for body in ({}, {"duration": "2h", "until": until}, {"duration": "0s"}, {"duration": "999d"}):
+        assert (await told(client, ana, f"{ident}/snooze", **body)).status_code == 422, body
+    await told(client, ana, f"{ident}/wake")
+    await seen(client, ident, "snoozed_until", None)
+
+
+async def test_marks_are_kept_with_their_evidence(client: httpx.AsyncClient, ana: dict[str, str]) -> None:
+    ident = (await one(client, "/problems", text="filesystem"))["id"]
+    assert (await told(client, ana, f"{ident}/mark", verdict="true", note="it filled up")).status_code == 202
+    whole = await seen(client, ident, "verdict", "true")
+    assert [(m["verdict"], m["note"], m["made_by"]) for m in whole["marks"]] == [
+        ("true", "it filled up", "ana")
+    ]
+    kept = await one(client, "/marks", verdict="true")
+    assert kept["problem_key"] == whole["key"]
+    assert kept["evidence"]["alerts"][0]["labels"]["__name__"] == "host_filesystem_free_ratio"
+    assert (await told(client, ana, f"{ident}/mark", verdict="perhaps")).status_code == 422
+    wrong = await told(client, ana, f"{ident}/mark", verdict="true", duplicate_of=1)
+    assert wrong.status_code == 422
+
+
+async def test_split_then_merge_brings_back_one_with_linked_tickets(
+    client: httpx.AsyncClient, ana: dict[str, str]
+) -> None:
+    whole = await one(client, "/problems", stage="active")
+    whole = (await client.get(f"/api/v1/problems/{whole['id']}")).json()
+    ident, alerts = whole["id"], [a["id"] for a in whole["alerts"]]
+    assert len(alerts) > 2
+    assert (await told(client, ana, f"{ident}/split", alerts=alerts)).status_code == 422
+    assert (await told(client, ana, f"{ident}/split", alerts=[9999])).status_code == 422
+    assert (await told(client, ana, f"{ident}/split", alerts=alerts[-1:], note="two")).status_code == 202
+    newest = 0
+    for _ in range(100):
+        newest = (await one(client, "/problems"))["id"]
+        if newest > ident and (await client.get(f"/api/v1/problems/{newest}")).json()["related"]:
+            break
+        await asyncio.sleep(0.02)
+    new = (await client.get(f"/api/v1/problems/{newest}")).json()
+    assert [a["id"] for a in new["alerts"]] == alerts[-1:]
+    assert [(r["how"], r["id"]) for r in new["related"]] == [("split from", ident)]
+    assert new["deliveries"], "it is told of in a ticket of its own"
+    assert (await told(client, ana, f"{newest}/merge", into=newest)).status_code == 422
+    assert (await told(client, ana, f"{newest}/merge", into=424242)).status_code == 404
+    assert (await told(client, ana, f"{newest}/merge", into=ident, note="one after all")).status_code == 202
+    gone = await seen(client, newest, "merged_into", whole["key"])
+    assert (gone["state"], gone["alerts"]) == ("resolved", [])
+    kept = (await client.get(f"/api/v1/problems/{ident}")).json()
+    assert sorted(a["id"] for a in kept["alerts"]) == sorted(alerts)
+    assert ("took in", newest) in [(r["how"], r["id"]) for r in kept["related"]]
+    assert (await told(client, ana, f"{newest}/merge", into=ident)).status_code == 409
+
+
+async def test_links_stand_on_both_sides(client: httpx.AsyncClient, ana: dict[str, str]) -> None:
+    idents = [p["id"] for p in await items(client, "/problems")][-2:]
+    await told(client, ana, f"{idents[0]}/link", other=idents[1], note="same rack")
+    for near, far in (idents, idents[::-1]):
+        for _ in range(100):
+            whole = (await client.get(f"/api/v1/problems/{near}")).json()
+            if whole["related"]:
+                break
+            await asyncio.sleep(0.02)
+        assert (far, "same rack") in [(r["id"], r["note"]) for r in whole["related"]]
+    assert (await told(client, ana, f"{idents[0]}/link", other=idents[0])).status_code == 422
+
+
+async def test_what_a_state_does_not_allow_is_a_conflict(
+    client: httpx.AsyncClient, ana: dict[str, str]
+) -> None:
+    over = (await one(client, "/problems", state="resolved"))["id"]
+    for act, body in (("acknowledge", {}), ("snooze", {"duration": "1h"}), ("resolve", {}), ("escalate", {})):
+        answer = await told(client, ana, f"{over}/{act}", **body)
+        assert answer.status_code == 409, act
+        assert "resolved" in answer.json()["detail"]

@@ -16,7 +16,7 @@ from aiops.store import problems, runs, silences, tokens, views
 from aiops.store.tables import alert as alert_table
 from aiops.store.tables import problem as problem_table
 from aiops.web.app import create_app
-from aiops.web.console import actions, lists, pages, signin, words
+from aiops.web.console import actions, back, handling, lists, pages, settings, signin, words
 from aiops.web.console.render import STATIC
 from aiops.web.console.signin import inside
 from aiops.web.session import LIFETIME, Sessions, session_key
@@ -39,6 +39,11 @@ PAGES = [
     "/deliveries/1",
     "/silences",
     "/sources",
+    "/patterns",
+    "/topology",
+    "/ledger",
+    "/audit",
+    "/settings",
     "/sign-in",
 ]
 
@@ -247,14 +252,14 @@ async def test_a_visitor_sees_no_form_that_changes_anything(visitor: httpx.Async
 
 async def test_actions_need_a_session_and_its_csrf_token(engine: Engine, ana: httpx.AsyncClient) -> None:
     csrf = await csrf_of(ana)
-    rooms = (pages, lists, actions, signin)
+    rooms = (pages, lists, back, handling, actions, settings, signin)
     posts = {
         re.sub(r"{\w+}", "1", route.path)
         for room in rooms
         for route in room.router.routes
         if isinstance(route, APIRoute) and "POST" in route.methods and route.path != "/sign-in"
     }
-    assert len(posts) >= 9
+    assert len(posts) >= 18
     cookies = dict(ana.cookies)
     for path in sorted(posts):
         ana.cookies.clear()

@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from aiops.web import errors
-from aiops.web.console import actions, handling, lists, pages, signin
+from aiops.web.console import actions, back, handling, lists, pages, settings, signin
 from aiops.web.console.access import SignInFirst
 from aiops.web.console.render import STATIC, Renderer
 
@@ -33,7 +33,7 @@ def install(app: FastAPI) -> None:
         log.warning("the console is not live and draws no charts: run `python hatch_build.py` for its assets")
     app.state.renderer = Renderer()
     app.mount("/static", Assets(directory=STATIC), name="static")
-    for room in (pages, lists, handling, actions, signin):
+    for room in (pages, lists, back, handling, actions, settings, signin):
         app.include_router(room.router, include_in_schema=False)
     errors.install(app, _error_page)
 

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy.engine import Connection
 
+from aiops.core.components import entity_of
+from aiops.model.lifecycle import ACTS, ProblemState
+from aiops.model.series import labels_of
+from aiops.model.signal import Severity
 from aiops.store import views
 from aiops.store.tables import alert as alert_table
 from aiops.store.tables import problem as problem_table
@@ -14,8 +18,11 @@ from aiops.web import points
 from aiops.web.api.problems import whole_problem
 from aiops.web.console.access import Visitor
 from aiops.web.console.evidence import charts_of
+from aiops.web.console.map import neighbourhood
+from aiops.web.console.markdown import problem_text
 from aiops.web.console.render import renderer_of
 from aiops.web.console.spark import Spark, spark
+from aiops.web.console.timeline import entries
 from aiops.web.errors import not_found
 from aiops.web.inputs import Ident
 from aiops.web.ports import Engine
@@ -64,6 +71,19 @@ async def now_page(request: Request, engine: EngineDep, who: Visitor) -> Respons
     return await renderer_of(request).page(request, "now.html", who, **context)
 
 
+@router.get("/problems/{problem_id}.md")
+async def problem_markdown(
+    request: Request, engine: EngineDep, who: Visitor, problem_id: Ident
+) -> PlainTextResponse:
+    """The problem's page as Markdown, for a chat or a review."""
+    whole = await engine.db.read(whole_problem, problem_id)
+    if whole is None:
+        raise not_found("problem", problem_id)
+    url = f"{str(request.base_url).rstrip('/')}/problems/{problem_id}"
+    text = problem_text(whole, engine.clock.now(), url)
+    return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
+
+
 @router.get("/problems/{problem_id}")
 async def problem_page(request: Request, engine: EngineDep, who: Visitor, problem_id: Ident) -> Response:
     return await render_problem(request, engine, who, problem_id)
@@ -76,8 +96,32 @@ async def render_problem(request: Request, engine: Engine, who: Visitor, problem
         raise not_found("problem", problem_id)
     request.scope["forewarn_page"] = f"/problems/{problem_id}"
     charts, more = charts_of(engine, whole["alerts"], whole["evidence"], CHARTS)
-    context: dict[str, Any] = {"problem": whole, "charts": charts, "more": more}
+    ill = ailing(await engine.db.read(views.open_entities), engine.config.grouping.by)
+    context: dict[str, Any] = {
+        "problem": whole,
+        "charts": charts,
+        "more": more,
+        "story": entries(whole),
+        "map": neighbourhood(engine.topology(), _components(engine, whole["alerts"]), ill),
+        "acts": ACTS[ProblemState(whole["state"])],
+    }
     return await renderer_of(request).page(request, "problem.html", who, **context)
+
+
+def _components(engine: Engine, alerts: Sequence[views.Row]) -> list[str]:
+    """The components that a problem's alerts are on, those that fire first."""
+    by = engine.config.grouping.by
+    return [name for one in alerts if (name := entity_of(labels_of(dict(one["labels"])), by))]
+
+
+def ailing(alerts: Sequence[views.Row], by: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Component -> (severity, number) of the gravest open problem on it."""
+    found: dict[str, tuple[str, int]] = {}
+    for one in sorted(alerts, key=lambda row: Severity(row["severity"]).level):
+        name = entity_of(labels_of(dict(one["labels"])), by)
+        if name:
+            found[name] = (one["severity"], one["problem_id"])
+    return found
 
 
 @router.get("/alerts/{alert_id}")

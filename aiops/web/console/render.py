@@ -16,6 +16,7 @@ from aiops.core import words as core_words
 from aiops.store import views
 from aiops.store.tokens import Principal
 from aiops.web.console import spark, words
+from aiops.web.console.log_evidence import log_shown
 from aiops.web.security import engine_of, session_of
 from aiops.web.series import watch
 
@@ -43,7 +44,7 @@ class Renderer:
             "pretty": _pretty,
             "sentence": words.sentence,
         }
-        self._env.globals |= {"asset": asset, "words": words, "spark": spark}
+        self._env.globals |= {"asset": asset, "words": words, "spark": spark, "log_shown": log_shown}
 
     async def page(
         self, request: Request, template: str, who: Principal | None, status: int = 200, **context: Any

@@ -60,6 +60,25 @@
     });
   });
 
+  // A link to this page, or its text as Markdown, into the clipboard; where there is none, the link is followed
+  async function copy(link) {
+    const text = link.dataset.copy === "link" ? link.href : await (await fetch(link.href)).text();
+    await navigator.clipboard.writeText(text);
+    say(link.dataset.copy === "link" ? "Link copied" : "Copied as Markdown");
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-copy], [data-print]");
+    if (!link || event.ctrlKey || event.metaKey) return;
+    if ("print" in link.dataset) {
+      event.preventDefault();
+      window.print();
+    } else if (navigator.clipboard) {
+      event.preventDefault();
+      copy(link).catch(() => { location.href = link.href; });
+    }
+  });
+
   // j and k walk a list, / goes to the search field, Escape closes a menu
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {

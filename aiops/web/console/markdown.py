@@ -1,0 +1,75 @@
+"""A problem as Markdown, to be pasted into a chat or a review."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aiops.core.words import number
+from aiops.web.console.render import stamp
+from aiops.web.console.timeline import entries
+from aiops.web.console.words import headline, metric, plain, shown_labels
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
+LINES = 40
+"""Of the timeline, the latest."""
+
+
+def problem_text(problem: Mapping[str, Any], now: float, url: str) -> str:
+    """`problem` as `whole_problem` gives it; `url` leads to its page."""
+    lines = [
+        f"# {_safe(problem['title'])}",
+        "",
+        f"{headline(problem, now)} [Problem {problem['id']}]({url})",
+        "",
+    ]
+    facts = {
+        "State": f"{problem['state']}, {problem['stage']}, {problem['severity']}",
+        "Opened": stamp(problem["opened"]),
+        "Users notice since": stamp(problem["breached"]),
+        "Breach foreseen": stamp(problem["breach_expected"]) if problem["breached"] is None else "",
+        "Resolved": stamp(problem["resolved"]),
+        "Assigned to": problem["assignee"],
+        "Labels": ", ".join(f"{name}={value}" for name, value in shown_labels(problem["labels"])),
+        "Tickets": ", ".join(f"{one['ref']} in {one['sink']}" for one in problem["tickets"]),
+    }
+    lines += [f"- **{name}:** {_safe(value)}" for name, value in facts.items() if value]
+    lines += _causes(problem["causes"])
+    lines += ["", "## Evidence", ""] + [f"- {_evidence(one)}" for one in problem["alerts"]]
+    if problem["similar"]:
+        lines += ["", "## Similar before", ""]
+        lines += [
+            f"- #{one['id']} {_safe(one['title'])} ({one['score']:.0%} alike: {_safe(one['because'])})"
+            + (f"; ended by: {_safe(one['fix'])}" if one["fix"] else "")
+            for one in problem["similar"]
+        ]
+    lines += ["", "## Timeline", ""]
+    for entry in entries(problem)[:LINES][::-1]:
+        said = " ".join(filter(None, (entry.what, entry.state, f"by {entry.by}" if entry.by else "")))
+        lines.append(f"- {stamp(entry.at)} {_safe(f'{said}: {entry.text}' if said else entry.text)}")
+    return "\n".join(lines) + "\n"
+
+
+def _causes(causes: Mapping[str, Any] | None) -> list[str]:
+    if causes is None:
+        return []
+    lines = ["", "## Likely cause", ""]
+    if not causes["known"]:
+        return [*lines, f"Unknown: {_safe(causes['because'])}"]
+    for one in causes["ranked"][:3]:
+        reasons = "; ".join(one["reasons"])
+        if reasons:
+            lines.append(f"1. **{_safe(one['component'])}**: {_safe(reasons)}")
+    return lines
+
+
+def _evidence(alert: Mapping[str, Any]) -> str:
+    name = metric(alert["labels"]) or alert["rule"]
+    seen = "" if alert["observed"] is None else f" {number(alert['observed'], name)}"
+    return _safe(
+        f"{name}{seen} ({plain(alert['kind'])}, {alert['state']}): {alert['reason'] or alert['rule']}"
+    )
+
+
+def _safe(text: str) -> str:
+    """Nothing that somebody else wrote becomes a heading, a link or markup."""
+    return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))

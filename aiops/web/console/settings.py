@@ -1,0 +1,119 @@
+"""The settings page: the file against what runs, a text to try, tokens."""
+
+import asyncio
+import difflib
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+from ruamel.yaml import YAML
+
+from aiops.config import Config
+from aiops.config.complaint import ConfigError
+from aiops.config.playbooks import PlaybookError
+from aiops.config.read import PACKAGED, check
+from aiops.store import tokens
+from aiops.store.tokens import Principal
+from aiops.web.console.access import Actor, Visitor
+from aiops.web.console.render import renderer_of
+from aiops.web.errors import not_found
+from aiops.web.inputs import Ident, Words
+from aiops.web.ports import Engine
+from aiops.web.redact import redacted
+from aiops.web.security import EngineDep
+
+router = APIRouter()
+
+
+@router.get("/settings")
+async def settings(request: Request, engine: EngineDep, who: Visitor) -> Response:
+    """What the file says, what runs, and whose tokens there are."""
+    return await _page(request, engine, who)
+
+
+@router.post("/settings/check")
+async def tried(
+    request: Request, engine: EngineDep, who: Actor, text: Annotated[str, Form(max_length=1_000_000)] = ""
+) -> Response:
+    """Only looked at: nothing is changed."""
+    config, complaints = await asyncio.to_thread(check, text, str(engine.config_path or PACKAGED))
+    diff = _diff(engine.config, config) if config else []
+    return await _page(request, engine, who, tried=text, trial=complaints, trial_diff=diff)
+
+
+@router.post("/settings/reload")
+async def reload(request: Request, engine: EngineDep, who: Actor) -> Response:
+    """All or nothing; what is wrong with the file then stands on the page."""
+    try:
+        await engine.reload()
+    except (ConfigError, PlaybookError) as why:
+        return await _page(request, engine, who, 422, wrong=str(why))
+    return RedirectResponse("/settings", 303)
+
+
+@router.post("/settings/tokens")
+async def token(
+    request: Request, engine: EngineDep, who: Actor, name: Annotated[Words, Form(max_length=100)] = ""
+) -> Response:
+    """Shown once, in the answer."""
+    if not name.strip():
+        raise HTTPException(422, "a token needs a name")
+    fresh = await engine.db.run(tokens.create, name.strip(), engine.clock.now(), who.name)
+    return await _page(request, engine, who, fresh=fresh)
+
+
+@router.post("/settings/tokens/{token_id}/revoke")
+async def revoke(engine: EngineDep, who: Actor, token_id: Ident) -> Response:
+    """With the sessions that it opened."""
+    if not await engine.db.run(tokens.revoke, token_id, engine.clock.now(), who.name):
+        raise not_found("token", token_id)
+    return RedirectResponse("/settings", 303)
+
+
+async def _page(
+    request: Request, engine: Engine, who: Principal | None, status: int = 200, **more: Any
+) -> Response:
+    request.scope["forewarn_page"] = "/settings"
+    path = engine.config_path or PACKAGED
+    text = await asyncio.to_thread(_text, path)
+    config, complaints = await asyncio.to_thread(check, text, str(path))
+    context: dict[str, Any] = {
+        "path_of": path.name if engine.config_path else "the one that ships with Forewarn",
+        # secrets may stand in it as they should not: those who are not signed in see what is masked only
+        "file_text": text if who else "",
+        "complaints": complaints,
+        "diff": _diff(engine.config, config) if config else [],
+        "running": as_yaml(redacted(engine.config)),
+        "tokens": await engine.db.read(tokens.listed),
+        "fresh": "",
+        "wrong": "",
+        "tried": None,
+        "trial": [],
+        "trial_diff": [],
+    }
+    return await renderer_of(request).page(request, "settings.html", who, status, **context | more)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _diff(old: Config, new: Config) -> list[str]:
+    """What `new` would change, as lines of a unified diff of the masked YAML."""
+    before, after = (as_yaml(redacted(one)).splitlines() for one in (old, new))
+    return list(difflib.unified_diff(before, after, "runs", "file", lineterm="", n=2))[2:]
+
+
+def as_yaml(value: Any) -> str:
+    """In block style."""
+    out = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 110
+    yaml.dump(value, out)
+    return out.getvalue()
