@@ -23,6 +23,13 @@ NOW = 1_767_974_400.0
 EVERY, HOUR = 15.0, 3600.0
 LEARNT = 24 * HOUR
 
+CALLS = {
+    "edge": ["checkout", "basket", "login"],
+    "checkout": ["payments", "orders-db"],
+    "basket": ["orders-db"],
+    "search": ["search-index"],
+}
+
 PLAYBOOKS = {
     "restart-checkout.yaml": """
 playbook: restart-checkout
@@ -70,7 +77,7 @@ def config_in(folder: Path, **more: Any) -> Config:
         "routes": [{"to": "itsm"}, {"match": "problem.level >= level.major", "to": "pager"}],
         "playbooks": [shelf],
         "remediation": {"enabled": True},
-        "grouping": {"by": ["service", "host"], "window": "30m"},
+        "grouping": {"by": ["service", "host"], "window": "30m", "calls": CALLS},
     }
     return Config.model_validate(values | more)
 

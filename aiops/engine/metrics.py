@@ -53,6 +53,24 @@ class Metrics:
             buckets=(0, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400),
             registry=r,
         )
+        self.lead_quantiles = Gauge(
+            "forewarn_ledger_lead_seconds",
+            "Lead time before the breaches of the last 30 days, a silent one being 0; NaN without a breach.",
+            ["quantile"],
+            registry=r,
+        )
+        self.outcomes = Gauge(
+            "forewarn_ledger_problems",
+            "Problems of the last 30 days by how their warning turned out: silent = a breach without one, "
+            "empty = a prediction that came to nothing.",
+            ["outcome"],
+            registry=r,
+        )
+        self.precision = Gauge(
+            "forewarn_ledger_precision",
+            "Share of the last 30 days' predictions that came true or were averted; NaN without one.",
+            registry=r,
+        )
         self.deliveries = Counter(
             "forewarn_deliveries", "Attempts to deliver.", ["sink", "outcome"], registry=r
         )

@@ -6,6 +6,7 @@ import aiops
 from aiops.web import ops
 from aiops.web.api import (
     alerts,
+    back,
     config,
     deliveries,
     events,
@@ -78,7 +79,19 @@ def create_app(engine: Engine) -> FastAPI:
 
 def _api() -> APIRouter:
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(reader)])
-    for room in (problems, handling, events, alerts, series, runs, deliveries, silences, ledger, config):
+    for room in (
+        problems,
+        handling,
+        events,
+        alerts,
+        series,
+        runs,
+        deliveries,
+        silences,
+        ledger,
+        back,
+        config,
+    ):
         api.include_router(room.router)
     return api
 

@@ -27,6 +27,11 @@ PAGES = {
     "delivery": "/deliveries/2",
     "silences": "/silences",
     "sources": "/sources",
+    "patterns": "/patterns",
+    "topology": "/topology",
+    "ledger": "/ledger",
+    "audit": "/audit",
+    "settings": "/settings",
     "sign-in": "/sign-in",
 }
 LOOKS = {
