@@ -88,10 +88,39 @@ def of_alert(alert: Alert) -> str:
             where = subject(tuple(pair for pair in alert.labels if pair[0] not in (NAME, "template")))
             pattern = f": {alert.examples[0]}" if alert.examples else ""
             return f"{alert.rule} in {where.removeprefix('a series').strip(' ()') or 'the logs'}{pattern}"
+        case AlertKind.FOREIGN:
+            return alert.examples[0] if alert.examples and alert.examples[0] else name
         case AlertKind.SILENCE:
-            return f"{name} stopped reporting"
+            return _of_telemetry(alert)
         case _:
             return f"{name} is {seen}, expected {_band(alert, metric)}"
+
+
+def _of_telemetry(alert: Alert) -> str:
+    """What is wrong with the watching."""
+    source = f"source {dict(alert.labels).get('source', '')}".strip()
+    seen, bound = number(alert.observed, alert.metric), number(alert.bound, alert.metric)
+    match alert.rule:
+        case "silent source":
+            return f"{source} has not answered for {seen}"
+        case "new labels":
+            return f"{source} sends {seen} new series within 10 min: what was learnt of the old is lost"
+        case "clock":
+            return f"samples of {source} are {seen} ahead of our clock, {bound} is borne"
+        case "silent target":
+            return f"{_place(alert.labels)} stopped reporting"
+        case "log silence":
+            where = subject(tuple(pair for pair in alert.labels if pair[0] != NAME)).strip(" ()")
+            return f"no log lines come any more from {where.removeprefix('a series (')}"
+    return (
+        f"{subject(alert.labels)} is {seen}, expected {_band(alert, alert.metric)}: a fault of the watching"
+    )
+
+
+def _place(labels: Labels) -> str:
+    named = dict(labels)
+    shown = [named[name] for name in ("service", "job", "host", "instance") if named.get(name)]
+    return " ".join(dict.fromkeys(shown)) or "a target"
 
 
 def _band(alert: Alert, metric: str) -> str:

@@ -22,10 +22,12 @@ from aiops.core.playbook import Playbook
 from aiops.core.problems import Problems
 from aiops.core.recent import Evidence, Recent
 from aiops.core.remediate import Remediation
+from aiops.core.restarts import Restarts
 from aiops.core.rootcause_gather import Sight, family_of_sli
 from aiops.core.rootcause_score import Family
 from aiops.core.rules import Rule, RuleWatch, watch_all
 from aiops.core.silence import Silence, Silences
+from aiops.core.telemetry import Telemetry
 from aiops.engine.tell import router_of
 from aiops.model.frame import Frame
 from aiops.model.selector import Selector
@@ -59,6 +61,8 @@ class State:
             Sight(index, lambda: self.recent, self.components, topology, grouping.by, slis_of(config))
         )
         self.changes = Changes(grouping.by)
+        self.telemetry = Telemetry(index, grouping.by, self.recent.most)
+        self.restarts = Restarts(index)
         self.remediation = Remediation(playbooks, config.remediation.enabled)
         self.told: dict[str, Told] = {}
         """Per problem key: which sinks know of it."""
@@ -98,6 +102,8 @@ class State:
         self.recent.welcome(fresh)
         self.links.welcome(fresh)
         self.components.welcome(fresh)
+        self.telemetry.welcome(fresh)
+        self.restarts.welcome(fresh)
         for watch in self.rules:
             watch.welcome(fresh)
 

@@ -88,7 +88,7 @@ def an_alert(kind: AlertKind, metric: str = "disk_free_ratio") -> Alert:
         (AlertKind.FORECAST, "disk free (service db) is 4 % and will cross 5 % in about 90 s"),
         (AlertKind.LIMIT, "disk free (service db) is 4 %, past its limit of 5 %"),
         (AlertKind.SLI, "users notice: checkout errors is 4 %, its objective is 5 %"),
-        (AlertKind.SILENCE, "disk free (service db) stopped reporting"),
+        (AlertKind.SILENCE, "disk free (service db) is 4 %, expected 45 % to 55 %: a fault of the watching"),
         (AlertKind.ANOMALY, "disk free (service db) is 4 %, expected 45 % to 55 %"),
     ],
 )
