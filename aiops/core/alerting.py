@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,13 @@ from aiops.core import words
 from aiops.core.settings import AlertingSettings
 from aiops.model.lifecycle import AlertState, check
 from aiops.model.series import Labels, SeriesIndex
-from aiops.model.signal import Alert, AlertKind, Severity, Signal
+from aiops.model.signal import Alert, AlertKind, Report, Severity, Signal
 
 Key = tuple[Labels, AlertKind, str]
+
+MOST_OVER = 10_000
+FOREIGN_LASTS = 86400.0
+"""Seconds for which an alert of another system outlives a restart, if nothing more is heard of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +44,24 @@ class Alerting:
         self._last_seen: dict[Key, float] = {}
         self._fired: dict[Key, deque[float]] = {}
         self._settled: set[Key] = set()
+        self._until: dict[Key, float] = {}
+        """When an alert of another system is taken for over, if nothing more is heard of it."""
+        self._over_at: dict[tuple[str, str], float] = {}
+        """Per source and name there, when an alert of another system was last over."""
 
     def restore(self, firing: Iterable[Alert]) -> None:
         """Take up the alerts that were firing when the engine stopped."""
         for alert in firing:
             self.live[alert.key] = alert
             self._last_over[alert.key] = self._last_seen[alert.key] = alert.updated
+            if alert.kind is AlertKind.FOREIGN:
+                self._until[alert.key] = alert.updated + FOREIGN_LASTS
 
     def adopt(self, old: "Alerting") -> None:
         """Go on with the live alerts of `old`, under our own settings."""
         self.live, self._last_over, self._last_seen = old.live, old._last_over, old._last_seen
-        self._fired, self._settled = old._fired, old._settled
+        self._fired, self._settled, self._until = old._fired, old._settled, old._until
+        self._over_at = old._over_at
 
     def settle(self, alerts: Iterable[Alert]) -> None:
         """Their problem is resolved: a series that is gone need not be waited for as long."""
@@ -78,6 +90,51 @@ class Alerting:
             if key not in reported and alert.source == source:
                 changes += self._not_over(key, alert, row, now)
         return changes
+
+    def hear(self, reports: Iterable[Report], source: str, now: float) -> list[AlertChange]:
+        """Take what another system says of its alerts, which it has debounced itself.
+
+        One that fires since before it was last over is old news, told late or replayed.
+        """
+        changes: list[AlertChange] = []
+        mine = {a.rule: a for a in self.live.values() if a.source == source and a.kind is AlertKind.FOREIGN}
+        for report in reports:
+            alert = mine.get(report.ident)
+            if report.firing and not report.at <= self._over_at.get((source, report.ident), -inf):
+                labels = alert.labels if alert else report.labels
+                said = (report.text, report.url)
+                signal = Signal(
+                    labels,
+                    AlertKind.FOREIGN,
+                    report.ident,
+                    True,
+                    report.severity,
+                    report.observed,
+                    examples=said,
+                )
+                changes += self._over(signal, source, now)
+                self._until[signal.key] = now + report.lasts
+                mine[report.ident] = self.live[signal.key]
+                if alert is None and report.at < now:
+                    mine[report.ident].started = report.at
+            elif not report.firing:
+                self._remember_over(source, report, now)
+                if alert is not None:
+                    del mine[report.ident]
+                    changes += self._drop(alert.key, alert, "over, as its own system says", now)
+        return changes
+
+    def _remember_over(self, source: str, report: Report, now: float) -> None:
+        self._over_at.pop((source, report.ident), None)
+        self._over_at[source, report.ident] = min(report.at, now) if report.at == report.at else -inf
+        while len(self._over_at) > MOST_OVER:
+            del self._over_at[next(iter(self._over_at))]
+
+    def expire(self, now: float) -> list[AlertChange]:
+        """Alerts of other systems of which nothing more was heard for as long as they said, or for a day."""
+        late = [key for key, until in self._until.items() if until <= now and key in self.live]
+        text = "nothing more was heard of it"
+        return [change for key in late for change in self._drop(key, self.live[key], text, now)]
 
     def quiet(self, sources: Container[str], now: float) -> list[AlertChange]:
         """These sources have nothing more to say up to `now`: alerts whose series stopped resolve."""
@@ -137,6 +194,7 @@ class Alerting:
         self._settled.discard(key)
         self._last_over.pop(key, None)
         self._last_seen.pop(key, None)
+        self._until.pop(key, None)
         self._forget_old_firings(now)
         alert.resolved = now
         change = self._move(alert, AlertState.RESOLVED, reason, now)

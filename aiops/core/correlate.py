@@ -82,6 +82,7 @@ _RANK = {
     AlertKind.SLI: 4,
     AlertKind.LIMIT: 3,
     AlertKind.FORECAST: 3,
+    AlertKind.FOREIGN: 2,
     AlertKind.LOG: 2,
     AlertKind.ANOMALY: 2,
     AlertKind.SILENCE: 1,

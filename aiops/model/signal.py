@@ -52,6 +52,8 @@ class AlertKind(StrEnum):
     """A series stopped: a telemetry fault, never the system's."""
     LOG = "log"
     """Log lines of a kind or in a number not known before."""
+    FOREIGN = "foreign"
+    """Another system says so."""
 
 
 NAN = float("nan")
@@ -91,6 +93,26 @@ class Signal:
     @property
     def key(self) -> tuple[Labels, AlertKind, str]:
         return self.labels, self.kind, self.rule
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An alert of another system, as it stands. Times are seconds since the epoch."""
+
+    ident: str
+    """Its own system's name for it, of at most 200 characters: the same whenever it is spoken of."""
+    firing: bool
+    labels: Labels = ()
+    """With what it is called there as its name; not needed when it is over."""
+    at: float = NAN
+    """Since when it fires, or when it was over."""
+    severity: Severity = Severity.MINOR
+    text: str = ""
+    """What it says, in words."""
+    url: str = ""
+    observed: float = NAN
+    lasts: float = float("inf")
+    """Seconds after which it is taken for over if nothing more is heard of it."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Sources: pulled on the engine's schedule, or pushing to routes that the engine mounts."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -9,10 +9,19 @@ from pydantic import Field
 
 from aiops.model.frame import Change, Frame, Lines
 from aiops.model.series import Labels, SeriesIndex
+from aiops.model.signal import Report
 from aiops.plugin.errors import Fatal
 from aiops.plugin.params import Duration, Plugin
 
-Batch: TypeAlias = Frame | Lines | Change
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Alerts of another system."""
+
+    reports: Sequence[Report]
+
+
+Batch: TypeAlias = Frame | Lines | Change | Reports
 
 
 class Source(Plugin):
