@@ -25,7 +25,7 @@ from aiops.engine.state import State
 from aiops.engine.work import Work
 from aiops.model.frame import Change, Frame, Lines, beside
 from aiops.model.lifecycle import AlertState, sentence
-from aiops.plugin.connector import Batch
+from aiops.plugin.connector import Batch, Reports
 
 log = logging.getLogger("aiops.pipeline")
 
@@ -130,6 +130,8 @@ class Pipeline:
                     await self.read(source, self._clock.now() - SETTLED)
             case (source, Change() as change):
                 await self._walk(Work(self._clock.now(), source, change=change))
+            case (source, Reports(reports)):
+                await self._walk(Work(self._clock.now(), source, reports=reports))
             case Pulled(source, until, position):
                 self.state.cursors[source], self.state.positions[source] = until, position
                 await self.read(source, until)

@@ -38,9 +38,13 @@ def detect(state: State, work: Work) -> None:
 def alert(state: State, work: Work) -> None:
     """Debounce: pending, firing, resolved; and mark what is silenced."""
     if work.row is None:
-        if work.source:
+        work.alert_changes = state.alerting.hear(work.reports, work.source, work.now)
+        work.alert_changes += state.alerting.expire(work.now)
+        if work.source and not work.reports:
             sources = {work.source} | state.removed_sources()
-            work.alert_changes = state.alerting.quiet(sources, work.now)
+            work.alert_changes += state.alerting.quiet(sources, work.now)
+        for firing in state.alerting.live.values() if work.reports else ():
+            firing.silenced_by = state.silences.why(firing.labels, work.now)
         return
     row, at = work.row, float(work.row.times[0])
     values: dict[int, float] = {}

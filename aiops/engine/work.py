@@ -1,5 +1,6 @@
 """What one input brings about, handed from stage to stage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aiops.core.alerting import AlertChange
@@ -8,7 +9,7 @@ from aiops.core.problems import ProblemChange
 from aiops.engine.messages import Message
 from aiops.model.frame import Change, Frame
 from aiops.model.problem import Problem, Run
-from aiops.model.signal import Alert, Signal
+from aiops.model.signal import Alert, Report, Signal
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class Work:
     message: Message | None = None
     change: Change | None = None
     """A deploy or the like that `source` told of."""
+    reports: Sequence[Report] = ()
+    """What another system says of its alerts."""
     scored: Scored | None = None
     signals: list[Signal] = field(default_factory=list)
     alert_changes: list[AlertChange] = field(default_factory=list)
