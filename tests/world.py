@@ -95,7 +95,7 @@ def course(
     return bend
 
 
-def _lines() -> list[tuple[dict[str, str], float, float, float, Any]]:
+def _lines(again: bool) -> list[tuple[dict[str, str], float, float, float, Any]]:
     """(labels, level, daily swing, noise, what went wrong) of every series."""
     host = "web-{}".format
     lines: list[tuple[dict[str, str], float, float, float, Any]] = []
@@ -110,7 +110,9 @@ def _lines() -> list[tuple[dict[str, str], float, float, float, Any]]:
     rise = course(24, None, lambda m: 0.42 * (1 - np.exp(-m / 5)))
     pool = course(26, None, lambda m: np.minimum(0.55, 0.06 * m))
     errors = course(9, None, lambda m: np.minimum(0.031, 0.006 * m))
-    dip = course(49, 41, lambda m: -0.3 * np.ones_like(m))
+    first = course(49, 41, lambda m: -0.3 * np.ones_like(m))
+    second = course(12, 4, lambda m: -0.3 * np.ones_like(m))
+    dip = (lambda times: first(times) + second(times)) if again else first
     leak = course(58, None, lambda m: 2.4e7 * m)
     lines += [
         (
@@ -138,11 +140,11 @@ def _lines() -> list[tuple[dict[str, str], float, float, float, Any]]:
     return lines
 
 
-def feed(source: ScriptedConnector) -> None:
-    """A day and an hour of samples, the same in every run."""
+def feed(source: ScriptedConnector, again: bool = False) -> None:
+    """A day and an hour of samples, the same in every run. `again`: what was over comes a second time."""
     rng = np.random.default_rng(7)
     times = np.arange(NOW - LEARNT - HOUR, NOW + EVERY / 2, EVERY)
-    for labels, level, swing, noise, wrong in _lines():
+    for labels, level, swing, noise, wrong in _lines(again):
         values = level + swing * np.sin(times / 86400 * 2 * np.pi) + rng.normal(0, noise, len(times))
         if wrong is not None:
             values = values + wrong(times)
@@ -150,12 +152,12 @@ def feed(source: ScriptedConnector) -> None:
 
 
 @asynccontextmanager
-async def running(config: Config, live: float = HOUR) -> AsyncIterator[Engine]:
-    """The engine after it learnt a day and lived through the last `live` seconds."""
+async def running(config: Config, live: float = HOUR, again: bool = False) -> AsyncIterator[Engine]:
+    """The engine after it learnt a day and lived through the last `live` seconds; `again` as for `feed`."""
     clock = FakeClock(NOW - HOUR)
     for source in config.sources:
         if isinstance(source, ScriptedConnector):
-            feed(source)
+            feed(source, again)
     engine = Engine(config, clock=clock)
     await engine.start()
     try:

@@ -21,7 +21,7 @@ def noise(conn: Connection, since: float) -> dict[str, int]:
     return {
         "alerts": count(alert, alert.c.fired >= since),
         "problems": count(problem, opened),
-        "tickets": count(delivery, (delivery.c.said >= since) & (delivery.c.seq == 1)),
+        "tickets": count(delivery, (delivery.c.sent >= since) & (delivery.c.seq == 1)),
     }
 
 

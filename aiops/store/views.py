@@ -30,6 +30,7 @@ Query: TypeAlias = sa.Select[tuple[Any, ...]]
 OPEN_AT_MOST = 500
 """Unresolved problems that are ranked by urgency; more than anybody reads."""
 
+ASLEEP = 1e6
 UNKNOWN_MINUTES = 240.0
 """Time to breach that a prediction without one is ranked by."""
 
@@ -73,8 +74,13 @@ def open_problems(conn: Connection, now: float) -> list[Row]:
 
 
 def urgency(row: Mapping[str, Any], now: float) -> float:
-    """Impact over minutes left: a level of severity counts fourfold; active counts as one minute left."""
+    """Impact over minutes left: a level of severity counts fourfold; active counts as one minute left.
+
+    What is snoozed comes after everything else.
+    """
     impact = float(4 ** Severity(row["severity"]).level)
+    if (row.get("snoozed_until") or 0.0) > now:
+        return impact / ASLEEP
     if row["stage"] == "active":
         return impact
     if row["breach_expected"] is None:

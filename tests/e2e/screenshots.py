@@ -14,9 +14,11 @@ from tests.world import HOUR, NOW, config_in, refusing, running
 
 PAGES = {
     "now": "/",
-    "problem-active": "/problems/4",
-    "problem-predicted": "/problems/1",
-    "problem-resolved": "/problems/2",
+    "problem-active": "/problems/3",
+    "problem-predicted": "/problems/4",
+    "problem-resolved": "/problems/1",
+    "problem-alike": "/problems/5",
+    "problem-menu": "/problems/3#menu",
     "problems": "/problems",
     "alerts": "/alerts",
     "series": "/series",
@@ -45,6 +47,9 @@ async def shoot(page: Page, url: str, target: Path) -> None:
     """One page, once its charts are drawn, in its whole length."""
     await page.goto(url, wait_until="networkidle")
     await page.wait_for_timeout(250)
+    if url.endswith("#menu"):
+        await page.locator("#menu-more > summary").click()
+        await page.locator("#fold-mark > summary").click()
     wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if wide > 0:
         print(f"{target.name}: {wide} px wider than the screen")
@@ -70,7 +75,7 @@ async def main(folder: Path, only: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             config = config_in(Path(scratch))
             refusing(config, "pager", "401: the key is not known")
-            async with running(config) as engine, served(engine) as url:
+            async with running(config, again=True) as engine, served(engine) as url:
                 await engine.db.run(
                     lambda conn: silences.create(
                         conn,

@@ -158,6 +158,35 @@ async def test_a_problem_is_resolved_with_a_note(page: Page, engine: Engine, url
     await settled(engine)
 
 
+async def test_a_problem_is_snoozed_and_judged_from_its_menus(page: Page, engine: Engine, url: str) -> None:
+    await signed_in(page, engine, url)
+    await page.goto(f"{url}/problems/3")
+    await page.locator("#menu-snooze summary").click()
+    await page.locator("#menu-snooze").get_by_text("8 h").click()
+    await page.locator("#form-snooze textarea").fill("the nightly import")
+    await page.locator("#form-snooze button").click()
+    await expect(page.locator("#notice")).to_have_text("Snoozed")
+    await expect(page.locator(".head .meta")).to_contain_text("wakes in 8 h")
+    await expect(page.locator(".timeline")).to_contain_text("snoozed for 8 h: the nightly import")
+    await page.get_by_role("button", name="Wake").click()
+    await expect(page.locator("#notice")).to_have_text("Awake")
+    await page.locator("#menu-more > summary").click()
+    await page.locator("#fold-mark summary").click()
+    await page.locator("#fold-mark").get_by_text("a true problem").click()
+    await page.locator("#form-mark button").click()
+    await expect(page.locator("#notice")).to_have_text("Marked")
+    await expect(page.locator("aside")).to_contain_text("A true problem")
+
+
+async def test_the_problem_is_copied_as_markdown(context: BrowserContext, engine: Engine, url: str) -> None:
+    await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+    page = await context.new_page()
+    await page.goto(f"{url}/problems/3")
+    await page.get_by_role("link", name="Copy as Markdown").click()
+    await expect(page.locator("#notice")).to_have_text("Copied as Markdown")
+    assert (await page.evaluate("navigator.clipboard.readText()")).startswith("# ")
+
+
 async def test_what_is_refused_is_said(context: BrowserContext, engine: Engine, url: str) -> None:
     page = await context.new_page()
     await signed_in(page, engine, url)
@@ -194,7 +223,21 @@ async def test_the_keyboard_walks_the_list(page: Page, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/problems/3", "/alerts", "/series", "/deliveries", "/silences", "/runs"]
+    "path",
+    [
+        "/",
+        "/problems/3",
+        "/alerts",
+        "/series",
+        "/deliveries",
+        "/silences",
+        "/runs",
+        "/topology",
+        "/ledger",
+        "/audit",
+        "/patterns",
+        "/settings",
+    ],
 )
 async def test_nothing_is_wider_than_a_phone(page: Page, engine: Engine, url: str, path: str) -> None:
     await signed_in(page, engine, url)
@@ -218,6 +261,10 @@ async def test_both_themes_have_contrast(
         "/runs/1",
         "/deliveries",
         "/silences",
+        "/topology",
+        "/ledger",
+        "/audit",
+        "/settings",
         "/sign-in",
     ):
         await page.goto(url + path)

@@ -1,4 +1,5 @@
-"""Logs of real servers: nginx and PostgreSQL through `file`, a real rsyslog through `syslog`."""
+"""Logs of real servers: nginx and PostgreSQL through `file`, a real rsyslog through `syslog`, a real
+OpenTelemetry SDK through `otlp`."""
 
 import json
 import os
@@ -16,6 +17,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.resources import Resource
 
 from aiops.store import checkpoints
 from tests.database import free_port, missing_postgres, postgres
@@ -254,3 +260,56 @@ def own_lines(folder: Path) -> int:
     count = sum(n for labels, _, n in saved["lines"] if dict(labels).get("app") == "shopd")
     waiting = [counts for _, labels, counts in saved["open"] if dict(labels).get("app") == "shopd"]
     return int(count) + sum(n for counts in waiting for _, n in counts)
+
+
+class Shop:
+    """A program that logs by the OpenTelemetry SDK, in batches."""
+
+    def __init__(self, to: str) -> None:
+        resource = Resource({"service.name": "shop", "host.name": "web-1"})
+        self._provider = LoggerProvider(resource, shutdown_on_exit=False)
+        exporter = OTLPLogExporter(f"{to}/v1/logs", headers={"Authorization": "Bearer s3cr3t"})
+        self._provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=200))
+        self.said = 0
+
+    def say(self, text: str, severity: SeverityNumber = SeverityNumber.INFO) -> None:
+        record = LogRecord(timestamp=time.time_ns(), severity_number=severity, body=text)
+        self._provider.get_logger("shop.orders").emit(record)
+        self.said += 1
+
+    def orders(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.say(f"order {self.said} taken in {self.said % 7} ms")
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """Ends as a program does, saying all that it still has to say; how many records it sent."""
+        self._provider.shutdown()
+        return self.said
+
+
+def test_a_new_error_of_an_opentelemetry_sdk_opens_a_problem_and_a_restart_of_the_program_doubles_nothing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "token").write_text("s3cr3t")
+    source = {"kind": "otlp", "name": "otel", "bearer": {"file": str(tmp_path / "token")}}
+    config = {"sources": [source], "logs": LOGS, "checkpoint_every": "1s"}
+    with Forewarn(tmp_path, config) as forewarn:
+        to = f"{forewarn.url}/receive/otel"
+        first = Shop(to)
+        first.orders(7)
+        sent = first.stop()
+        again = Shop(to)
+        again.orders(1)
+        assert forewarn.problems() == []
+        again.say("cannot reach the payment service: api_key=abcd1234efgh", SeverityNumber.ERROR)
+        again.orders(1)
+        problem = forewarn.wait_for("open", within=15)
+        assert any("cannot reach the payment service" in line for line in shown(problem))
+        assert not any("abcd1234efgh" in line for line in shown(problem))
+        assert problem["labels"]["job"] == "shop"
+        sent += again.stop()
+        until(lambda: lines_learnt(tmp_path, "otel") == sent, 20, "every record, once")
+        time.sleep(2.5)
+        assert lines_learnt(tmp_path, "otel") == sent

@@ -54,9 +54,9 @@ def test_lead_times_fall_into_their_bars() -> None:
     assert bars == {
         "silent": 2,
         "< 1 min": 1,
-        "1-5": 1,
-        "5-15": 0,
-        "15-30": 0,
+        "1-5 min": 1,
+        "5-15 min": 0,
+        "15-30 min": 0,
         "30-60 min": 0,
         "1-4 h": 1,
         "4-24 h": 0,

@@ -4,9 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT, FOOT, HEAD = 560, 150, 20, 16
+WIDTH, HEIGHT, FOOT, HEAD = 860, 150, 20, 16
 _EDGES = (1e-9, 60.0, 300.0, 900.0, 1800.0, 3600.0, 4 * 3600.0, 86400.0, math.inf)
-_NAMES = ("silent", "< 1 min", "1-5", "5-15", "15-30", "30-60 min", "1-4 h", "4-24 h", "> 1 d")
+_NAMES = (
+    "silent",
+    "< 1 min",
+    "1-5 min",
+    "5-15 min",
+    "15-30 min",
+    "30-60 min",
+    "1-4 h",
+    "4-24 h",
+    "> 1 d",
+)
 
 
 @dataclass(frozen=True, slots=True)

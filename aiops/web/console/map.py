@@ -90,7 +90,8 @@ def drawn(
             nodes[name] = Node(name, *place, tone, problem, name in focus)
     edges = [Edge(a, b, _curve(nodes[a], nodes[b]), a in ill and b in ill) for a, b in calls]
     width = 2 * PAD + max(0, len(layers) - 1) * STEP_X + BOX
-    return Map(list(nodes.values()), edges, width, 2 * PAD + height * STEP_Y, len(every) - len(names))
+    tall = 2 * PAD + max(0, height - 1) * STEP_Y + TALL
+    return Map(list(nodes.values()), edges, width, tall, len(every) - len(names))
 
 
 def _layers(names: list[str], calls: list[tuple[str, str]]) -> list[list[str]]:

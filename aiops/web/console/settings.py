@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from aiops.config import Config
 from aiops.config.complaint import ConfigError
 from aiops.config.playbooks import PlaybookError
-from aiops.config.read import PACKAGED, check
+from aiops.config.read import PACKAGED, check, move_data
 from aiops.store import tokens
 from aiops.store.tokens import Principal
 from aiops.web.console.access import Actor, Visitor
@@ -79,6 +79,8 @@ async def _page(
     path = engine.config_path or PACKAGED
     text = await asyncio.to_thread(_text, path)
     config, complaints = await asyncio.to_thread(check, text, str(path))
+    if config is not None:
+        move_data(config, engine.config.data)  # as a reload does
     context: dict[str, Any] = {
         "path_of": path.name if engine.config_path else "the one that ships with Forewarn",
         # secrets may stand in it as they should not: those who are not signed in see what is masked only

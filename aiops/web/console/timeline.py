@@ -54,7 +54,12 @@ def _of_step(run: Row, step: Row) -> Entry:
         tone="quiet" if planned else {None: "run", True: "good", False: "bad"}[step["ok"]],
         what=f"run {run['id']}",
         href=f"/runs/{run['id']}",
-        state=f"{step['phase']} {step['name']} {'planned' if planned else done}",
+        state=f"{_step_name(step)} {'planned' if planned else done}",
         by="",
         text=step["plan"],
     )
+
+
+def _step_name(step: Row) -> str:
+    phase, name = step["phase"], step["name"]
+    return name if phase == name else f"{phase} {name}"

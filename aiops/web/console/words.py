@@ -106,8 +106,11 @@ def run_state(run: Row) -> str:
     return f"dry run {said}" if run["dry_run"] else said
 
 
-def doing(problem: Row, run: Row | None) -> tuple[str, str]:
+def doing(problem: Row, run: Row | None, now: float = 0.0) -> tuple[str, str]:
     """(what is being done, by what): the last column of the list."""
+    snoozed = problem.get("snoozed_until")
+    if snoozed is not None and snoozed > now:
+        return "snoozed", f"wakes {ago(snoozed, now)}"
     if run is not None and problem["state"] != "escalated":
         return run_state(run), run["playbook"]
     if problem["state"] == "escalated":

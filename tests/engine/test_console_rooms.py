@@ -1,0 +1,210 @@
+"""The console's pages that look back and around, and what the problem page offers besides."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from aiops.engine.engine import Engine
+from aiops.store import log_templates
+from aiops.web.app import create_app
+from tests.world import NOW, config_in, refusing, running, token_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+BASE = "http://127.0.0.1:8750"
+EVIL = "<script>alert(1)</script>"
+FILE = "sources:\n  - {kind: host, every: 2s}\n"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
+    folder = tmp_path_factory.mktemp("rooms")
+    config = config_in(folder)
+    refusing(config, "pager", "401: the key is not known")
+    async with running(config) as made:
+        made.config_path = folder / "forewarn.yaml"
+        made.config_path.write_text(FILE)
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visitor(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(create_app(engine), raise_app_exceptions=False)
+    headers = {"Accept": "text/html"}
+    async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ana(engine: Engine, visitor: httpx.AsyncClient) -> httpx.AsyncClient:
+    await visitor.post("/sign-in", data={"token": await token_of(engine)})
+    return visitor
+
+
+async def csrf_of(client: httpx.AsyncClient) -> str:
+    found = re.search(r'name="csrf" value="([0-9a-f]{64})"', (await client.get("/problems/1")).text)
+    assert found
+    return found[1]
+
+
+async def active(client: httpx.AsyncClient) -> int:
+    found = (await client.get("/api/v1/problems", params={"stage": "active"})).json()["items"]
+    return int(found[0]["id"])
+
+
+async def test_the_ledger_sums_up_what_was_told(visitor: httpx.AsyncClient, engine: Engine) -> None:
+    text = (await visitor.get("/ledger")).text
+    told = (await visitor.get("/api/v1/ledger")).json()
+    assert told["outcomes"]["warned"] == 1
+    assert "1 warned" in text
+    assert "0 silent" in text
+    assert re.search(r"100 %</dd><small>1 warned", text)
+    assert "Warning before each breach" in text
+    assert "No problem was opened" not in text
+    engine.housekeeping._sum_up_at = 0.0
+    await engine.housekeeping.often(engine.clock.now())
+    metrics = (await visitor.get("/metrics")).text
+    assert f'forewarn_ledger_lead_seconds{{quantile="0.5"}} {told["p50"]}' in metrics
+    assert 'forewarn_ledger_problems{outcome="warned"} 1.0' in metrics
+    assert 'forewarn_ledger_problems{outcome="silent"} 0.0' in metrics
+
+
+async def test_the_map_shows_what_calls_what_and_where_it_hurts(visitor: httpx.AsyncClient) -> None:
+    text = (await visitor.get("/topology")).text
+    ident = await active(visitor)
+    assert "orders-db" in text
+    assert re.search(rf'<a href="/problems/{ident}"><g class="node \w+', text)
+    part = (await visitor.get("/topology?q=search")).text
+    assert "search-index" in part.split("Calls</h2>")[0]
+    assert "orders-db" not in part.split("Calls</h2>")[0]
+    around = (await visitor.get(f"/problems/{ident}")).text
+    assert "Around it" in around
+    assert "payments" in around
+    assert {"caller": "edge", "callee": "checkout"} in (await visitor.get("/api/v1/topology")).json()["items"]
+
+
+async def test_the_audit_is_searched(visitor: httpx.AsyncClient) -> None:
+    text = (await visitor.get("/audit?entity=delivery")).text
+    assert "delivery 1" in text
+    assert not re.search(r"<b>alert \d", text)
+    assert "Nothing fits" in (await visitor.get("/audit?q=100%25_nothing")).text
+    rows = (await visitor.get("/api/v1/audit", params={"entity": "delivery", "limit": 1})).json()
+    assert rows["next"]
+    assert rows["items"][0]["entity"] == "delivery"
+
+
+async def test_log_patterns_are_listed_by_their_lines(visitor: httpx.AsyncClient, engine: Engine) -> None:
+    def row(name: str, text: str, lines: int) -> dict[str, object]:
+        at = {"first_seen": NOW - lines, "last_seen": NOW}
+        return {"name": name, "text": text, "level": "error", "lines": lines, **at}
+
+    rows = [
+        row("T1", "connection to <*> refused", 12_345),
+        row("T2", f"GET /{EVIL}", 7),
+        row("T3", "gone", 1),
+    ]
+    await engine.db.run(log_templates.save, rows)
+    await engine.db.run(log_templates.merge, [("T3", "T1")])
+    text = (await visitor.get("/patterns")).text
+    assert text.index("connection to &lt;*&gt; refused") < text.index("GET /&lt;script&gt;")
+    assert "12,345" in text
+    assert EVIL not in text
+    assert "gone" not in text.split("<tbody>")[1]
+    assert "T1" not in (await visitor.get("/patterns?q=GET")).text.split("<tbody>")[1]
+    found = (await visitor.get("/api/v1/patterns", params={"order": "newest", "limit": 1})).json()
+    assert (found["items"][0]["name"], bool(found["next"])) == ("T2", True)
+    assert (await visitor.get("/api/v1/patterns?order=worst")).status_code == 422
+
+
+async def test_settings_hold_the_file_against_what_runs(
+    visitor: httpx.AsyncClient, engine: Engine, tmp_path: Path
+) -> None:
+    text = (await visitor.get("/settings")).text
+    assert re.search(r'class="plus">\+- kind: host', text)
+    assert "Take up these changes" not in text, "a visitor changes nothing"
+    assert engine.config_path
+    engine.config_path.write_text("sources:\n  - {kind: host, evry: 2s}\n")
+    broken = (await visitor.get("/settings")).text
+    engine.config_path.write_text(FILE)
+    assert "line 2" in broken
+    assert "evry" in broken
+
+
+async def test_a_text_is_tried_and_nothing_changes(ana: httpx.AsyncClient, engine: Engine) -> None:
+    csrf = await csrf_of(ana)
+    before = engine.config
+    wrong = await ana.post("/settings/check", data={"csrf": csrf, "text": f"sources: [{{kind: {EVIL}}}]"})
+    assert wrong.status_code == 200
+    assert "line 1" in wrong.text
+    assert EVIL not in wrong.text
+    fine = await ana.post("/settings/check", data={"csrf": csrf, "text": FILE})
+    assert "It would be taken up" in fine.text
+    assert engine.config is before
+
+
+async def test_a_token_is_made_shown_once_and_revoked(ana: httpx.AsyncClient, engine: Engine) -> None:
+    csrf = await csrf_of(ana)
+    made = await ana.post("/settings/tokens", data={"csrf": csrf, "name": "deploy job"})
+    found = re.search(r"fw_\w{43}", made.text)
+    assert found
+    assert found[0] not in (await ana.get("/settings")).text
+    header = {"Authorization": f"Bearer {found[0]}"}
+    (mine,) = [
+        one
+        for one in (await ana.get("/api/v1/tokens", headers=header)).json()["items"]
+        if one["name"] == "deploy job"
+    ]
+    answer = await ana.post(f"/settings/tokens/{mine['id']}/revoke", data={"csrf": csrf})
+    assert answer.status_code == 303
+    assert (await ana.get("/api/v1/tokens", headers=header)).status_code == 401
+    assert (await ana.post("/settings/tokens", data={"csrf": csrf, "name": " "})).status_code == 422
+    trail = (await ana.get("/api/v1/audit", params={"entity": "token", "actor": "ana"})).json()["items"]
+    assert [one["to_state"] for one in trail[:2]] == ["revoked", "created"]
+
+
+async def test_the_problem_page_offers_what_its_state_allows(ana: httpx.AsyncClient) -> None:
+    ident = await active(ana)
+    page = (await ana.get(f"/problems/{ident}")).text
+    acts = set(re.findall(rf'action="/problems/{ident}/(\w+)"', page))
+    assert {"snooze", "assign", "resolve", "mark", "escalate", "link", "merge", "split", "comment"} <= acts
+    assert "reopen" not in acts
+    over = (await ana.get("/api/v1/problems", params={"state": "resolved"})).json()["items"][0]["id"]
+    page = (await ana.get(f"/problems/{over}")).text
+    acts = set(re.findall(rf'action="/problems/{over}/(\w+)"', page))
+    assert "reopen" in acts
+    assert not acts & {"snooze", "resolve", "escalate", "acknowledge"}
+
+
+async def test_snooze_wake_and_wrong_numbers_by_form(ana: httpx.AsyncClient) -> None:
+    csrf, ident = await csrf_of(ana), await active(ana)
+    live = {"HX-Request": "true"}
+    form = {"csrf": csrf, "duration": "2h", "note": "known"}
+    snoozed = await ana.post(f"/problems/{ident}/snooze", data=form, headers=live)
+    assert "snoozed, wakes in 2 h" in snoozed.text
+    awake = await ana.post(f"/problems/{ident}/wake", data={"csrf": csrf}, headers=live)
+    assert "snoozed, wakes" not in awake.text
+    for path, wrong in (
+        ("snooze", {"duration": "soon"}),
+        ("merge", {"other": "x"}),
+        ("merge", {"other": str(ident)}),
+        ("link", {"other": ""}),
+        ("split", {}),
+        ("mark", {"verdict": "perhaps"}),
+        ("mark", {"verdict": "duplicate", "other": "#x"}),
+    ):
+        answer = await ana.post(f"/problems/{ident}/{path}", data={"csrf": csrf} | wrong, headers=live)
+        assert answer.status_code == 422, (path, wrong)
+
+
+async def test_a_problem_is_copied_as_markdown(visitor: httpx.AsyncClient) -> None:
+    ident = await active(visitor)
+    for path in (f"/problems/{ident}.md", f"/api/v1/problems/{ident}/markdown"):
+        answer = await visitor.get(path)
+        assert answer.headers["content-type"].startswith("text/markdown")
+        assert answer.text.startswith("# ")
+        assert "## Timeline" in answer.text
+        assert f"/problems/{ident})" in answer.text
+    assert (await visitor.get("/problems/4242.md")).status_code == 404
