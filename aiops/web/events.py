@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +33,7 @@ class Events:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._listeners: set[asyncio.Queue[Row]] = set()
+        self._listeners: set[asyncio.Queue[Event]] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self, after: int | None, entity: str = "") -> AsyncIterator[str]:
@@ -40,27 +41,30 @@ class Events:
 
         A listener that is too slow is let go; it comes back with its `Last-Event-ID` and misses nothing.
         """
-        queue: asyncio.Queue[Row] = asyncio.Queue(MOST)
+        queue: asyncio.Queue[Event] = asyncio.Queue(MOST)
         newest = await self._engine.db.read(trail.newest)
         self._listeners.add(queue)
         try:
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._tail(newest), name="events")
             yield "retry: 2000\n\n"
-            given: set[int] = set()
             start = newest if after is None else after
-            for row in await self._engine.db.read(trail.after, start, MOST):
-                given.add(row["id"])
-                if not entity or row["entity"] == entity:
-                    yield as_event(row)
+            given, missed, last = set[int](), [], start
+            while not given or len(missed) == MOST:
+                missed = await self._engine.db.read(trail.after, last, MOST)
+                last = missed[-1]["id"] if missed else last
+                given = {last, *(row["id"] for row in missed)}
+                for event in map(as_event, missed):
+                    if not entity or event.entity == entity:
+                        yield event.text
             while not queue.full():
                 try:
-                    row = await asyncio.wait_for(queue.get(), ALIVE)
+                    event = await asyncio.wait_for(queue.get(), ALIVE)
                 except TimeoutError:
                     yield ": alive\n\n"
                     continue
-                if row["id"] not in given and row["id"] > start and (not entity or row["entity"] == entity):
-                    yield as_event(row)
+                if event.id not in given and event.id > start and (not entity or event.entity == entity):
+                    yield event.text
         finally:
             self._listeners.discard(queue)
             if not self._listeners and self._task is not None:
@@ -80,18 +84,27 @@ class Events:
                 if row["id"] not in seen:
                     seen.add(row["id"])
                     newest = max(newest, row["id"])
-                    self._give(row)
+                    self._give(as_event(row))
             seen = {ident for ident in seen if ident > newest - 2 * SLACK}
             await asyncio.sleep(LOOK)
 
-    def _give(self, row: Row) -> None:
+    def _give(self, event: "Event") -> None:
         for queue in self._listeners:
             with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(row)
+                queue.put_nowait(event)
 
 
-def as_event(row: Row) -> str:
-    """One event: its id is the audit row's, its name the entity, its data JSON."""
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What is sent, written out once for all listeners."""
+
+    id: int
+    entity: str
+    text: str
+
+
+def as_event(row: Row) -> Event:
+    """Its id is the audit row's, its name the entity, its data JSON."""
     data = {
         "at": datetime.fromtimestamp(row["at"], UTC).isoformat().replace("+00:00", "Z"),
         "entity": row["entity"],
@@ -102,4 +115,5 @@ def as_event(row: Row) -> str:
         "actor": row["actor"],
         "reason": row["reason"],
     }
-    return f"id: {row['id']}\nevent: {row['entity']}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+    said = json.dumps(data, ensure_ascii=False)
+    return Event(row["id"], row["entity"], f"id: {row['id']}\nevent: {row['entity']}\ndata: {said}\n\n")
