@@ -1,5 +1,6 @@
 """What a user may write. The configuration reference in docs/ is generated from these models."""
 
+import re
 from datetime import datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -102,6 +103,19 @@ class Logs(Block):
     )
     warm_up_time: Duration = Field(600.0, description="Time that has to pass for that too.")
     hold: Duration = Field(300.0, description="A new pattern is news until it was quiet for this long.")
+    session: str = Field(
+        "", description="Regular expression of what the lines of one session share; its last group, if any."
+    )
+    session_idle: Duration = Field(60.0, description="A session is over when it was quiet for this long.")
+
+    @field_validator("session")
+    @classmethod
+    def _is_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as bad:
+            raise ValueError(f"bad regular expression {value!r}: {bad}") from bad
+        return value
 
 
 class Flapping(Block):

@@ -22,6 +22,31 @@ MOST = 200
 """Lines of one event; after that the next begins."""
 
 
+def rest_of_event(text: Sequence[str], in_trace: bool) -> int:
+    """How many lines at the beginning go on with the event before them, whose other lines came earlier.
+
+    `in_trace`: whether that event is a Python trace of which the error has not come yet.
+    """
+    count = 0
+    for line in text[:MOST]:
+        if not in_trace and _CONTINUES.match(line) is None:
+            break
+        count += 1
+        in_trace = in_trace and line[:1] in (" ", "\t", "")
+    return count
+
+
+def ends_in_trace(text: Sequence[str], in_trace: bool) -> bool:
+    """Whether the last of these lines is of a Python trace that goes on; `in_trace`: whether the first is."""
+    for place in range(len(text) - 1, -1, -1):
+        line = text[place]
+        if _PYTHON in line:
+            return True
+        if line[:1] not in (" ", "\t", ""):
+            return False
+    return in_trace
+
+
 def grouped(text: Sequence[str]) -> tuple[list[int], list[str], list[str]]:
     """(place of the first line of each event, what to mine of it, all of it).
 

@@ -1,14 +1,14 @@
 """One source's logs, step by step: its streams, their templates' rates, and what stands out."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-
+from aiops.core.log_bursts import MOST_SERIES, Burst, Bursts, Key, Voices
 from aiops.core.log_news import LATER, News, Novelty, Silent, is_grave
-from aiops.core.log_surge import Surges
+from aiops.core.log_sessions import Sessions
 from aiops.model.series import Labels, labels_of
 from aiops.model.signal import Severity
 from aiops.plugin import Miner
@@ -16,21 +16,21 @@ from aiops.plugin import Miner
 Counts: TypeAlias = dict[int, dict[Labels, Counter[int]]]
 """Step (epoch s // every) -> stream -> template -> lines."""
 
-TOTAL, ERRORS = -1, -2
-"""In the place of a template: all lines of a stream, and all that say that something went wrong."""
+TOTAL, ERRORS, ODD = -1, -2, -3
+"""In the place of a template: all lines of a stream, all that say that something went wrong; and, counted
+instead of lines, the sessions that were odd."""
 PATTERN = "log_pattern_lines_per_second"
+
+SILENCE, SESSION = "log silence", "odd session"
 
 ESTABLISHED = 50
 """Lines after which a template's rate is watched."""
-MOST_SERIES = 5000
-"""Rates watched of one source; beyond it templates are only watched for being new."""
+_BURSTS = {TOTAL: "burst of log lines", ERRORS: "burst of errors", ODD: "burst of odd sessions"}
 MOST_STREAMS = 1000
 MOST_NEWS = 20
 """New patterns told of at one time, the gravest; a release brings hundreds."""
-WINDOWS = (3, 12)
-"""Steps over which lines are summed: the short sees great bursts soon, the long sees them in what is rare."""
-BURST, GREAT_BURST = 9.0, 12.0
-"""Scores (-log10 p) of a burst, and of one that opens a problem by itself."""
+GREAT_BURST = 12.0
+"""Score (-log10 p) of a burst of errors that opens a problem by itself."""
 NEWS_BAR = 4.0
 """A new pattern that is not grave is told of where new ones are rarer than this."""
 
@@ -40,6 +40,8 @@ class Settings(Protocol):
     warm_up_lines: int
     warm_up_time: float
     hold: float
+    session: str
+    session_idle: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Finding:
     expected: float
     example: int = -1
     """Of which template lines are shown, where the finding is about none."""
+    session: str = ""
+    """Its key, where it is about one: then `observed` and `expected` are lines of a session."""
 
 
 class LogSource:
@@ -69,8 +73,9 @@ class LogSource:
         """The first step that is not over."""
         self.novelty = Novelty()
         self._lines: Counter[tuple[Labels, int]] = Counter()
-        self._rows: dict[tuple[Labels, int], int] = {}
-        self._surges = {window: Surges(window) for window in WINDOWS}
+        self._bursts = Bursts(settings.every)
+        self._burst_voices, self._rate_voices = Voices(), Voices()
+        self.sessions = Sessions(math.ceil(settings.session_idle / settings.every), 86400.0 / settings.every)
         self._silent: dict[Labels, Silent] = {}
         self._news: dict[tuple[Labels, int], News] = {}
         self._grave: dict[int, bool] = {}
@@ -80,14 +85,16 @@ class LogSource:
         """Judge one step that ended at `now` (epoch s), then learn it."""
         counts = self._within_bounds(counts)
         self._now = self._counted(counts)
+        sessions = self._ended(now)
         warm = self.novelty.warm(now, self._settings.warm_up_lines, self._settings.warm_up_time)
-        found = self._new(counts, now, warm)
-        found += self._bursts(warm)
+        found = self._new(counts, now, warm) + (sessions if warm else [])
+        bursts = self._bursts.step(self._now)
+        found += [self._of_burst(burst) for burst in self._spoken(bursts)] if warm else []
         for labels in self._silent.keys() | counts.keys():
             silent = self._silent.setdefault(labels, Silent())
             silent.step(sum(counts.get(labels, Counter()).values()))
             if silent.score and warm:
-                gone = Finding(labels, TOTAL, "log silence", Severity.MAJOR, silent.score, 0.0, silent.mean)
+                gone = Finding(labels, TOTAL, SILENCE, Severity.MAJOR, silent.score, 0.0, silent.mean)
                 found.append(gone)
         self.novelty.count(sum(sum(c.values()) for c in counts.values()), now, warm)
         return found
@@ -96,8 +103,18 @@ class LogSource:
         """Lines of each watched stream and template in the step that was judged last."""
         return {
             key: self._now.get(key, 0.0)
-            for key in (*self._rows, *(k for k in self._news if k not in self._rows))
+            for key in (*self._bursts.rows, *(k for k in self._news if k not in self._bursts.rows))
         }
+
+    @property
+    def credible(self) -> set[Key]:
+        """What of `rates` is out of the ordinary by its counts, in streams that are not told of already."""
+        return {key for key in self._bursts.credible if key[0] not in self._burst_voices.of}
+
+    def believed(self, scores: Mapping[Key, float]) -> list[Key]:
+        """Of anomalies in rates with these scores, one a stream."""
+        weights = {key: (self._is_grave(key[1]), key[1] >= 0, score) for key, score in scores.items()}
+        return self._rate_voices.choose(weights)
 
     def merged(self, gone: int, into: int) -> None:
         """Template `gone` is part of `into` from now on."""
@@ -110,7 +127,8 @@ class LogSource:
         for table in (self._lines, self._news):
             for labels, _ in [key for key in table if key[1] == gone]:
                 table.pop((labels, gone))
-        self._drop_rows({gone})
+        self._bursts.drop(gone)
+        self.sessions.forget(gone, into)
 
     def forget(self, ident: int) -> None:
         self.novelty.known.pop(ident, None)
@@ -136,18 +154,12 @@ class LogSource:
                 now[labels, ident] = float(lines)
                 self._lines[labels, ident] += lines
                 if self._lines[labels, ident] >= ESTABLISHED:
-                    self._watch((labels, ident))
-            self._watch((labels, TOTAL))
-            self._watch((labels, ERRORS))
+                    self._bursts.watch((labels, ident))
+            self._bursts.watch((labels, TOTAL))
+            self._bursts.watch((labels, ERRORS))
         if len(self._lines) > 4 * MOST_SERIES:
-            self._lines = Counter({key: n for key, n in self._lines.items() if key in self._rows})
+            self._lines = Counter({key: n for key, n in self._lines.items() if key in self._bursts.rows})
         return now
-
-    def _watch(self, key: tuple[Labels, int]) -> None:
-        if key not in self._rows and len(self._rows) < MOST_SERIES:
-            self._rows[key] = len(self._rows)
-            for surges in self._surges.values():
-                surges.grow(len(self._rows))
 
     def _new(self, counts: dict[Labels, Counter[int]], now: float, warm: bool) -> list[Finding]:
         for labels, templates in counts.items():
@@ -172,39 +184,39 @@ class LogSource:
             for (labels, ident), one in worst[:MOST_NEWS]
         ]
 
-    def _bursts(self, warm: bool) -> list[Finding]:
-        keys = list(self._rows)
-        counts = np.array([self._now.get(key, 0.0) for key in keys])
-        if not keys:
-            return []
-        judged = [(window, *surges.step(counts, BURST)) for window, surges in self._surges.items()]
-        if not warm:
-            return []
-        score = np.max([scores for _, scores, _, _ in judged], axis=0)
-        by = np.argmax([scores for _, scores, _, _ in judged], axis=0)
+    def _spoken(self, bursts: list[Burst]) -> list[Burst]:
+        """One burst a stream, and every template's that is grave."""
+        weights = {b.key: (self._is_grave(b.key[1]), b.key[1] >= 0, b.score) for b in bursts}
+        voices = set(self._burst_voices.choose(weights))
+        return [b for b in bursts if b.key in voices or (b.key[1] >= 0 and self._is_great(b))]
+
+    def _is_great(self, burst: Burst) -> bool:
+        ident = burst.key[1]
+        return burst.score >= GREAT_BURST and (ident == ERRORS or self._is_grave(ident))
+
+    def _ended(self, now: float) -> list[Finding]:
+        """Sessions that stand out by themselves; of the others that are odd, how many there are is judged."""
         found = []
-        for place in np.flatnonzero(score >= BURST).tolist():
-            labels, ident = keys[place]
-            rule = {TOTAL: "burst of log lines", ERRORS: "burst of errors"}.get(
-                ident, "burst of a log pattern"
-            )
-            great = score[place] >= GREAT_BURST and (ident == ERRORS or self._is_grave(ident))
-            severity = Severity.MAJOR if great else Severity.MINOR
-            window, _, total, expected = judged[by[place]]
-            lines, usual = float(total[place]) / window, float(expected[place]) / window
-            found.append(
-                Finding(
-                    labels,
-                    ident,
-                    rule,
-                    severity,
-                    float(score[place]),
-                    lines,
-                    usual,
-                    self._loudest(labels, ident),
+        for one in self.sessions.end(round(now / self._settings.every)):
+            if one.odd:
+                key = one.labels, ODD
+                self._now[key] = self._now.get(key, 0.0) + 1
+                self._bursts.watch(key)
+            if one.score:
+                great = one.score >= GREAT_BURST and self._is_grave(one.ident)
+                severity = Severity.MAJOR if great else Severity.MINOR
+                counts = one.observed, one.expected
+                found.append(
+                    Finding(one.labels, one.ident, SESSION, severity, one.score, *counts, session=one.key)
                 )
-            )
-        return found
+        return sorted(found, key=lambda one: -one.score)[:MOST_NEWS]
+
+    def _of_burst(self, burst: Burst) -> Finding:
+        labels, ident = burst.key
+        rule = _BURSTS.get(ident, "burst of a log pattern")
+        severity = Severity.MAJOR if self._is_great(burst) else Severity.MINOR
+        example = self._loudest(labels, ident)
+        return Finding(labels, ident, rule, severity, burst.score, burst.observed, burst.expected, example)
 
     def _loudest(self, labels: Labels, ident: int) -> int:
         """The template with most lines in this step, of those that a finding about many is about."""
@@ -224,13 +236,6 @@ class LogSource:
             found = self._grave[ident] = template is not None and is_grave(template)
         return found
 
-    def _drop_rows(self, idents: set[int]) -> None:
-        kept = [key for key in self._rows if key[1] not in idents]
-        if len(kept) < len(self._rows):
-            for surges in self._surges.values():
-                surges.keep(np.array([self._rows[key] for key in kept], np.int64))
-            self._rows = {key: place for place, key in enumerate(kept)}
-
     # -- checkpoint
 
     def snapshot(self) -> dict[str, Any]:
@@ -239,8 +244,9 @@ class LogSource:
             "novelty": self.novelty.snapshot(),
             "open": [[s, labels, list(c.items())] for s, by in self.open.items() for labels, c in by.items()],
             "lines": [[labels, ident, n] for (labels, ident), n in self._lines.items()],
-            "rows": [[labels, ident] for labels, ident in self._rows],
-            "surges": {str(window): surges.snapshot() for window, surges in self._surges.items()},
+            **self._bursts.snapshot(),
+            "sessions": self.sessions.snapshot(),
+            "voices": list(self._burst_voices.of.items()),
             "silent": [[labels, s.mean, s.steps, s.quiet, s.longest] for labels, s in self._silent.items()],
             "news": [
                 [labels, ident, n.rule, n.severity.value, n.score, n.since, n.last]
@@ -258,9 +264,11 @@ class LogSource:
         for step, labels, counts in data["open"]:
             made.open.setdefault(int(step), {})[labels_of(labels)] = Counter({int(i): n for i, n in counts})
         made._lines = Counter({(labels_of(labels), int(i)): int(n) for labels, i, n in data["lines"]})
-        made._rows = {(labels_of(labels), int(i)): place for place, (labels, i) in enumerate(data["rows"])}
-        for window, surges in made._surges.items():
-            surges.restore(data["surges"][str(window)])
+        made._bursts.restore(data)
+        if "sessions" in data:
+            made.sessions.restore(data["sessions"])
+        voices = data.get("voices", ())
+        made._burst_voices.of = {labels_of(labels): int(ident) for labels, ident in voices}
         for labels, mean, steps, quiet, longest in data["silent"]:
             made._silent[labels_of(labels)] = Silent(mean, int(steps), int(quiet), longest)
         for labels, ident, rule, severity, score, since, last in data["news"]:

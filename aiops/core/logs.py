@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from aiops.core.log_groups import grouped
+from aiops.core.log_groups import ends_in_trace, grouped, rest_of_event
 from aiops.core.log_redact import redacted
-from aiops.core.log_source import ERRORS, PATTERN, TOTAL, Counts, Finding, LogSource
+from aiops.core.log_sessions import Open, SessionKeys
+from aiops.core.log_source import ERRORS, ODD, PATTERN, SILENCE, TOTAL, Counts, Finding, LogSource
 from aiops.model.frame import Frame, Lines
 from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
 from aiops.model.signal import Alert, AlertKind, Signal
@@ -17,6 +18,7 @@ from aiops.plugin import Miner
 
 EXAMPLES = 3
 """Lines kept of a template."""
+MOST_LAST = 10_000
 GAP = 6
 """Steps at once that are taken for time jumped: a source that was away is not silent."""
 
@@ -26,6 +28,8 @@ class LogSettings(Protocol):
     warm_up_lines: int
     warm_up_time: float
     hold: float
+    session: str
+    session_idle: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class _Inbox:
 
     counts: Counts = field(default_factory=dict)
     examples: dict[int, str] = field(default_factory=dict)
+    sessions: dict[str, Open] = field(default_factory=dict)
 
 
 class Logs:
@@ -54,13 +59,19 @@ class Logs:
         self._sources: dict[str, LogSource] = {}
         self._inbox: dict[str, _Inbox] = {}
         self._examples: dict[int, deque[str]] = {}
+        self._renewed: dict[int, int] = {}
+        """In which step a template was last given an example."""
         self._slots: dict[tuple[Labels, int], tuple[int, Labels]] = {}
         self._evictions = index.evictions
+        self._last: dict[tuple[str, Labels], bool] = {}
+        """Streams that lines came from: whether the last was inside a Python trace."""
+        self._keys = SessionKeys(settings.session)
         self._catalogued: dict[int, float] = {}
         self._merged: list[tuple[str, str]] = []
 
     def take(self, source: str, lines: Lines) -> None:
         """Mine a batch; nothing of it counts before `commit`."""
+        lines = self._from_next_event(source, lines)
         if not lines.text:
             return
         starts, gists, whole = grouped(lines.text)
@@ -77,6 +88,10 @@ class Logs:
             for step, part in parts.items():
                 _add(inbox.counts, step, lines.labels, Counter(part))
         inbox.examples |= dict(zip(ids, whole, strict=True))
+        for key, more in self._keys.of(lines.labels, steps, ids, whole).items():
+            known = inbox.sessions.setdefault(key, Open(more.labels, more.last))
+            known.last = max(known.last, more.last)
+            known.lines.update(more.lines)
 
     def commit(self, source: str, until: float) -> None:
         """All that was taken of `source` so far counts from now on. `until`: no line is later than that."""
@@ -89,11 +104,9 @@ class Logs:
         for step, streams in inbox.counts.items():
             for labels, counts in streams.items():
                 _add(state.open, min(max(step, state.closed), latest), labels, counts)
+        state.sessions.take(inbox.sessions)
         for ident, line in inbox.examples.items():
-            kept = self._examples.setdefault(ident, deque(maxlen=EXAMPLES))
-            text = redacted(line)
-            if text not in kept:
-                kept.append(text)
+            self._keep_example(ident, line, latest)
 
     def close(self, source: str, until: float) -> Iterator[LogRow]:
         """The steps of `source` that are over by `until` (epoch s), oldest first, judged and learnt."""
@@ -107,6 +120,13 @@ class Logs:
             counts = state.open.pop(step, {})
             state.closed = step + 1
             yield self._row(source, state, counts, (step + 1) * self._settings.every)
+
+    def believed(self, source: str, anomalies: Iterable[Signal]) -> list[Signal]:
+        """Of the anomalies in the last row of `source`, those that its counts bear out, one a stream."""
+        state = self._sources[source]
+        keys = {self._slot(*key)[1]: key for key in state.credible}
+        found = {keys[one.labels]: one for one in anomalies if one.labels in keys}
+        return [found[key] for key in state.believed({key: one.score for key, one in found.items()})]
 
     def sources(self) -> set[str]:
         """The sources that lines came from."""
@@ -174,6 +194,28 @@ class Logs:
             found = self._sources[name] = LogSource(self._settings, self.miner)
         return found
 
+    def _from_next_event(self, source: str, lines: Lines) -> Lines:
+        """Without the rest of an event that was read in part before: it is counted already."""
+        key = source, lines.labels
+        in_trace = self._last.get(key)
+        if len(self._last) >= MOST_LAST:
+            self._last.clear()
+        self._last[key] = ends_in_trace(lines.text, bool(in_trace))
+        if in_trace is None:
+            return lines
+        rest = rest_of_event(lines.text, in_trace)
+        return Lines(lines.labels, lines.times[rest:], lines.text[rest:]) if rest else lines
+
+    def _keep_example(self, ident: int, line: str, step: int) -> None:
+        """The last lines of a template, one a step: to redact each would cost a tenth of all."""
+        kept = self._examples.setdefault(ident, deque(maxlen=EXAMPLES))
+        if len(kept) == EXAMPLES and self._renewed.get(ident) == step:
+            return
+        self._renewed[ident] = step
+        text = redacted(line)
+        if text not in kept:
+            kept.append(text)
+
     def _follow_merges(self) -> None:
         for merge in self.miner.take_merges():
             into = self.miner.find(merge.into)
@@ -182,12 +224,14 @@ class Logs:
             self._catalogued.pop(merge.gone, None)
             for source in self._sources.values():
                 source.merged(merge.gone, merge.into)
+            self._renewed.pop(merge.gone, None)
             lines = self._examples.pop(merge.gone, None)
             if lines:
                 self._examples.setdefault(merge.into, deque(maxlen=EXAMPLES)).extend(lines)
         for ident in self.miner.take_forgotten():
             self._catalogued.pop(ident, None)
             self._examples.pop(ident, None)
+            self._renewed.pop(ident, None)
             for source in self._sources.values():
                 source.forget(ident)
 
@@ -214,6 +258,8 @@ class Logs:
             return labels_of((*labels, (NAME, "log_lines_per_second")))
         if ident == ERRORS:
             return labels_of((*labels, (NAME, "log_error_lines_per_second")))
+        if ident == ODD:
+            return labels_of((*labels, (NAME, "log_odd_sessions_per_second")))
         template = self.miner.find(ident)
         return labels_of((*labels, (NAME, PATTERN), ("template", template.name if template else "gone")))
 
@@ -222,18 +268,23 @@ class Logs:
         return next((ident for (_, ident), (own, _) in self._slots.items() if own == slot), None)
 
     def _signal(self, finding: Finding) -> Signal:
-        every = self._settings.every
         ident = finding.ident if finding.ident >= 0 else finding.example
+        series, every = self._slot(finding.labels, finding.ident)[1], self._settings.every
+        examples = self.examples(ident) if ident >= 0 else ()
+        if finding.session:
+            every = 1.0
+            named = {**dict(series), NAME: "log_session_lines", "session": redacted(finding.session)}
+            series = labels_of(named)
         return Signal(
-            self._slot(finding.labels, finding.ident)[1],
-            AlertKind.LOG,
+            series,
+            AlertKind.SILENCE if finding.rule == SILENCE else AlertKind.LOG,
             finding.rule,
             True,
             finding.severity,
             observed=finding.observed / every,
             score=finding.score,
             expected=finding.expected / every,
-            examples=self.examples(ident) if ident >= 0 else (),
+            examples=examples,
         )
 
 

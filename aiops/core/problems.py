@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from aiops.core import handling, problem_ties, words
 from aiops.core.correlate import Correlator, Placement, still_firing
+from aiops.core.log_evidence import witnesses
 from aiops.core.problem_change import ACTOR, ProblemChange, move, remark
 from aiops.core.problem_looks import rewrite, sli_firing
 from aiops.core.settings import GroupingSettings
@@ -186,7 +187,7 @@ class Problems:
                 alert.problem_key = ""
             return []
         grave = any(a.severity.level >= Severity.MAJOR.level for a in firing)
-        if not grave and len(firing) < self.settings.open_at:
+        if not grave and witnesses(firing) < self.settings.open_at:
             return []
         self._brewing.remove(problem)
         self.known.append(problem)

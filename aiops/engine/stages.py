@@ -28,7 +28,8 @@ def detect(state: State, work: Work) -> None:
     state.index.touch(row.slots[~np.isnan(row.values[0])], float(row.times[0]))
     hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
     work.scored = state.detection.step(row, hold)
-    work.signals += state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
+    found = state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
+    work.signals += state.logs.believed(work.source, found) if work.stream else found
     for watch in state.rules:
         work.signals += watch.step(row)
     state.recent.take(work.scored)

@@ -119,7 +119,7 @@ def test_a_chatty_stream_that_falls_silent_is_told_and_a_sparse_one_is_not() -> 
         stand.step(stand.usual())
     found = [signal for _ in range(20) for signal in stand.end()]
     assert {(s.rule, dict(s.labels)["service"]) for s in found} == {("log silence", "web")}
-    assert all(signal.severity is Severity.MAJOR for signal in found)
+    assert {(signal.severity, signal.kind) for signal in found} == {(Severity.MAJOR, AlertKind.SILENCE)}
     assert all(signal.rule != "log silence" for signal in stand.step(stand.usual()))
 
 
@@ -226,17 +226,77 @@ def test_the_tail_is_a_bound_on_the_true_probability() -> None:
             size = mean * p / (1 - p)
             assert wide <= -np.log10(nbinom.sf(np.ceil(total) - 1, size, p)) + 1e-9
             assert wide < bound
+        for few in (0.0, mean / 4):
+            bound = tail(np.array([few]), np.array([mean]), np.array([mean]))[0]
+            assert bound <= -np.log10(poisson.cdf(np.floor(few), mean)) + 1e-9
 
 
 def test_surges_learn_a_new_level_after_a_while_and_survive_a_restart() -> None:
     rng = np.random.default_rng(2)
     one = Surges(3)
     one.grow(2)
-    scores = [one.step(rng.poisson((2.0, 50.0)).astype(float), 9.0)[0] for _ in range(500)]
+    scores = [one.step(rng.poisson((2.0, 50.0)).astype(float)).score for _ in range(500)]
     assert np.max(scores) < 9
     other = Surges(3)
     other.restore(json.loads(json.dumps(one.snapshot())))
-    high = [one.step(rng.poisson((40.0, 50.0)).astype(float), 9.0)[0] for _ in range(1500)]
+    high = [one.step(rng.poisson((40.0, 50.0)).astype(float)).score for _ in range(1500)]
     assert high[2][0] > 9
     assert high[-1][0] < 9
-    assert other.step(np.array([40.0, 50.0]), 9.0)[0][0] > 9
+    assert other.step(np.array([40.0, 50.0])).score[0] > 9
+
+
+def test_a_burst_is_told_once_though_lines_errors_and_a_template_surge() -> None:
+    stand = Stand()
+    for _ in range(150):
+        stand.step([*stand.usual(), *["WARN lookup took long"] * 3, "INFO cache refreshed"])
+    found = [
+        stand.step([*stand.usual(), *["WARN lookup took long"] * 60, "INFO cache refreshed"])
+        for _ in range(4)
+    ]
+    rules = [[signal.rule for signal in signals] for signals in found]
+    assert rules[-1] == ["burst of a log pattern"]
+    assert {dict(s.labels)["template"] for signals in found for s in signals} == {
+        dict(found[-1][0].labels)["template"]
+    }
+
+
+def test_an_anomaly_of_a_rate_is_believed_when_the_counts_bear_it_out() -> None:
+    stand = Stand()
+    stand.learn(150)
+    series = labels_of((*WEB, (NAME, "log_lines_per_second")))
+    anomaly = Signal(series, AlertKind.ANOMALY, "adaptive", True, Severity.MAJOR, 1.0, 9.0)
+    stand.step(stand.usual(5))
+    assert stand.logs.believed("web", [anomaly]) == []
+    for _ in range(10):
+        # half of the lines are no silence: such a change is for the detectors of series to see
+        assert stand.step(stand.usual(5)) == []
+    assert stand.logs.believed("web", [anomaly]) == [anomaly]
+
+
+def test_an_event_that_is_read_in_two_parts_is_one() -> None:
+    java = [
+        "ERROR request failed",
+        "\tat a.B.c(B.java:1)",
+        "Caused by: java.net.E: no",
+        "\t... 3 more",
+        "INFO on",
+    ]
+    python = [
+        "Traceback (most recent call last):",
+        '  File "a.py", line 1, in f',
+        "ValueError: bad",
+        "INFO on",
+    ]
+    for event in (java, python):
+        for cut in range(1, len(event)):
+            stand = Stand()
+            for part in (event[:cut], event[cut:]):
+                stand.logs.take("web", Lines(WEB, np.full(len(part), stand.now + 1), part))
+            stand.end()
+            assert stand.rates["log_lines_per_second"] * EVERY == 2.0, (event[0], cut)
+
+
+def test_a_stream_that_begins_inside_an_event_is_counted() -> None:
+    stand = Stand()
+    stand.step(["\tat a.B.c(B.java:1)", "INFO on"])
+    assert stand.rates["log_lines_per_second"] * EVERY == 2.0
