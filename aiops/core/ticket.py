@@ -21,7 +21,9 @@ Version 1. Times are RFC 3339 in UTC; what is not known is null; no key is ever 
     cause        {known, because, found, ranked: [{component, share, reasons, counterfactual}]}, the likeliest
                  first, at most 5; not known: the evidence is thin; null before it was looked for
     evidence     [{text, metric, kind, rule, severity, state, labels, since, score, observed, expected, lower,
-                 upper, bound}], the most telling first, at most 20; numbers are in the metric's own unit
+                 upper, bound, log}], the most telling first, at most 20; numbers are in the metric's own unit
+                 log: {pattern, template, lines, lines_per_second, lines_per_second_before}, of log lines
+                 only; without secrets
     evidence_total   how many there are
     timeline     [{at, entity, from, to, by, text}], oldest first, the last 30: what happened, what was done
     links        {problem: URL of its page in the console}; empty when the console's address is not known
@@ -32,7 +34,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from aiops.core import words
+from aiops.core import log_shown, words
 from aiops.core.notify import Notice
 from aiops.model.cause import Causes
 from aiops.model.lifecycle import AlertState, ProblemState, Stage
@@ -86,7 +88,8 @@ def summary(problem: Problem, now: float, timeline: Sequence[Mapping[str, Any]] 
     lines += _likely(problem.causes)
     alerts = sorted(problem.alerts, key=_telling, reverse=True)
     lines += ["", "Evidence:"] if alerts else []
-    lines += [f"- {words.of_alert(alert)}{_cleared(alert)}" for alert in alerts[:IN_SUMMARY]]
+    for alert in alerts[:IN_SUMMARY]:
+        lines += [f"- {words.of_alert(alert)}{_cleared(alert)}", *log_shown.in_text(alert)]
     if len(alerts) > IN_SUMMARY:
         lines.append(f"- and {len(alerts) - IN_SUMMARY} more")
     done = [row for row in timeline if row["entity"] == "run"]
@@ -174,6 +177,7 @@ def _evidence(alert: Alert) -> dict[str, Any]:
         "labels": {name: value for name, value in alert.labels if name != NAME},
         "since": moment(alert.started),
         **{name: _number(float(getattr(alert, name))) for name in _NUMBERS},
+        "log": log_shown.in_body(alert),
     }
 
 
