@@ -1,5 +1,6 @@
 """One request of a log source to an HTTP API, with every failure classified."""
 
+import base64
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,18 +26,28 @@ class HttpLogs(Connector):
 
     def client(self) -> httpx.AsyncClient:
         """Raises `Fatal`."""
-        headers = {"user-agent": "forewarn"}
-        auth = None
+        headers = {"user-agent": "forewarn"} | self.credentials()
+        return httpx.AsyncClient(headers=headers, verify=self.trusted(), timeout=self.timeout)
+
+    def credentials(self) -> dict[str, str]:
+        """Headers. Raises `Fatal`."""
         try:
             if self.token:
-                headers["authorization"] = f"Bearer {self.token.read().get_secret_value()}"
-            elif self.username:
-                password = self.password.read().get_secret_value() if self.password else ""
-                auth = httpx.BasicAuth(self.username, password)
-            verify = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+                return {"authorization": f"Bearer {self.token.read().get_secret_value()}"}
+            password = self.password.read().get_secret_value() if self.password else ""
         except (ValueError, OSError) as why:
             raise Fatal(str(why)) from why
-        return httpx.AsyncClient(headers=headers, auth=auth, verify=verify, timeout=self.timeout)
+        if not self.username:
+            return {}
+        both = base64.b64encode(f"{self.username}:{password}".encode()).decode()
+        return {"authorization": f"Basic {both}"}
+
+    def trusted(self) -> ssl.SSLContext:
+        """Raises `Fatal`."""
+        try:
+            return ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+        except (ValueError, OSError) as why:
+            raise Fatal(str(why)) from why
 
 
 async def ask(

@@ -87,6 +87,7 @@ class File(Connector):
                 tail.place, tail.grown = place, until
                 whole, bad = count.get(tail.name, (0, 0))
                 count[tail.name] = whole + len(lines), bad + errors.of(lines)
+        self._let_go(found, until)
         if count and until > since:
             yield self._frame(count, since, until)
 
@@ -110,7 +111,7 @@ class File(Connector):
         return Frame(np.array([until]), self._index.slots(values), np.array([list(values.values())]))
 
     def _follow(self, now: float) -> set[Identity]:
-        """Open what is new, close what has gone and fallen quiet; the identities that the path finds."""
+        """Open what is new; the identities that the path finds."""
         found = self._found()
         for identity in [one for one in self._saved if one not in found]:  # renamed while we were away
             path = _path_of(identity, os.path.dirname(str(self._saved[identity]["name"])))
@@ -121,11 +122,14 @@ class File(Connector):
                 self._open(path, identity, now)
         self._saved.clear()
         self._first = False
+        return set(found)
+
+    def _let_go(self, found: set[Identity], now: float) -> None:
+        """Close what has gone and fallen quiet; after a look at it, however far the clock has jumped."""
         for identity, tail in list(self._tails.items()):
             if identity not in found and now - tail.grown > _LINGER:
                 tail.close()
                 del self._tails[identity]
-        return set(found)
 
     def _size(self, tail: Tail) -> int:
         try:

@@ -1,4 +1,4 @@
-"""Loki's query answers (``/loki/api/v1/query_range``, result type ``streams``)."""
+"""Loki's answers: of ``/loki/api/v1/query_range``, result type ``streams``, and of ``/loki/api/v1/tail``."""
 
 import json
 from dataclasses import dataclass
@@ -35,6 +35,16 @@ def decode(body: bytes) -> list[Stream]:
         raise ValueError(f"not an answer of Loki: {why!r}") from why
 
 
+def decode_tail(message: bytes) -> tuple[list[Stream], int]:
+    """(streams, how many entries Loki had to drop) of one message. Raises ValueError."""
+    try:
+        found = json.loads(message)
+        streams = [_stream(one) for one in found.get("streams") or ()]
+        return streams, len(found.get("dropped_entries") or ())
+    except (KeyError, TypeError, AttributeError, IndexError) as why:
+        raise ValueError(f"not a message of Loki's tail: {why!r}") from why
+
+
 def _stream(one: dict[str, Any]) -> Stream:
     labels = tuple(sorted((str(k), str(v)) for k, v in one["stream"].items()))
     entries = [
@@ -45,6 +55,7 @@ def _stream(one: dict[str, Any]) -> Stream:
 
 
 def _metadata(extra: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Plain since 2.9; under ``structuredMetadata`` where categorized labels were asked for."""
-    found = extra.get("structuredMetadata", extra)
+    """Plain since 2.9; in groups, with what the query parsed, where categorized labels were asked for."""
+    groups = [extra[name] for name in ("structuredMetadata", "parsed") if isinstance(extra.get(name), dict)]
+    found = {k: v for group in groups or [extra] for k, v in group.items()}
     return tuple(sorted((str(k), str(v)) for k, v in found.items() if isinstance(v, str)))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aiops.model.frame import Lines
 from tests.file_watch import Watch, append
 
 Make = Callable[..., Watch]
@@ -172,6 +173,41 @@ async def test_no_descriptor_is_left_open(log: Path, tmp_path: Path, watch: Make
     assert opened() == 1
     await one.source.close()
     assert opened() == 0
+
+
+async def taken(one: Watch, since: float, until: float) -> list[str]:
+    batches = [batch async for batch in one.source.pull(since, until) if isinstance(batch, Lines)]
+    for batch in batches:
+        assert (batch.times == until).all()
+    return [line for batch in batches for line in batch.text]
+
+
+async def test_clock_jumps_lose_and_double_nothing(log: Path, watch: Make) -> None:
+    one = watch(log)
+    await one.pull()
+    now = one.now
+    append(log, "2023-11-14T22:13:20Z before\n")
+    assert await taken(one, now, now - 3600) == ["2023-11-14T22:13:20Z before"]
+    append(log, "back\n")
+    log.rename(log.with_suffix(".log.1"))
+    log.write_text("new\n")
+    # a day ahead, right after a rotation: what is left of the old file comes too
+    assert await taken(one, now - 3600, now + 86400) == ["back", "new"]
+    append(log.with_suffix(".log.1"), "late\n")
+    assert await taken(one, now + 86400, now + 86402) == ["late"]
+    assert await taken(one, now + 86402, now + 86402) == []
+
+
+async def test_copytruncate_by_a_copy_and_a_truncation(log: Path, watch: Make) -> None:
+    one = watch(log)
+    await one.pull()
+    for n in range(3):
+        append(log, f"line {n}\n")
+        assert await one.pull() == [f"line {n}"]
+        log.with_suffix(f".log.{n}").write_bytes(log.read_bytes())
+        os.truncate(log, 0)
+        append(log, f"first after {n}\n")
+        assert await one.pull() == [f"first after {n}"]
 
 
 _steps = st.lists(

@@ -1,7 +1,9 @@
 """The Loki source against a stub built from the documented API."""
 
+import asyncio
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
@@ -9,6 +11,7 @@ from aiops.model.frame import Lines
 from aiops.model.series import SeriesIndex
 from aiops.plugin import Connector, Fatal, NotConnected, Retryable
 from aiops.plugin.load import load
+from aiops.testing import eventually
 from tests.loki_api import LokiApi
 
 NOW = 1.7e9
@@ -121,3 +124,69 @@ async def test_what_is_no_loki_or_no_log_query_says_so() -> None:
     with pytest.raises(NotConnected):
         await lines(one, NOW - 5, NOW)
     await one.close()
+
+
+async def gathered(
+    one: Connector, since: float, until: float, done: Callable[[list[str]], bool]
+) -> list[str]:
+    """Lines of pulls, made until there are enough: a tail gives when it gives."""
+    found: list[str] = []
+
+    async def pull() -> bool:
+        found.extend(text for _, text in await lines(one, since, until))
+        return done(found)
+
+    for _ in range(200):
+        if await pull():
+            break
+        await asyncio.sleep(0.01)
+    return found
+
+
+async def test_a_tail_brings_lines_without_asking_and_nothing_twice() -> None:
+    with LokiApi(tenant="team-a") as api:
+        one = source(api, tail=True, tenant="team-a", structured=True)
+        api.say(NOW - 3, "before the tail")
+        assert await lines(one, NOW - 5, NOW) == [(NOW - 3, "before the tail")]
+        await eventually(lambda: api.tails == 1)
+        api.say(NOW + 1, "in the gap", {"trace_id": "abc"})
+        assert await gathered(one, NOW, NOW + 5, bool) == ["in the gap"]
+        asked = len(api.requests)
+        api.say(NOW + 6, "by the tail", {"trace_id": "def"})
+        assert await gathered(one, NOW + 5, NOW + 10, bool) == ["by the tail"]
+        assert len(api.requests) == asked, "the tail has given all"
+        # after an overlap all is asked for again, and what the tail gave is known
+        assert await lines(one, NOW + 10, NOW + 60) == []
+        assert len(api.requests) == asked + 1
+        await one.close()
+        await eventually(lambda: api.tails == 0 or api.say(NOW, "wake") or False)
+
+
+async def test_what_a_tail_drops_or_misses_while_loki_restarts_is_asked_for() -> None:
+    with LokiApi() as api:
+        one = source(api, tail=True)
+        assert await lines(one, NOW - 5, NOW) == []
+        await eventually(lambda: api.tails == 1)
+        assert await lines(one, NOW, NOW + 1) == []
+        api.drop_next = 1
+        api.say(NOW + 2, "dropped by the tail")
+        api.say(NOW + 2, "kept by the tail")
+        both = ["dropped by the tail", "kept by the tail"]
+        assert sorted(await gathered(one, NOW + 1, NOW + 5, lambda found: len(found) >= 2)) == both
+        api.stop()
+        tail = cast(Any, one)._tail
+        await eventually(lambda: not tail._connected)
+        api.say(NOW + 7, "while it was away")
+        with pytest.raises(NotConnected):
+            await lines(one, NOW + 5, NOW + 8)
+        api.start()
+        assert await lines(one, NOW + 5, NOW + 9) == [(NOW + 7, "while it was away")]
+        await eventually(lambda: api.tails == 1)
+        api.say(NOW + 10, "after")
+        assert await gathered(one, NOW + 9, NOW + 12, bool) == ["after"]
+        kept = json.loads(json.dumps(one.snapshot()))
+        await one.close()
+        other = source(api, tail=True)
+        other.restore(kept)
+        assert await lines(other, NOW + 12, NOW + 13) == []
+        await other.close()
