@@ -12,8 +12,8 @@ silence.
 
 The lines go through everything but the sources and the store: miner, detectors, alerts, problems, with
 default settings. `recall`: an alert of that stream fires from the beginning to 2 minutes after the end.
-`far`: problems opened (what people are told of) at other times, a day and source; `alerts`: alerts that fired
-then, most of them minor: three of a service together open a problem.
+`far`: alerts that fired at other times, a day and source, whatever their severity; `problems`: problems that
+opened then.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def put_in(days: float, stream: Stream, rng: random.Random) -> list[tuple[str, f
 
 
 def measure(name: str, data: Path, days: float, rate: float, seed: int) -> dict[str, list[float]]:
-    """kind -> 1 or 0 for each that was put in; ``far`` and ``alerts``: one number."""
+    """kind -> 1 or 0 for each that was put in; ``far`` and ``problems``: one number."""
     rng, chance = random.Random(f"{seed}{name}"), np.random.default_rng([seed, *name.encode()])
     stream = Stream(data / name, rate, rng)
     planned = put_in(days, stream, rng)
@@ -121,7 +121,7 @@ def measure(name: str, data: Path, days: float, rate: float, seed: int) -> dict[
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for (kind, _, _), was in zip(planned, hit, strict=True):
         found[kind].append(float(was))
-    return found | {"far": [alarms / watched], "alerts": [alerts / watched], "watched": [watched]}
+    return found | {"far": [alerts / watched], "problems": [alarms / watched], "watched": [watched]}
 
 
 def _step(state: State, lines: Lines, now: float) -> tuple[int, int]:
@@ -154,7 +154,7 @@ def main() -> None:
             all_of[kind] += values
         print(f"{name:<12}", *(f"{kind} {np.mean(v):.2f}" for kind, v in found.items() if v), flush=True)
     recall = {f"recall_{kind}": round(float(np.mean(all_of[kind])), 3) for kind in KINDS}
-    rates = {kind: round(float(np.mean(all_of[kind])), 3) for kind in ("far", "alerts")}
+    rates = {kind: round(float(np.mean(all_of[kind])), 3) for kind in ("far", "problems")}
     rates["source_days"] = round(float(np.sum(all_of["watched"])), 1)
     put = {kind: len(all_of[kind]) for kind in KINDS}
     print(json.dumps({"bench": "log_anomaly", "seed": chosen.seed, "put_in": put, **recall, **rates}))
