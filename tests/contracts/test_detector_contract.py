@@ -13,6 +13,7 @@ from aiops.plugin.params import Plugin
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "adaptive": [{}, {"warmup_samples": 50}],
+    "residual": [{"warmup_samples": 60}, {"warmup_samples": 60, "timezone": "Europe/Berlin"}],
     "river_model": [
         {"model": "river.anomaly.HalfSpaceTrees", "params": {"n_trees": 3, "height": 4}, "scale": "minmax"},
         {"model": "river.anomaly.GaussianScorer", "params": {"window_size": 50}},

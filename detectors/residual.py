@@ -1,0 +1,135 @@
+"""For series that matter: what season, recent course and mean leave unexplained, together.
+
+Three residuals - from a robust profile of the day and its weekdays, from an autoregression of eight lags,
+and from an exponentially weighted mean - each in units of its own scale, and their geometric mean: an event
+stands out from all three; noise, a late peak or a slow drift from one. The score is its ratio to the series'
+own tracked 99.3 % quantile, in decades. `_residual_judge.py` and `_residual_kernel.py` have each step.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr, field_validator
+
+from aiops.model.frame import Frame
+from aiops.model.signal import Scores
+from aiops.plugin import Column, Columns, Detector
+from detectors import _residual_fields as k
+
+SUNDAY = 6
+
+
+class Residual(Detector):
+    """Some 3.3 kB and 0.3 us a sample: for SLIs and series of whole services, say by `match`."""
+
+    warmup_samples: int = Field(200, ge=60, description="Samples of a series before it is scored.")
+    timezone: str = Field("UTC", description="IANA name; the day and the week follow its clock.")
+    holidays: list[date] = Field(default_factory=list, description="Days that are like a Sunday.")
+
+    _columns: Columns = PrivateAttr()
+    _advance: Callable[..., int] = PrivateAttr()
+    _zone: ZoneInfo = PrivateAttr()
+    _off: frozenset[int] = PrivateAttr()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as why:
+            raise ValueError(f"no time zone {name!r}; give an IANA name such as Europe/Berlin") from why
+        return name
+
+    def model_post_init(self, _context: Any) -> None:
+        from detectors import _residual_kernel  # numba: not needed to describe or check a configuration
+
+        self._advance = _residual_kernel.advance
+        self._zone = ZoneInfo(self.timezone)
+        self._off = frozenset(day.toordinal() for day in self.holidays)
+        self._columns = Columns(
+            core=Column(np.float64, shape=(k.FIELDS,)),
+            day=Column(np.float64, shape=(k.DAY,)),
+            day_n=Column(np.uint8, shape=(k.DAY,)),
+            week=Column(np.float64, shape=(7 * k.HOURS,)),
+            week_n=Column(np.uint8, shape=(7 * k.HOURS,)),
+        )
+
+    @property
+    def columns(self) -> Columns:
+        return self._columns
+
+    def score(self, frame: Frame) -> Scores:
+        return self._scored(frame, np.zeros(frame.values.shape, np.bool_))
+
+    def learn(self, frame: Frame, mask: NDArray[np.bool_]) -> None:
+        self._step(frame, mask, np.empty((0, 0), np.float32), np.empty((3, 0, 0)))
+
+    def update(self, frame: Frame, hold: NDArray[np.bool_]) -> Scores:
+        return self._scored(frame, np.broadcast_to(~hold, frame.values.shape))
+
+    def ready(self) -> NDArray[np.bool_]:
+        ready: NDArray[np.bool_] = self._columns["core"][:, k.COUNT] >= self.warmup_samples
+        return ready
+
+    def explain(self, slot: int) -> str:
+        if slot >= self._columns.capacity or self._columns["core"][slot, k.COUNT] < self.warmup_samples:
+            return f"still learning: needs {self.warmup_samples} samples"
+        s = self._columns["core"][slot]
+        week = "by weekday" if s[k.WEEKLY] < s[k.PLAIN] else "alike on all weekdays"
+        return (
+            f"usually {s[k.SCALES]:.3g} off its time of day ({week}), {s[k.SCALES + 1]:.3g} off its recent "
+            f"course, {s[k.SCALES + 2]:.3g} off its mean; unusual at {np.exp(s[k.HIGH]):.3g} times all three"
+        )
+
+    def _scored(self, frame: Frame, learn: NDArray[np.bool_]) -> Scores:
+        score, band = np.empty(frame.values.shape, np.float32), np.empty((3, *frame.values.shape))
+        self._step(frame, learn, score, band)
+        return Scores(score, band[0], band[1], band[2])
+
+    def _step(
+        self, frame: Frame, learn: NDArray[np.bool_], score: NDArray[np.float32], band: NDArray[np.float64]
+    ) -> None:
+        if frame.values.size == 0:
+            return
+        if int(frame.slots.min()) < 0:
+            raise ValueError("slots must not be negative")
+        self._columns.ensure(int(frame.slots.max()) + 1)
+        times = np.ascontiguousarray(frame.times, np.float64)
+        seconds, weekdays = self._local(times)
+        self._advance(
+            *(self._columns[name] for name in ("core", "day", "day_n", "week", "week_n")),
+            times,
+            seconds,
+            weekdays,
+            np.ascontiguousarray(frame.slots, np.int32),
+            np.ascontiguousarray(frame.values, np.float64),
+            np.ascontiguousarray(learn, np.bool_),
+            float(self.warmup_samples),
+            score,
+            band,
+        )
+
+    def _local(self, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Per time the second of the local day, and the weekday (Monday 0), holidays being Sundays.
+
+        Clocks change at full quarters of an hour at most.
+        """
+        quarters, which = np.unique(times // 900.0, return_inverse=True)
+        offsets = np.array([self._offset(quarter * 900.0) for quarter in quarters.tolist()])
+        local = times + offsets[which]
+        days = (local // 86400.0).astype(np.int64)
+        weekdays = (days + 3) % 7  # 1 January 1970 was a Thursday
+        if self._off:
+            epoch = date(1970, 1, 1).toordinal()
+            weekdays[np.isin(days + epoch, list(self._off))] = SUNDAY
+        return local - days * 86400.0, weekdays
+
+    def _offset(self, time: float) -> float:
+        if self.timezone == "UTC":
+            return 0.0
+        offset = datetime.fromtimestamp(time, UTC).astimezone(self._zone).utcoffset()
+        return offset.total_seconds() if offset else 0.0
