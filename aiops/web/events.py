@@ -49,7 +49,7 @@ class Events:
                 self._task = asyncio.create_task(self._tail(newest), name="events")
             yield "retry: 2000\n\n"
             start = newest if after is None else after
-            given, missed, last = set[int](), [], start
+            given, missed, last = set[int](), list[dict[str, Any]](), start
             while not given or len(missed) == MOST:
                 missed = await self._engine.db.read(trail.after, last, MOST)
                 last = missed[-1]["id"] if missed else last

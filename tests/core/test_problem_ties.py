@@ -7,6 +7,7 @@ import pytest
 
 from aiops.core import handling
 from aiops.core.notify import Router, Told
+from aiops.core.routing import Routes
 from aiops.core.problem_change import ProblemChange
 from aiops.core.problem_ties import NoSense
 from aiops.core.problems import AFTER_RETURN
@@ -132,7 +133,7 @@ def test_a_snoozed_problem_is_quiet_until_its_time() -> None:
     assert stand.step(after=1800) == [], "nobody is asked"
     joined = stand.step(of("web", "other"), after=10)
     told = {stand.only.key: Told(frozenset({"itsm"}), NOW, 1)}
-    assert Router(sinks=("itsm",)).messages(joined, told) == [], "new evidence is no news now"
+    assert Router(Routes((), ["itsm"])).messages(joined, told) == [], "new evidence is no news now"
     (woken,) = stand.step(after=1790)
     assert (woken.reason, woken.notify) == ("its snooze is over", NotifyReason.UPDATED)
     assert stand.step(after=899) == []

@@ -123,7 +123,7 @@ async def test_settings_hold_the_file_against_what_runs(
     visitor: httpx.AsyncClient, engine: Engine, tmp_path: Path
 ) -> None:
     text = (await visitor.get("/settings")).text
-    assert re.search(r'class="plus">\+- kind: host', text)
+    assert re.search(r'class="plus">\+.*kind: host', text)
     assert "Take up these changes" not in text, "a visitor changes nothing"
     assert engine.config_path
     engine.config_path.write_text("sources:\n  - {kind: host, evry: 2s}\n")

@@ -101,13 +101,14 @@ def test_the_like_of_a_problem_is_found_with_what_fixed_it(db: Database) -> None
     with db.begin() as conn:
         for n in range(6):
             a_problem(conn, f"fw-other-{n}", firing(f"m{n}", service=f"s{n}"))
-        repaired = a_problem(conn, "fw-1", *pool())
+        over = {"state": AlertState.RESOLVED}  # of an alert only one may fire
+        repaired = a_problem(conn, "fw-1", *pool(**over))
         run = Run(repaired.id, "restart-shop", "r1", "shop", RunState.SUCCEEDED, dry_run=False, queued=NOW)
         runs.insert(conn, run, "playbook: restart-shop")
         store(conn, handling.resolve(repaired, "restarted", NOW + 60, "ann"))
-        by_hand = a_problem(conn, "fw-2", *pool(), at=NOW + 100)
+        by_hand = a_problem(conn, "fw-2", *pool(**over), at=NOW + 100)
         store(conn, handling.resolve(by_hand, "pool enlarged", NOW + 160, "bob"))
-        false = a_problem(conn, "fw-3", *pool(), at=NOW + 200)
+        false = a_problem(conn, "fw-3", *pool(**over), at=NOW + 200)
         store(conn, handling.mark(false, Verdict.FALSE, "", NOW + 260, "bob"))
         new = a_problem(conn, "fw-4", *pool(), at=NOW + 300)
         found = likeness.of_problem(conn, new.id)

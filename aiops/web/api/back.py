@@ -19,6 +19,10 @@ from aiops.web.security import EngineDep, Writer
 router = APIRouter()
 
 
+class Markdown(PlainTextResponse):
+    media_type = "text/markdown"
+
+
 class TrailEntry(TimelineEntry):
     """One row of the audit trail."""
 
@@ -99,17 +103,17 @@ async def topology(engine: EngineDep) -> Page[CallOut]:
     "/problems/{problem_id}/markdown",
     tags=["problems"],
     summary="One problem as Markdown",
-    response_class=PlainTextResponse,
-    responses=responses(401, 404) | {200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}},
+    response_class=Markdown,
+    responses=responses(401, 404),
 )
-async def markdown(engine: EngineDep, problem_id: Ident) -> PlainTextResponse:
+async def markdown(engine: EngineDep, problem_id: Ident) -> Markdown:
     """For a chat or a review."""
     whole: dict[str, Any] | None = await engine.db.read(whole_problem, problem_id)
     if whole is None:
         raise not_found("problem", problem_id)
     url = f"http://{engine.config.web.listen}/problems/{problem_id}"
     text = problem_text(whole, engine.clock.now(), url)
-    return PlainTextResponse(text, media_type="text/markdown")
+    return Markdown(text)
 
 
 @router.get("/tokens", tags=["configuration"], summary="List tokens", responses=responses(401))

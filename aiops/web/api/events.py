@@ -1,6 +1,6 @@
 """What happens, as it happens."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import StreamingResponse
@@ -11,12 +11,16 @@ from aiops.web.inputs import LARGEST, Words
 
 router = APIRouter(prefix="/events", tags=["events"])
 
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
 
 @router.get(
     "",
     summary="Server-sent events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}} | responses(401, 422),
+    responses={**_STREAM, **responses(401, 422)},
 )
 async def stream(
     request: Request,
