@@ -7,10 +7,10 @@ import pytest
 
 from aiops.core import handling
 from aiops.core.notify import Router, Told
-from aiops.core.routing import Routes
 from aiops.core.problem_change import ProblemChange
 from aiops.core.problem_ties import NoSense
 from aiops.core.problems import AFTER_RETURN
+from aiops.core.routing import Routes
 from aiops.model.lifecycle import ACTS, Act, IllegalTransition, ProblemState, Stage, check_act
 from aiops.model.problem import EscalationReason, NotifyReason, Problem, TieKind, Verdict
 from aiops.model.signal import Alert, AlertKind, Severity
