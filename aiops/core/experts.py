@@ -48,6 +48,7 @@ class Experts:
     def __init__(self, bound: float, sign: int, horizon: float) -> None:
         self.bound, self.sign, self.horizon = bound, sign, horizon
         self.ramps = Ramps(bound, sign, horizon)
+        """By the same dense rows as `rows`: an index has a million series, and a rule watches few of them."""
         reach = horizon * 1.001 >= HORIZONS * STEP
         self.ahead = HORIZONS[reach] if horizon > NEAR else HORIZONS[:0]
         """``[H]`` steps; empty where the ramps alone look far enough."""
@@ -57,7 +58,7 @@ class Experts:
         count = len(self.ahead)
         self.past = Past()
         self.rows = Columns(
-            **self.past.columns,
+            **(self.past.columns if count else {}),
             owner=Column(np.int32, -1),
             pending=Column(np.float32, np.nan, (count, PENDING, EXPERTS + 3)),
             error=Column(np.float32, np.nan, (count, EXPERTS + 1)),
@@ -73,18 +74,20 @@ class Experts:
 
     def welcome(self, fresh: Slots) -> None:
         """Forget these slots: they belong to other series now."""
-        self.ramps.welcome(fresh)
         self.columns.reset(fresh)
-        owner = self.rows["owner"]
-        self.rows.reset(np.flatnonzero(np.isin(owner, fresh)).astype(np.int32))
+        rows = np.flatnonzero(np.isin(self.rows["owner"], fresh)).astype(np.int32)
+        self.rows.reset(rows)
+        self.ramps.welcome(rows)
 
     def learn(self, now: float, slots: Slots, values: Floats) -> None:
         """Take one sample of each slot; NaN is skipped."""
-        self.ramps.learn(now, slots, values)
         have = ~np.isnan(values)
-        if not len(self.ahead) or not have.any():
+        if not have.any():
             return
         rows = self._rows(slots[have])
+        self.ramps.learn(now, rows, values[have])
+        if not len(self.ahead):
+            return
         done, step, mean = self.past.take(self.rows, now, rows, values[have] * self.sign)
         if len(done):
             self._missed(done, step)
@@ -94,10 +97,10 @@ class Experts:
 
     def crossing(self, now: float, slots: Slots, values: Floats) -> tuple[Floats, Floats, Floats]:
         """(earliest, expected, latest) epoch seconds ``[S]``; inf where no crossing is worth a word."""
-        found = np.stack(self.ramps.crossing(now, slots, values))
+        rows = self._rows(slots)
+        found = np.stack(self.ramps.crossing(now, rows, values))
         if not len(self.ahead) or not len(slots):
             return found[0], found[1], found[2]
-        rows = self._rows(slots)
         left = found[1] - now
         reach = np.where(self._believed(rows), self.ahead * STEP, 0.0).max(1)
         found[:, (left > NEAR) & (left <= reach)] = np.inf
@@ -138,6 +141,8 @@ class Experts:
 
     def _rows(self, slots: Slots) -> Slots:
         """The dense row of each slot; new ones get a free one."""
+        if not len(slots):
+            return slots
         self.columns.ensure(int(slots.max()) + 1)
         row = self.columns["row"]
         owner = self.rows["owner"]

@@ -72,7 +72,7 @@ class Housekeeping:
     async def rarely(self, now: float) -> None:
         """Forget series that are long gone, and what has outlived its retention."""
         config = self._pipeline.state.config
-        await self._pipeline.call(lambda state: _forget(state, now - config.detection.forget_after))
+        await self._pipeline.call(lambda state: forget(state, now - config.detection.forget_after))
         await self._db.run(_purge, now - config.retention.problems, now - config.retention.deliveries)
         found: Any = await self._pipeline.call(lambda state: state.logs.catalogue())
         templates, merged = found
@@ -91,7 +91,8 @@ class Housekeeping:
                 metrics.problems_open.labels(one.value).set(count)
 
 
-def _forget(state: State, before: float) -> None:
+def forget(state: State, before: float) -> None:
+    """Drop the series unseen since `before` (epoch s), and what is kept of problems that are over."""
     known = {problem.key for problem in state.problems.known}
     state.told = {key: told for key, told in state.told.items() if key in known}
     live = {alert.labels for alert in state.alerting.live.values()}
@@ -101,7 +102,7 @@ def _forget(state: State, before: float) -> None:
             # a series with a live alert stays until the alert has gone
             state.index.touch(np.array([slot], np.int32), max(before, state.index.last_seen(slot)))
     gone = state.index.evict(before)
-    if gone:
+    if len(gone):
         log.info("forgot %d series that had stopped", len(gone))
 
 

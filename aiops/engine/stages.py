@@ -10,6 +10,7 @@ from aiops.core.problems import ACTOR, ProblemChange
 from aiops.core.remediate import Refusal
 from aiops.engine.state import State
 from aiops.engine.work import Work
+from aiops.model.frame import Frame
 from aiops.model.lifecycle import ProblemState
 from aiops.model.problem import Run
 
@@ -48,11 +49,7 @@ def alert(state: State, work: Work) -> None:
             firing.silenced_by = state.silences.why(firing.labels, work.now)
         return
     row, at = work.row, float(work.row.times[0])
-    values: dict[int, float] = {}
-    if state.alerting.live:
-        have = ~np.isnan(row.values[0])
-        values = dict(zip(row.slots[have].tolist(), row.values[0, have].tolist(), strict=True))
-    work.alert_changes = state.alerting.step(work.signals, values, work.source, at)
+    work.alert_changes = state.alerting.step(work.signals, _values_of_live(state, row), work.source, at)
     state.logs.illustrate(state.alerting.live.values())
     for firing in state.alerting.live.values():
         firing.silenced_by = state.silences.why(firing.labels, work.now)
@@ -88,6 +85,16 @@ def refresh(state: State, work: Work) -> None:
         if due and live.source == work.source:
             work.refresh.append(live)
             state.refreshed[live.key] = work.now
+
+
+def _values_of_live(state: State, row: Frame) -> dict[int, float]:
+    """Slot -> its sample in `row`, of the slots that have a live alert."""
+    found = (state.index.find(alert.labels) for alert in state.alerting.live.values())
+    slots = np.array([slot for slot in found if slot is not None], np.int32)
+    if not len(slots):
+        return {}
+    here = np.isin(row.slots, slots) & ~np.isnan(row.values[0])
+    return dict(zip(row.slots[here].tolist(), row.values[0, here].tolist(), strict=True))
 
 
 def _is_news(change: ProblemChange) -> bool:

@@ -186,8 +186,8 @@ class SeriesIndex:
     def last_seen(self, slot: int) -> float:
         return float(self._seen[slot]) if slot < self._capacity else 0.0
 
-    def evict(self, before: float) -> list[Labels]:
-        """Free every slot not seen since `before` (seconds since the epoch); returns what went.
+    def evict(self, before: float) -> NDArray[np.int32]:
+        """Free every slot not seen since `before` (seconds since the epoch); returns them.
 
         One that was asked for since the last call stays: its samples may still be on their way.
         """
@@ -195,8 +195,7 @@ class SeriesIndex:
         gone = live[(self._seen[live] < before) & ~self._asked[live]]
         self._asked[:] = False
         if not len(gone):
-            return []
-        labels = [self.labels(slot) for slot in gone.tolist()]
+            return gone
         self._table.remove(gone, self._hash)
         self._rows.clear(gone)
         self._seen[gone] = 0.0
@@ -205,7 +204,7 @@ class SeriesIndex:
         self._live -= len(gone)
         self.evictions += 1
         self.pairs.keep(self._rows.tidy(self.live(), len(self.pairs)))
-        return labels
+        return gone
 
     def part(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """Copies of what is known of the slots from `start` to `stop`, without the texts of `pairs`."""

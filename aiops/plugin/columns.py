@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from aiops.model.rows import run_of
+
 LANES = 16
 """Rows side by side in a block: one AVX-512 register of float32, two of AVX2."""
 
@@ -95,13 +97,18 @@ class Column:
 
     def clear(self, array: NDArray[Any], slots: NDArray[np.int32]) -> None:
         """Fill the rows `slots` as if new."""
+        at = run_of(slots)
         match self.layout:
             case Layout.ROWS:
-                array[slots] = self.fill
+                array[at] = self.fill
             case Layout.BLOCKS:
+                if isinstance(at, slice):  # new series come in runs: whole blocks are filled as they lie
+                    whole = range(-(-at.start // LANES), at.stop // LANES)
+                    array[whole.start : whole.stop] = self.fill
+                    slots = slots[(slots // LANES < whole.start) | (slots // LANES >= whole.stop)]
                 array[slots // LANES, ..., slots % LANES] = self.fill
             case Layout.LAST:
-                array[..., slots] = self.fill
+                array[..., at] = self.fill
             case Layout.TABLE | Layout.SHARED:
                 pass
 

@@ -1,6 +1,9 @@
 """An installation of many series, without the time that it takes to receive them: for benches."""
 
+import gc
+import resource
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +46,22 @@ def learnt(config: Config, series: int, ticks: int = 4) -> State:
     """A state that has learnt `ticks` samples of each series, an hour apart: all tables are in use."""
     state = State(config, [], SeriesIndex())
     slots = populate(state.index, series)
-    chance = np.random.default_rng(0)
     begin = time.time() - 3600.0 * ticks
     for tick in range(ticks):
-        values = chance.normal(50.0, 2.0, (1, series))
-        for start in range(0, series, BATCH):
-            part = slots[start : start + BATCH]
-            state.learn(Frame(np.array([begin + 3600.0 * tick]), part, values[:, start : start + BATCH]))
-            state.index.touch(part, begin + 3600.0 * tick)
+        for row in rows_of(slots, begin + 3600.0 * tick):
+            state.learn(row)
     return state
+
+
+def rows_of(slots: NDArray[np.int32], at: float) -> Iterator[Frame]:
+    """One sample of each, as a receiver hands them over."""
+    chance = np.random.default_rng(int(at))
+    for start in range(0, len(slots), BATCH):
+        part = slots[start : start + BATCH]
+        yield Frame(np.array([at]), part, chance.normal(50.0, 2.0, (1, len(part))))
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -43,7 +43,12 @@ def test_each_layout_puts_rows_where_it_says() -> None:
 
 @given(
     writes=st.lists(st.tuples(st.integers(0, 300), st.integers(-1000, 1000)), max_size=30),
-    resets=st.lists(st.integers(0, 300), max_size=10, unique=True),
+    resets=st.one_of(
+        st.lists(st.integers(0, 300), max_size=10, unique=True),
+        st.builds(
+            lambda start, count: [*range(start, start + count)], st.integers(0, 90), st.integers(0, 90)
+        ),
+    ),
 )
 def test_growth_and_reset_touch_only_what_they_should(
     writes: list[tuple[int, int]], resets: list[int]

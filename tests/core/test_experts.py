@@ -165,7 +165,7 @@ def test_a_short_horizon_is_the_ramps_alone():
     assert not len(model.ahead)
     values = np.maximum(0, np.arange(200) - 100)[:, None] * 1.0
     now, slots = feed(model, values + np.random.default_rng(1).normal(0, 0.01, values.shape), each=2.0)
-    assert model.rows.capacity == 0
+    assert model.rows.nbytes / model.rows.capacity < 100
     assert 60 < model.crossing(now, slots, values[-1])[1][0] - now < 300
 
 

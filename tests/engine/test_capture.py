@@ -103,7 +103,7 @@ def test_a_slot_that_is_given_anew_meanwhile_brings_nothing_of_its_former_series
 def forget(state: State) -> None:
     state.index.evict(0.0)
     state.index.touch(state.index.slots(OLD[:100]), 3 * NOW)
-    assert state.index.evict(2 * NOW)
+    assert len(state.index.evict(2 * NOW))
 
 
 def next_half_hour(state: State) -> None:

@@ -1,0 +1,149 @@
+"""What replaced series cost: memory that is not given back, and throughput.
+
+    python -m tests.bench.churn
+
+200,000 series every 15 s as remote-write messages through the decoder and the engine's pipeline, with its
+eviction every 5 minutes. First nothing changes; then 10 % of the series are replaced each minute, as pods
+are.
+Time is simulated, CPU is real. Once as many are forgotten as come, 30 minutes are measured:
+
+- `leak_bytes`: growth of resident memory a replaced series, garbage collected at both ends;
+- `throughput_ratio`: samples a CPU second, with the new series' first samples, to those without churn.
+
+The last line is one JSON object.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cramjam
+import numpy as np
+
+from aiops.engine.housekeeping import forget
+from aiops.engine.metrics import Metrics
+from aiops.engine.pipeline import Pipeline
+from aiops.engine.record import Recorder
+from aiops.engine.replay import ReplayClock
+from aiops.engine.state import State
+from aiops.model.series import SeriesIndex
+from aiops.store.database import Database
+from aiops.store.migrate import upgrade
+from aiops.wire.intake import Intake
+from aiops.wire.remote_write import RemoteWrite
+from tests.bench import gen
+from tests.bench.world import config_in, resident
+
+BEGIN = 1.7e9
+EVERY, MINUTE = 15.0, 60.0
+SHARE = 0.1
+FORGET_AFTER, FORGET_EVERY = 300.0, 300.0
+QUIET, SETTLING = 10, 25
+"""Minutes without churn, of which the second half is measured; and until as many are forgotten as come."""
+BATCH = 10_000
+"""Samples a message."""
+FLOORS = {"leak_bytes": 8, "throughput_ratio": 0.7}
+
+
+class Fleet:
+    """Series that come and go, written as messages."""
+
+    def __init__(self, series: int) -> None:
+        self._seeds = itertools.count()
+        self._labels = self._made(series)
+        self._chance = np.random.default_rng(0)
+
+    def _made(self, count: int) -> list[bytes]:
+        return [gen.labels(pairs) for pairs in gen.kubelet(count, seed=next(self._seeds))]
+
+    def replace(self, share: float) -> int:
+        """The oldest go, and as many come; how many."""
+        count = round(len(self._labels) * share)
+        self._labels = self._labels[count:] + self._made(count)
+        return count
+
+    def messages(self, at: float) -> Iterator[bytes]:
+        for start in range(0, len(self._labels), BATCH):
+            part = self._labels[start : start + BATCH]
+            values = self._chance.normal(50.0, 2.0, len(part)).tolist()
+            series = (
+                gen.field(1, labels + gen.sample(int(at * 1000), value))
+                for labels, value in zip(part, values, strict=True)
+            )
+            yield bytes(cramjam.snappy.compress_raw(b"".join(series)))
+
+
+class Bench:
+    """One engine's decoder and pipeline, at simulated times."""
+
+    def __init__(self, series: int, folder: Path) -> None:
+        config = config_in(folder, detection={"forget_after": FORGET_AFTER})
+        self.db = Database(config.store)
+        upgrade(self.db)
+        self.state, self.clock = State(config, [], SeriesIndex()), ReplayClock()
+        self.pipeline = Pipeline(self.state, Recorder(self.db), self.clock, Metrics(), lambda source: -np.inf)
+        self.decoder = RemoteWrite(Intake(self.state.index))
+        self.fleet, self.clock.at = Fleet(series), BEGIN
+        self.samples, self.seconds, self.replaced = 0, 0.0, 0
+
+    async def minute(self, share: float) -> None:
+        self.replaced += self.fleet.replace(share)
+        for _ in range(round(MINUTE / EVERY)):
+            self.clock.at += EVERY
+            for body in self.fleet.messages(self.clock.at):
+                start = time.process_time()
+                for frame in self.decoder.decode(body):
+                    await self.pipeline.take("push", frame)
+                    self.samples += frame.values.size
+                self.seconds += time.process_time() - start
+        if (self.clock.at - BEGIN) % FORGET_EVERY < EVERY:
+            start = time.process_time()
+            forget(self.state, self.clock.at - FORGET_AFTER)
+            self.seconds += time.process_time() - start
+
+    async def minutes(self, count: int, share: float) -> float:
+        """Samples a CPU second."""
+        self.samples, self.seconds, self.replaced = 0, 0.0, 0
+        for _ in range(count):
+            await self.minute(share)
+        return self.samples / self.seconds
+
+
+async def bench(series: int, minutes: int, folder: Path) -> dict[str, Any]:
+    one = Bench(series, folder)
+    await one.minutes(QUIET // 2, 0.0)
+    quiet = await one.minutes(QUIET // 2, 0.0)
+    await one.minutes(SETTLING, SHARE)
+    before = resident()
+    churning = await one.minutes(minutes, SHARE)
+    grown = resident() - before
+    one.db.close()
+    return {
+        "series": series,
+        "replaced": one.replaced,
+        "leak_bytes": round(grown / one.replaced, 2),
+        "throughput_ratio": round(churning / quiet, 3),
+        "samples_per_s_core": round(churning),
+        "quiet_samples_per_s_core": round(quiet),
+        "capacity": one.state.index.capacity,
+        "floors": FLOORS,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What replaced series cost.")
+    parser.add_argument("--series", type=int, default=200_000)
+    parser.add_argument("--minutes", type=int, default=30)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="forewarn-bench-") as folder:
+        print(json.dumps(asyncio.run(bench(chosen.series, chosen.minutes, Path(folder)))))
+
+
+if __name__ == "__main__":
+    main()
