@@ -13,6 +13,7 @@ from aiops.config.routing import DAYS, Day, HoursRule, RouteRule, Storm, Zone
 from aiops.model.selector import Selector
 from aiops.model.signal import Severity
 from aiops.plugin import Detector, Duration, Miner, SelectorText
+from aiops.plugin.egress import Egress
 
 
 class BreachRule(Block):
@@ -270,6 +271,7 @@ class Config(Block):
     storm: Storm = Field(default_factory=Storm)
     playbooks: list[Path] = Field(default_factory=list, description="Files, or folders of files.")
     remediation: Remediation = Field(default_factory=Remediation)
+    egress: Egress = Field(default_factory=Egress)
     web: Web = Field(default_factory=Web)
     checkpoint_every: Duration = Field(30.0, description="How often learnt state is saved.", gt=0)
     retention: Retention = Field(default_factory=Retention)

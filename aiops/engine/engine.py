@@ -35,7 +35,7 @@ from aiops.engine.restore import restore
 from aiops.engine.run import RunWorker
 from aiops.engine.state import State, sli_labels
 from aiops.model.series import SeriesIndex
-from aiops.plugin import Connector
+from aiops.plugin import Connector, egress
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 from aiops.store.migrate import upgrade
@@ -110,6 +110,7 @@ class Engine:
 
     async def start(self) -> None:
         """Upgrade the schema, take up the learnt state and the open problems, start every task."""
+        egress.rule(self.config.egress)
         await warm.compile_aside()
         await asyncio.to_thread(upgrade, self.db)
         playbooks = await asyncio.to_thread(load_playbooks, self.config.playbooks)
@@ -196,6 +197,7 @@ class Engine:
         _open_sources(config, old.index, facts["connectors"])
         state.adopt(old)
         self.config = config
+        egress.rule(config.egress)
         self.pipeline.state = state
         self.worker.settings = config.remediation
         self.checkpointer.connectors = self._connectors()
