@@ -200,8 +200,11 @@ def _burst_score(block: Block, j: int, surprise: f32) -> tuple[f32, f32]:
 
 
 @compiled
-def look(block: Block, j: int) -> tuple[f32, View]:
-    """``score``, and what it rests on: noise or a usual burst, whichever explains more; or a slow shift."""
+def look(block: Block, j: int, usual: bool) -> tuple[f32, View]:
+    """``score``, and what it rests on: noise or a usual burst, whichever explains more; or a slow shift.
+
+    `usual`: whether bursts are looked at. What they would say where none are usual is known beforehand.
+    """
     step, predicted, expected = _expect(block, j)
     noise, unit = _spread(block, j, step)
     rho, per_unit = block[k.RHO + j], k.ONE / unit
@@ -209,7 +212,7 @@ def look(block: Block, j: int) -> tuple[f32, View]:
     surprise = block[k.VALUE + j] - expected
     z = surprise * per_unit
     body, reach = _body(block, j, abs(z))
-    burst, burst_reach = _burst_score(block, j, surprise)
+    burst, burst_reach = _burst_score(block, j, surprise) if usual else (k.MAX_SCORE, k.ZERO)
     slow = _slow_score(block[k.CUSUM_UP + j], block[k.CUSUM_DOWN + j], z)
     score = burst if burst < body else body
     score = slow if slow > score else score

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from aiops.plugin.columns import LANES
 from detectors import _adaptive_fields, _adaptive_judge, _adaptive_learn
 from detectors._adaptive_fields import f
-from detectors._adaptive_judge import Block, compiled, f32
-from detectors._adaptive_learn import tick
+from detectors._adaptive_judge import Block, compiled, f32, i32
+from detectors._adaptive_learn import step
 
 k = _adaptive_fields
 SIZE = k.FIELDS * LANES
@@ -107,6 +107,32 @@ def get_all(_context: Any, block: Any, at: Any, score: Any, band: Any, place: An
     return types.void(block, at, score, band, place, points), codegen
 
 
+@intrinsic
+def any_above(_context: Any, block: Any, place: Any, limit: Any) -> Any:
+    """Whether any of LANES values is; the compiler would look at one after the other."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.load(
+            _at(context, builder, signature.args[0], args[0], args[1], ir.FloatType()), align=4
+        )
+        limits = ir.Constant(value.type, ir.Undefined)
+        for lane in range(LANES):
+            limits = builder.insert_element(limits, args[2], ir.Constant(ir.IntType(32), lane))
+        bits = builder.bitcast(builder.fcmp_ordered(">", value, limits), ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
+
+    return types.boolean(block, place, limit), codegen
+
+
+@compiled
+def tick(block: Block, at: int, warmup: f32, time_high: f32, time_low: f32) -> None:
+    """One step of a block. Few series have usual bursts: without one it takes a fifth less."""
+    if any_above(block, at + k.BURSTS, k.USUAL):  # type: ignore[call-arg]
+        step(block, at, warmup, time_high, time_low, True)
+    else:
+        step(block, at, warmup, time_high, time_low, False)
+
+
 @compiled
 def put(block: Block, j: int, value: float, learn: bool) -> None:
     high = f(value)
@@ -125,11 +151,14 @@ def get(block: Block, j: int, t: int, i: int, score: Matrix, band: Cube) -> None
 
 
 @compiled
-def _ascend(slots: Slots) -> bool:
-    falls = 0
+def _survey(slots: Slots) -> tuple[int, int, bool]:
+    """The lowest, the highest, and whether they ascend; in one pass, which is a tenth of a step at rest."""
+    low, high, falls = slots[0], slots[0], i32(0)
     for i in range(1, len(slots)):
-        falls += 1 if slots[i] <= slots[i - 1] else 0
-    return falls == 0
+        slot = slots[i]
+        low, high = min(low, slot), max(high, slot)
+        falls += i32(1) if slot <= slots[i - 1] else i32(0)
+    return low, high, falls == 0
 
 
 @compiled
@@ -161,8 +190,14 @@ def _build(_version: int) -> Callable[..., int]:
         """Step a frame ``values[T, S]``, learning where ``learn[T, S]``; `block` is the flat state.
 
         ``score[T, S]`` and ``band[3, T, S]`` (expected, lower, upper) are written unless they have no rows.
+        Returns 0; or, having done nothing, the rows that the state must have, or -1 for negative slots.
         """
-        start, ascending, points = 0, _ascend(slots), len(times) * len(slots)
+        lowest, highest, ascending = _survey(slots)
+        if lowest < 0:
+            return -1
+        if highest // LANES * SIZE + SIZE > len(block):
+            return highest + 1
+        start, points = 0, len(times) * len(slots)
         while start < len(slots):
             start = start & k.PLACES
             end = _run(slots, start, ascending)
@@ -185,7 +220,7 @@ def _build(_version: int) -> Callable[..., int]:
             for place in range(k.INPUTS):
                 block[at + place] = k.ZERO
             start = end
-        return _version
+        return _version * 0
 
     return cast(Callable[..., int], njit(advance, error_model="numpy", nogil=True, cache=True))
 

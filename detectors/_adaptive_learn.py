@@ -56,7 +56,7 @@ def _learn_carry(block: Block, j: int, learn: bool, v: View) -> None:
     pull = clip(v.z, -k.CLIP, k.CLIP) * clip(v.lag, -k.CLIP, k.CLIP)
     moved = clip(rho + _young(count, k.RHO_GAIN) * pull, k.ZERO, k.RHO_MAX)
     steady = (count > f(4.5)) & (v.step < f(1.5)) & (block[k.PATIENCE + j] < k.SHIFTED)
-    keep(block, k.RHO + j, moved, learn & steady & ~_is_same(block, j))
+    keep(block, k.RHO + j, flush(moved), learn & steady & ~_is_same(block, j))
     wanders = clip((rho - k.WANDERS) * (k.ONE / k.WANDERS_BY), k.ZERO, k.ONE)
     left = block[k.VALUE + j] - block[k.LEVEL + j]
     bounded = clip(left, -k.CLIP * v.usual, k.CLIP * v.usual)
@@ -166,14 +166,17 @@ def _learn_habits(block: Block, j: int, learn: bool, v: View) -> None:
 
 
 @compiled
-def tick(block: Block, at: int, warmup: f32, time_high: f32, time_low: f32) -> None:
-    """Score all lanes under the state so far, then learn where LEARN is set. No sample changes nothing."""
+def step(block: Block, at: int, warmup: f32, time_high: f32, time_low: f32, usual: bool) -> None:
+    """Score all lanes under the state so far, then learn where LEARN is set. No sample changes nothing.
+
+    `usual`: whether any lane may have usual bursts.
+    """
     at = at & k.PLACES
     for lane in range(LANES):
         j = at + lane
         ready = block[k.COUNT + j] >= warmup
         present, learn = take_in(block, j, time_high, time_low)
-        score, v = look(block, j)
+        score, v = look(block, j, usual)
         _learn_bursts(block, j, learn, v)
         _learn_level(block, j, learn, v)
         _learn_carry(block, j, learn, v)

@@ -21,6 +21,8 @@ LATEST, WITH, WITHOUT, COUNT = DAY, DAY + 1, DAY + 2, DAY + 3
 """Rows of the table after the day's means (0 = not known): the last bucket's mean, the mean squared error of
 its forecast with and without the profile, and how many buckets were seen."""
 GAIN, SKILL_GAIN, SKILL = np.float32(0.3), np.float32(0.05), np.float32(0.5)
+MOST = np.float32(1e15)
+"""Unit: what is missed by more is missed by this much, and its square stays finite."""
 KNOWN = DAY + 12
 """Buckets before the profile is used: a day to learn it and a quarter to see whether it foretells."""
 CHUNK = 1024
@@ -101,7 +103,8 @@ def _fold(part: Part, table: Part, origin: Part, before: int, now: int) -> None:
     behind, ahead = table[(now - 1) % DAY].copy(), table[(now + 1) % DAY]
     tested = seen & (known != 0) & (yesterday != 0) & (latest != 0)
     change = mean - latest
-    missed = change - (known - yesterday)
+    missed = np.clip(change - (known - yesterday), -MOST, MOST)
+    change = np.clip(change, -MOST, MOST)
     table[WITH] += np.where(tested, SKILL_GAIN * (missed * missed - table[WITH]), 0)
     table[WITHOUT] += np.where(tested, SKILL_GAIN * (change * change - table[WITHOUT]), 0)
     table[before % DAY] = np.where(seen, np.where(known != 0, known + GAIN * (mean - known), mean), known)

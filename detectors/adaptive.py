@@ -95,19 +95,19 @@ class Adaptive(Detector):
         """All times of `frame` lie in one bucket of the day, if any of it is learnt."""
         if frame.values.size == 0:
             return
-        if int(frame.slots.min()) < 0:
-            raise ValueError("slots must not be negative")
-        self._columns.ensure(int(frame.slots.max()) + 1)
         time = float(frame.times[0])
         if _adaptive_season.is_due(self._columns, time) and np.any(learn & np.isfinite(frame.values)):
             _adaptive_season.turn(self._columns, time)
-        self._advance(
-            self._columns["blocks"].reshape(-1),
+        given = (
             np.ascontiguousarray(frame.times, np.float64),
             np.ascontiguousarray(frame.slots, np.int32),
             np.ascontiguousarray(frame.values, np.float64),
             np.ascontiguousarray(learn, np.bool_),
             np.float32(self.warmup_samples),
-            score,
-            band,
         )
+        needed = self._advance(self._columns["blocks"].reshape(-1), *given, score, band)
+        if needed < 0:
+            raise ValueError("slots must not be negative")
+        if needed > 0:
+            self._columns.ensure(needed)
+            self._advance(self._columns["blocks"].reshape(-1), *given, score, band)
