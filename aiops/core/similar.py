@@ -81,12 +81,20 @@ def alike(
 
     out = []
     for ident, texts in past.items():
-        other = frozenset(texts)
-        whole = sum(map(weight, mine | other))
-        score = sum(map(weight, mine & other)) / whole if whole else 0.0
+        near, far = _comparable(mine, frozenset(texts))
+        whole = sum(map(weight, near | far))
+        score = sum(map(weight, near & far)) / whole if whole else 0.0
         if score >= LEAST:
-            out.append(Likeness(ident, round(score, 3), _because(mine & other, weight)))
+            out.append(Likeness(ident, round(score, 3), _because(near & far, weight)))
     return sorted(out, key=lambda one: (-one.score, -one.problem_id))[:most]
+
+
+def _comparable(mine: frozenset[str], other: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """A cause that is not known on one side tells nothing: it is no difference."""
+    known = [{text for text in texts if text.startswith("cause:")} for texts in (mine, other)]
+    if all(known):
+        return mine, other
+    return mine - known[0], other - known[1]
 
 
 def _because(shared: frozenset[str], weight: Callable[[str], float]) -> str:

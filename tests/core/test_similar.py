@@ -48,5 +48,13 @@ def test_the_latest_comes_first_among_equals_and_only_so_many() -> None:
     assert [one.problem_id for one in found] == [8, 7, 6, 5, 4]
 
 
+def test_a_cause_counts_only_where_both_are_known() -> None:
+    told = POOL | {"cause:db"}
+    assert alike(POOL, {1: told}, SPREAD, 100)[0].score == 1.0
+    assert alike(told, {1: told}, SPREAD, 100)[0].because.startswith("same likely cause db")
+    other = alike(told, {1: POOL | {"cause:cache"}}, SPREAD, 100)
+    assert not other or other[0].score < 0.7
+
+
 def test_nothing_resembles_what_has_no_signature() -> None:
     assert alike(frozenset(), {1: POOL}, SPREAD, 100) == []

@@ -14,11 +14,11 @@ from tests.world import HOUR, NOW, config_in, refusing, running
 
 PAGES = {
     "now": "/",
-    "problem-active": "/problems/3",
-    "problem-predicted": "/problems/4",
+    "problem-active": "/problems/4",
+    "problem-predicted": "/problems/5",
     "problem-resolved": "/problems/1",
-    "problem-alike": "/problems/5",
-    "problem-menu": "/problems/3#menu",
+    "problem-alike": "/problems/3",
+    "problem-menu": "/problems/4#menu",
     "problems": "/problems",
     "alerts": "/alerts",
     "series": "/series",

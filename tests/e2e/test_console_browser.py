@@ -68,15 +68,24 @@ async def polled(page: Page) -> None:
     await page.wait_for_timeout(100)
 
 
+async def drawn(page: Page) -> int:
+    """Wait until every chart is; how many there are."""
+    charts = await page.locator(".plot").count()
+    assert charts > 2
+    await expect(page.locator(".plot canvas")).to_have_count(charts)
+    await page.wait_for_timeout(200)
+    return charts
+
+
 async def test_charts_are_drawn_aligned_and_read_together(page: Page, url: str) -> None:
     await page.goto(f"{url}/problems/3")
-    await expect(page.locator(".plot canvas")).to_have_count(3)
+    charts = await drawn(page)
     over = page.locator(".plot .u-over").first
     box = await over.bounding_box()
     assert box
     await page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 20)
     readings = page.locator(".plot .reading:visible")
-    await expect(readings).to_have_count(3)
+    await expect(readings).to_have_count(charts)
     times = {text[:8] for text in await readings.all_inner_texts()}
     assert len(times) == 1
     assert "expected" in await readings.first.inner_text()
@@ -85,7 +94,7 @@ async def test_charts_are_drawn_aligned_and_read_together(page: Page, url: str) 
 async def test_zooming_one_chart_zooms_all_and_survives_a_refresh(page: Page, url: str) -> None:
     await page.goto(f"{url}/problems/3")
     over = page.locator(".plot .u-over").first
-    await expect(over).to_be_visible()
+    await drawn(page)
     ticks = "() => [...document.querySelectorAll('.plot')].map(p => p.querySelector('canvas').toDataURL())"
     before = await page.evaluate(ticks)
     box = await over.bounding_box()
@@ -107,7 +116,7 @@ async def test_zooming_one_chart_zooms_all_and_survives_a_refresh(page: Page, ur
 async def test_a_refresh_keeps_what_a_person_is_at(page: Page, engine: Engine, url: str) -> None:
     await signed_in(page, engine, url)
     await page.goto(f"{url}/problems/3")
-    await expect(page.locator(".plot canvas")).to_have_count(3)
+    await drawn(page)
     await page.evaluate("document.querySelector('.plot canvas').dataset.mine = 'yes'")
     await page.locator("#comment textarea").fill("half a thou")
     await page.locator("#menu-resolve summary").click()

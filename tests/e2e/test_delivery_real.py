@@ -22,6 +22,13 @@ async def test_a_bad_day_with_a_kill(db_url: str, tmp_path: Path) -> None:
     assert found["faults"]["lost"] > 0
 
 
+async def test_two_relays_that_are_killed_share_one_outbox(db_url: str, tmp_path: Path) -> None:
+    with SERVERS["webhook"](tmp_path) as server:
+        found = await run(db_url, server, messages=40, kills=2, engines=2)
+    counted = {name: found[name] for name in ("duplicates", "lost", "out_of_order", "undone", "kills")}
+    assert counted == {"duplicates": 0, "lost": 0, "out_of_order": 0, "undone": 0, "kills": 2}
+
+
 @pytest.mark.parametrize(
     ("tickets", "what"),
     [

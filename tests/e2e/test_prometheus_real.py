@@ -202,8 +202,16 @@ async def test_history_bootstraps_with_rates(lab: Lab, watching: Callable[..., W
         lab.write(50 * (time.time() - began))
         await asyncio.sleep(0.3)
     watch = watching(lab.server.url, select=lab.select, history="1d")
-    frames = [frame async for frame in watch.source.past(time.time() - 86400, time.time())]
+    now = time.time()
+    frames = [frame async for frame in watch.source.past(now - 86400, now)]
     assert frames
+    # chunks hold raw samples, as a query over a window gives them: the same fine steps come of both
+    assert watch.source._reads is (lab.server.name == "prometheus")  # type: ignore[attr-defined]
+    asking = watching(lab.server.url, select=lab.select, history="1d", remote_read=False)
+    asked = [frame async for frame in asking.source.past(now - 86400, now)]
+    assert asked[-1].times.tolist() == frames[-1].times.tolist()
+    for (_, one), (_, other) in zip(watch.named(frames[-1]), asking.named(asked[-1]), strict=True):
+        assert one == pytest.approx(other, nan_ok=True)
     assert all((np.diff(frame.times) > 0).all() for frame in frames)
     rows = [row for frame in frames for _, row in watch.named(frame)]
     rates = column(rows, lab.jobs)

@@ -1,13 +1,16 @@
 """The sink `request_tracker` and a real Request Tracker."""
 
+import base64
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aiops.plugin import Fatal, Message, Sink, SinkChange
 from aiops.plugin.load import load
+from aiops.plugin.sink import TicketSeen
 from tests.e2e.rt_server import FIELD, QUEUE, Person, RequestTracker, request_tracker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rt")]
@@ -66,6 +69,34 @@ async def test_a_ticket_a_person_can_read_and_we_can_find(sink: Sink, person: Pe
     assert [(f["name"], f["values"]) for f in ticket["CustomFields"]] == [(FIELD, ["fw-read"])]
     assert await sink.find("fw-read") == made
     assert made.url.endswith(f"/Ticket/Display.html?id={made.ref}")
+
+
+async def test_the_picture_of_what_went_wrong_is_attached(
+    sink: Sink, person: Person, rt: RequestTracker
+) -> None:
+    message = say("fw-picture")
+    course = {"times": [float(n) for n in range(60)], "observed": [float(n) for n in range(60)]}
+    plot = {**course, "lower": [0.0] * 60, "upper": [30.0] * 60, "bound": 50.0, "metric": "node_load1"}
+    message.body["plots"] = [{"title": "load", **plot}]
+    made = await sink.create(message)
+    await sink.update(made.ref, replace(message, seq=2, reason="escalated"))
+    shown = person.get(f"/ticket/{made.ref}/attachments", fields="Filename,ContentType", per_page="100")
+    found = [one for one in shown["items"] if one["ContentType"] == "image/png"]
+    assert [one["Filename"] for one in found] == ["1-node-load1.png"] * 2
+    content = person.get(f"/attachment/{found[0]['id']}")["Content"]
+    assert base64.b64decode(content) == message.pictures()[0].png
+
+
+async def test_the_sweep_sees_what_people_did_to_tickets(sink: Sink, person: Person) -> None:
+    assert await sink.seen("fw-seen") == []
+    made = await sink.create(say("fw-seen"))
+    assert await sink.seen("fw-seen") == [TicketSeen(made.ref, open=True)]
+    person.set(made.ref, Status="rejected")
+    assert await sink.seen("fw-seen") == [TicketSeen(made.ref, open=False)]
+    twin = await sink.create(say("fw-seen"))
+    assert [one.ref for one in await sink.seen("fw-seen") or ()] == [made.ref, twin.ref]
+    person.set(made.ref, Status="deleted")
+    assert [one.ref for one in await sink.seen("fw-seen") or ()] == [twin.ref]
 
 
 async def test_a_repeated_comment_is_written_once_and_the_status_follows(sink: Sink, person: Person) -> None:

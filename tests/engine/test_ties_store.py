@@ -1,6 +1,7 @@
 """Merges, splits, marks and likeness in the store, on both databases."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -95,7 +96,7 @@ def test_a_mark_outlives_its_problem_with_what_it_was_spoken_on(db: Database) ->
 
 
 def test_the_like_of_a_problem_is_found_with_what_fixed_it(db: Database) -> None:
-    def pool(**more: object) -> list[Alert]:
+    def pool(**more: Any) -> list[Alert]:
         return [firing("db_pool", service="shop", **more), firing("errors", service="shop", **more)]
 
     with db.begin() as conn:
