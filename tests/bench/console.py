@@ -3,9 +3,9 @@
     python -m tests.bench.console [--problems 50000] [--alerts 1000000] [--series 200000] [--store URL]
 
 The store is filled by SQL with problems of the last 90 days, one in fifty of them open; the engine then
-starts on it, on a clock that stands. Times are the server's, through ASGI: no socket, no browser. `page_p95_ms`
-is over the list, Now and 200 different problem pages; `api_p95_ms` over filtered lists. Events: 50 a second for
-10 s (`events_lost`, `events_p95_ms`, from the commit to the listener's hand).
+starts on it, on a clock that stands. Times are the server's, through ASGI: no socket, no browser.
+`page_p95_ms` is over the list, Now and 200 different problem pages; `api_p95_ms` over filtered lists.
+Events: 50 a second for 10 s (`events_lost`, `events_p95_ms`, from the commit to the listener's hand).
 """
 
 import argparse
