@@ -45,7 +45,7 @@ def read(headers: Mapping[str, str], body: Any) -> list[Change]:
         return _GITHUB.get(event, _nothing)(body)
     if "x-gitlab-event" in headers:
         return _GITLAB.get(str(body.get("object_kind")), _nothing)(body)
-    return next((found(body) for known, found in _SHAPES if known(body)), _generic)(body)
+    return next((found for known, found in _SHAPES if known(body)), _generic)(body)
 
 
 def _cloud_event(event: Body, headers: Mapping[str, str]) -> list[Change]:
@@ -64,7 +64,8 @@ def _cloud_event(event: Body, headers: Mapping[str, str]) -> list[Change]:
         detail = {"artifact": content.get("artifactId"), "environment": _of(content, "environment").get("id")}
     else:
         name, detail = str(subject), {}
-    what = kind.rpartition(".")[2] if kind.count(".") < 3 else ".".join(kind.split(".")[-3:-1])
+    parts = kind.split(".")
+    what = " ".join(parts[2:4]) if kind.startswith("dev.cdevents.") else parts[-1]
     title = f"{name} {what}".strip()
     return [_change(event.get("time"), _kind_of(kind), title, {"service": name}, "", detail)]
 

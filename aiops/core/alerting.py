@@ -1,7 +1,7 @@
 """Alerts: pending, firing, resolved. Owns every transition of an alert."""
 
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -35,10 +35,17 @@ class AlertChange:
 class Alerting:
     """All live alerts of one installation."""
 
-    def __init__(self, index: SeriesIndex, settings: AlertingSettings, team: str = "default") -> None:
+    def __init__(
+        self,
+        index: SeriesIndex,
+        settings: AlertingSettings,
+        team: str = "default",
+        teams: Mapping[str, str] | None = None,
+    ) -> None:
         self._index = index
         self.settings = settings
-        self._team = team
+        self._team, self._teams = team, dict(teams or {})
+        """The installation's, and of each source that has one of its own."""
         self.live: dict[Key, Alert] = {}
         self._last_over: dict[Key, float] = {}
         self._last_seen: dict[Key, float] = {}
@@ -148,7 +155,7 @@ class Alerting:
         alert = self.live.get(signal.key)
         changes = []
         if alert is None:
-            team = dict(signal.labels).get("team", self._team)
+            team = dict(signal.labels).get("team") or self._teams.get(source) or self._team
             alert = Alert(signal.kind, signal.labels, now, signal.rule, source=source, team=team)
             self.live[signal.key] = alert
         self._last_over[signal.key] = self._last_seen[signal.key] = now

@@ -25,7 +25,7 @@ class AnomalyWatch:
     def __init__(self, index: SeriesIndex, settings: AlertingSettings) -> None:
         self._index = index
         self._settings = settings
-        self.columns = Columns(bits=Column(np.uint64), seen=Column(np.uint32))
+        self.columns = Columns(bits=Column(np.uint64), seen=Column(np.uint32), negative=Column(np.bool_))
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         self.columns.ensure(self._index.capacity)
@@ -43,6 +43,7 @@ class AnomalyWatch:
         high = np.flatnonzero(scored.score > SUPPORT)
         support = SUPPORT + np.log10(seen[scored.slots[high]] + 1.0)
         scored.score[high] = np.minimum(scored.score[high], support)
+        self._not_below_zero(scored)
         over = have & (scored.score >= bar)
         window = np.uint64((1 << self._settings.of) - 1)
         before = bits[at]
@@ -55,6 +56,14 @@ class AnomalyWatch:
             self._signal(scored, i, bar, bool(now), names)
             for i, now in zip(anomalous.tolist(), fires.tolist(), strict=True)
         ]
+
+    def _not_below_zero(self, scored: Scored) -> None:
+        """In place: no band reaches below 0 for a series of which nothing was ever negative."""
+        self.columns["negative"][scored.slots[scored.values < 0]] = True
+        low = np.flatnonzero((scored.lower < 0) & (scored.expected >= 0))
+        low = low[~self.columns["negative"][scored.slots[low]]]
+        scored.lower[low] = 0.0
+        scored.upper[low] = np.maximum(scored.upper[low], 0.0)
 
     def _signal(self, scored: Scored, i: int, bar: float, fires: bool, names: list[str]) -> Signal:
         score = float(scored.score[i])

@@ -6,11 +6,9 @@ from aiops.core import rootcause_words as say
 from aiops.core.rootcause_graph import widest
 from aiops.core.rootcause_score import Family, Floats, shifts
 from aiops.core.rootcause_types import Evidence, Measure
-from aiops.core.rootcause_view import View
+from aiops.core.rootcause_view import SYMPTOMS, View
 from aiops.model.cause import Cause, Causes
 
-SYMPTOMS = (Family.LATENCY, Family.ERRORS, Family.AVAILABILITY)
-"""What a caller inherits from those it calls; a busy CPU is nobody else's."""
 WEIGHT = {
     Family.LATENCY: 1.0,
     Family.ERRORS: 1.0,
@@ -88,6 +86,8 @@ def _by_sli(view: View) -> Floats:
         shown[component] = view.surprise[i]
         open_[component] = np.clip(view.shift.strength[i] - 0.5, 0.0, 1.0)
         step[component] = _in_step(evidence.fault[:, i], evidence.fault[:, index])
+    view.lend(shown)
+    view.lend(open_)
     way = np.maximum(widest(view.graph, view.at[target.component], open_), OFF_PATH)
     score = np.maximum(shown - INHERITED * view.graph.worst_callee(shown), 0.0) * way * step**2
     rest = np.max([WEIGHT[f] * view.of[f] for f in Family if f is not target.family], axis=0)
@@ -153,7 +153,8 @@ def _verdict(view: View, score: Floats) -> Causes:
         for i in order
     )
     lead = order[0]
-    surest = view.shift.strength[view.columns[lead][0]] if view.columns[lead] else 0.0
+    shown = [lead, *(view.callers(lead) if lead in view.silent else ())]
+    surest = max((view.shift.strength[i] for one in shown for i in view.columns[one][:1]), default=0.0)
     if not np.isfinite(view.evidence.fault).any(1).sum() >= POINTS:
         return Causes(causes, False, f"fewer than {POINTS} points since it began")
     if score[lead] <= 0 or surest < LEAST:

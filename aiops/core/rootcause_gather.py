@@ -9,8 +9,9 @@ import numpy as np
 from aiops.core import words
 from aiops.core.components import Call, Components, entity_of
 from aiops.core.recent import POINTS, Recent
-from aiops.core.rootcause_score import Family, Floats, family
+from aiops.core.rootcause_score import PRESENT, Family, Floats, family
 from aiops.core.rootcause_types import Changed, Evidence, Measure, Side
+from aiops.core.telemetry import META
 from aiops.core.topology import Topology
 from aiops.model.frame import Change
 from aiops.model.problem import Problem
@@ -31,6 +32,8 @@ HELD = 2.5
 """Steps of its own for which a sample stands."""
 LEAST = 8
 """Rows of normal that a comparison needs."""
+LATEST = 3
+"""Rows at the end in which a component that is silent has no sample."""
 TELEMETRY = frozenset({AlertKind.SILENCE})
 """Kinds of alert that speak of the watching, not of what is watched."""
 _CLIENT = "client"
@@ -87,10 +90,11 @@ def gather(sight: Sight, problem: Problem, changes: Iterable[Change]) -> Evidenc
         for part in (normal, values[grid > start - SINCE * step][:FAULT])
     )
     own = {m.component for m in measures if not m.callee}
+    late = values[grid > start - SINCE * step][-LATEST:]
     links = [(a, b) for a in names for b in sorted(sight.topology.callees.get(a, ())) if b in names]
     return Evidence(
         measures, normal, fault, links, _sli(alerts, chosen, sight), _changed(changes, sight.by, start),
-        frozenset(names) - own,
+        frozenset(names) - own, _silent(measures, normal, late),
     )  # fmt: skip
 
 
@@ -100,13 +104,18 @@ def _chosen(sight: Sight, names: Sequence[str], alerts: Sequence[Alert]) -> list
     each = max(8, min(EACH, COLUMNS // len(names)))
     found = []
     for name in names:
-        slots = sight.components.slots(name)
+        slots = [slot for slot in sight.components.slots(name) if not _of_scraping(sight, slot)]
         some = _spread(slots, fired, sight.components.family)[:each]
         found += [(slot, _measure(sight, slot, name, slot in fired)) for slot in some]
     for call in sight.components.calls_among(names):
         slots = [slot for slot in sight.components.slots(call) if sight.components.family[slot] in _FELT]
         found += [(slot, _measure(sight, slot, call, slot in fired)) for slot in slots]
     return found[:COLUMNS]
+
+
+def _of_scraping(sight: Sight, slot: int) -> bool:
+    """What Prometheus says of a scrape is no symptom of what is scraped."""
+    return dict(sight.index.labels(slot)).get(NAME, "") in META
 
 
 def _spread(slots: Sequence[int], first: set[int], of: Mapping[int, Family]) -> list[int]:
@@ -154,6 +163,16 @@ def _on_grid(recent: Recent, slots: Sequence[int]) -> tuple[Floats, Floats]:
             fresh = (at >= 0) & (grid - times[at] <= HELD * max(step, pace if pace > 0 else step))
             values[fresh, column] = seen[at[fresh]]
     return (grid, values) if len(grid) > 1 else (np.zeros(0), values[:0])
+
+
+def _silent(measures: Sequence[Measure], normal: Floats, late: Floats) -> frozenset[str]:
+    """Components of which much was known before, and of late nothing."""
+    had = np.isfinite(normal).mean(0) >= PRESENT
+    has = np.isfinite(late).any(0)
+    own = {m.component for m, then in zip(measures, had, strict=True) if then and not m.callee}
+    return frozenset(
+        own - {m.component for m, now in zip(measures, has, strict=True) if now and not m.callee}
+    )
 
 
 def _sli(alerts: Sequence[Alert], chosen: Sequence[tuple[int, Measure]], sight: Sight) -> int | None:

@@ -45,6 +45,7 @@ class Evidence:
     Logs are columns of rates per template (family ``log``), traces are columns of calls (with a `callee`).
     `calls`: (caller, callee); cycles are allowed. `sli`: the column of the breached SLI, if there is one.
     `virtual`: components known only by what their callers report (OpenTelemetry's peers, X-Ray's remotes).
+    `silent`: components that stopped reporting when it began.
     """
 
     measures: Sequence[Measure]
@@ -54,3 +55,4 @@ class Evidence:
     sli: int | None = None
     changes: Sequence[Changed] = ()
     virtual: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()

@@ -6,6 +6,8 @@ from aiops.core.rootcause_graph import Graph
 from aiops.core.rootcause_score import Family, Floats, Shift
 from aiops.core.rootcause_types import Evidence, Side
 
+SYMPTOMS = (Family.LATENCY, Family.ERRORS, Family.AVAILABILITY)
+"""What a caller inherits from those it calls; a busy CPU is nobody else's."""
 QUIET_CALL = 0.5
 """How much a normal call speaks for both its ends."""
 CALLEE_PART = 0.5
@@ -27,8 +29,19 @@ class View:
             [(self.at[a], self.at[b]) for a, b in evidence.calls if a in self.at and b in self.at],
         )
         self.of = {family: self._family(family) for family in Family}
+        self.silent = [self.at[name] for name in sorted(evidence.silent) if name in self.at]
+        for found in (self.of[family] for family in SYMPTOMS):
+            self.lend(found)
         self.calls = _votes(self)
         self.columns = self._columns()
+
+    def lend(self, symptom: Floats) -> None:
+        """In place: what is silent is as ill as the worst of its callers; nothing else can be said of it."""
+        for i in self.silent:
+            symptom[i] = max([symptom[i], *(symptom[c] for c in self.callers(i))])
+
+    def callers(self, component: int) -> list[int]:
+        return [i for i, callees in enumerate(self.graph.callees) if component in callees]
 
     def _family(self, family: Family) -> Floats:
         out = np.zeros(len(self.names))

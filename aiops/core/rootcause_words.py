@@ -19,6 +19,8 @@ def reasons(view: View, component: int) -> tuple[str, ...]:
     out = [_column(view, i) for i in telling[:SHOWN]]
     if telling:
         out += _around(view, component)
+    if component in view.silent:
+        out += ["it stopped reporting when this began", *_around(view, component)]
     name = view.names[component]
     out += [
         f"{change.text}, {words.duration(change.before)} before it began"

@@ -123,7 +123,7 @@ def parts(state: State) -> dict[str, Columns]:
 
 def identities(state: State) -> dict[str, str]:
     """What each part was made from; a part whose identity has changed is not restored."""
-    made = {"anomalies": "1"}
+    made = {"anomalies": "2"}
     for place, detector in enumerate(state.detection.detectors):
         made[f"detector-{place}-{detector.kind}"] = detector.model_dump_json()
     for place, watch in enumerate(state.rules):

@@ -12,17 +12,12 @@ from aiops.model.problem import NotifyReason, Problem
 
 def hear(state: State, work: Work) -> None:
     """A deploy or the like joins the timeline of every open problem that it may concern."""
-    change = work.change
-    if change is None:
-        return
-    if not state.changes.take(change):
-        work.change = None
-        return
-    for problem in state.problems.known:
-        if problem.state is not ProblemState.RESOLVED and _concerns(state, change, problem):
-            work.problem_changes += handling.note(
-                problem, changes.words_of(change), change.time, actor=work.source
-            )
+    work.changes = [change for change in work.changes if state.changes.take(change)]
+    for change in work.changes:
+        for problem in state.problems.known:
+            if problem.state is not ProblemState.RESOLVED and _concerns(state, change, problem):
+                text = changes.words_of(change)
+                work.problem_changes += handling.note(problem, text, change.time, actor=work.source)
 
 
 def explain(state: State, work: Work) -> None:

@@ -7,11 +7,11 @@ pull/receive -> detect -> alert -> correlate -> problem
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from aiops.engine import messages as say
 from aiops.engine.answer import answer
@@ -22,6 +22,7 @@ from aiops.engine.record import Recorder
 from aiops.engine.remind import remind
 from aiops.engine.stages import alert, correlate, detect, refresh, remediate
 from aiops.engine.state import State
+from aiops.engine.watch import look
 from aiops.engine.work import Work
 from aiops.model.frame import Change, Frame, Lines, beside
 from aiops.model.lifecycle import AlertState, sentence
@@ -29,10 +30,15 @@ from aiops.plugin.connector import Batch, Reports
 
 log = logging.getLogger("aiops.pipeline")
 
+REFUSED = 10
+"""Refusals after which a work is given up."""
 SETTLED = 2.0
 """Seconds after which a pushed log line is no longer waited for."""
 
-PATH = (answer, hear, detect, alert, correlate, explain, remediate, remind, refresh)
+TICK = 5.0
+"""Seconds between two looks at the watching itself."""
+
+PATH = (answer, detect, hear, alert, correlate, explain, remediate, remind, refresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,11 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed, whether or not anything was heard."""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Run something between two inputs, where nothing else touches the state."""
 
@@ -63,7 +74,7 @@ class Call:
 WAIT: Any = object()
 """Nothing has been taken out of the queue yet."""
 
-Item: TypeAlias = tuple[str, Batch] | Pulled | History | Call | say.Message | None
+Item: TypeAlias = tuple[str, Batch] | Pulled | History | Tick | Call | say.Message | None
 
 
 class Pipeline:
@@ -113,6 +124,13 @@ class Pipeline:
                 return (source, beside(frames)), after
         return item, WAIT
 
+    async def ticks(self, every: float = TICK) -> None:
+        """For ever; cancelled at the end. While the queue is full, time passes with what is in it."""
+        while True:
+            await self._clock.sleep(every)
+            if not self.queue.full():
+                await self.queue.put(Tick())
+
     async def call(self, work: Callable[[State], object]) -> object:
         """`work(state)` in the pipeline's turn."""
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -129,16 +147,24 @@ class Pipeline:
                 if source in self.state.pushed:
                     await self.read(source, self._clock.now() - SETTLED)
             case (source, Change() as change):
-                await self._walk(Work(self._clock.now(), source, change=change))
+                now = self._clock.now()  # of a change that tells no time, or one to come
+                at = min(change.time, now) if np.isfinite(change.time) else now
+                await self._walk(Work(now, source, changes=[replace(change, time=at)]))
             case (source, Reports(reports)):
                 await self._walk(Work(self._clock.now(), source, reports=reports))
             case Pulled(source, until, position):
+                self.state.telemetry.hear(source, self._clock.now())
                 self.state.cursors[source], self.state.positions[source] = until, position
                 await self.read(source, until)
                 await self._walk(Work(self._clock.now(), source))
             case History(source, frame):
+                self.state.telemetry.hear(source, self._clock.now())
                 self.state.learn(frame)
                 self._metrics.samples.labels(source).inc(frame.samples)
+            case Tick():
+                for work in look(self.state, self._clock.now()):
+                    await self._walk(work)
+                await self._walk(Work(self._clock.now()))
             case Call(work, done):
                 try:
                     done.set_result(work(self.state))
@@ -182,8 +208,11 @@ class Pipeline:
                 await self._record(work)
 
     async def _record(self, work: Work) -> None:
-        """Nothing is lost to a store that is away: the same work is tried until it is written."""
-        wait = 0.1
+        """Nothing is lost to a store that is away: the same work is tried until it is written.
+
+        What a store that is there refuses for its content would be refused for ever, and is given up.
+        """
+        wait, refused = 0.1, 0
         while True:
             try:
                 await self._recorder.save(self.state, work)
@@ -191,6 +220,10 @@ class Pipeline:
             except (SQLAlchemyError, OSError) as why:
                 self.store_error = (str(why.__cause__ or why) or type(why).__name__).splitlines()[0]
                 self._metrics.commit_failures.inc()
+                if isinstance(why, DataError | IntegrityError) and (refused := refused + 1) >= REFUSED:
+                    log.exception("the store refuses what a step brought about; going on without: %s", work)
+                    self.store_error = ""
+                    return
                 log.error("cannot write to the store, trying again in %.1f s: %s", wait, self.store_error)
                 await self._clock.sleep(wait)
                 wait = min(10.0, wait * 2)

@@ -8,7 +8,9 @@ from aiops.core import handling
 from aiops.core.context import problem_context
 from aiops.core.problems import ACTOR, ProblemChange
 from aiops.core.remediate import Refusal
+from aiops.core.telemetry import of_telemetry, only_telemetry
 from aiops.engine.state import State
+from aiops.engine.watch import unscored
 from aiops.engine.work import Work
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import ProblemState
@@ -24,17 +26,26 @@ def detect(state: State, work: Work) -> None:
     """Score the row, learn from it, and say what is over its bar or limit."""
     if work.row is None:
         return
-    row = work.row
     state.welcome()
+    row = work.row if work.plain else state.slis.beside(work.row)
     state.index.touch(row.slots[~np.isnan(row.values[0])], float(row.times[0]))
+    work.row = row
+    if work.plain:
+        state.recent.take(unscored(row))
+        return
+    if not work.stream:
+        state.telemetry.see(work.source, row, work.now)
     hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
     work.scored = state.detection.step(row, hold)
     found = state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
-    work.signals += state.logs.believed(work.source, found) if work.stream else found
+    found = state.logs.believed(work.source, found) if work.stream else found
+    work.signals += [signal for signal in found if signal.labels not in state.slis.copies]
     for watch in state.rules:
         work.signals += watch.step(row)
     state.recent.take(work.scored)
     state.links.see(row)
+    work.changes += state.restarts.see(row)
+    work.signals = [of_telemetry(signal) for signal in work.signals]
 
 
 def alert(state: State, work: Work) -> None:
@@ -65,9 +76,10 @@ def correlate(state: State, work: Work) -> None:
 
 
 def remediate(state: State, work: Work) -> None:
-    """A playbook for what has opened or worsened, or a person when a guard refuses."""
+    """A playbook for what has opened or worsened, or a person when a guard refuses; none for telemetry."""
+    by = state.config.grouping.by
     for problem in {c.problem.key: c.problem for c in work.problem_changes if _is_news(c)}.values():
-        if problem.state is not ProblemState.OPEN:
+        if problem.state is not ProblemState.OPEN or only_telemetry(problem, state.telemetry.silent, by):
             continue
         decision = state.remediation.consider(problem, problem_context(problem), work.now)
         match decision:

@@ -27,6 +27,7 @@ from aiops.core.rootcause_gather import Sight, family_of_sli
 from aiops.core.rootcause_score import Family
 from aiops.core.rules import Rule, RuleWatch, watch_all
 from aiops.core.silence import Silence, Silences
+from aiops.core.slis import Named, SliSeries
 from aiops.core.telemetry import Telemetry
 from aiops.engine.tell import router_of
 from aiops.model.frame import Frame
@@ -44,12 +45,13 @@ class State:
     def __init__(self, config: Config, playbooks: list[Playbook], index: SeriesIndex) -> None:
         self.config = config
         self.index = index
+        self.slis = SliSeries(index, named_slis(config))
         self.detection = Detection(config.detection.detectors, index)
         self.anomalies = AnomalyWatch(index, config.alerting)
         self.rules: list[RuleWatch] = watch_all(rules_of(config), index)
         self.logs = Logs(index, config.logs.miner, config.logs)
         self.recent = Recent()
-        self.alerting = Alerting(index, config.alerting, config.team)
+        self.alerting = Alerting(index, config.alerting, config.team, teams_of(config))
         self.silences = Silences(declared(config), config.maintenance)
         self.router = router_of(config)
         self.problems = Problems(config.grouping, new_key, self.router.routes.wait)
@@ -97,6 +99,8 @@ class State:
         fresh = self.index.take_fresh()
         if not len(fresh):
             return
+        self.slis.welcome(fresh)
+        fresh = np.union1d(fresh, self.index.take_fresh()).astype(np.int32)
         self.detection.welcome(fresh)
         self.anomalies.welcome(fresh)
         self.recent.welcome(fresh)
@@ -110,6 +114,7 @@ class State:
     def learn(self, frame: Frame) -> None:
         """Take samples into the models without acting on them."""
         self.welcome()
+        frame = self.slis.beside(frame)
         if len(frame.times):
             self.index.touch(frame.slots, float(frame.times[-1]))
         self.detection.warm(frame)
@@ -145,6 +150,17 @@ def sli_labels(name: str, labels: dict[str, str]) -> Labels:
     return labels_of({NAME: SLI_METRIC, "sli": name, **labels})
 
 
+def teams_of(config: Config) -> dict[str, str]:
+    """The team of each source that names one, for its own alerts and for those about the watching of it."""
+    named = {source.name: source.team for source in config.sources if source.team}
+    return named | {f"{name} telemetry": team for name, team in named.items()}
+
+
+def named_slis(config: Config) -> list[Named]:
+    """SLIs over series that a source yields, which are to bear labels of their own."""
+    return [Named(sli.of.match, sli.labels) for sli in config.slis if sli.of.match and sli.labels]
+
+
 def slis_of(config: Config) -> dict[str, Family]:
     """What each SLI speaks of."""
     return {sli.name: family_of_sli(sli.name, sli.of.query or str(sli.of.match)) for sli in config.slis}
@@ -169,7 +185,8 @@ def rules_of(config: Config) -> list[Rule]:
             )
         )
     for sli in config.slis:
-        selector = sli.of.match or Selector.exact(dict(sli_labels(sli.name, sli.labels)))
+        asked = Selector.exact(dict(sli_labels(sli.name, sli.labels)))
+        selector = Named(sli.of.match, sli.labels).selector if sli.of.match else asked
         breach = sli.breach
         rules.append(
             Rule(AlertKind.SLI, sli.name, selector, breach.bound, breach.sign, sli.severity, breach.for_)

@@ -23,8 +23,10 @@ class Work:
     stream: str = ""
     """What the row belongs to, where a source has rows of two kinds: its watermark bears this name."""
     message: Message | None = None
-    change: Change | None = None
-    """A deploy or the like that `source` told of."""
+    plain: bool = False
+    """A row about the watching: detectors and rules leave it alone."""
+    changes: list[Change] = field(default_factory=list)
+    """Deploys and the like that `source` told of."""
     reports: Sequence[Report] = ()
     """What another system says of its alerts."""
     scored: Scored | None = None
@@ -40,8 +42,8 @@ class Work:
     @property
     def matters(self) -> bool:
         """Whether there is anything to write down."""
-        effects = (self.alert_changes, self.problem_changes, self.runs, self.refresh, self.explained)
-        return any(effects) or self.change is not None
+        effects = (self.alert_changes, self.problem_changes, self.runs, self.refresh)
+        return any(effects) or bool(self.explained or self.changes)
 
     def problems(self) -> list[Problem]:
         """Every problem that this work touches, once."""

@@ -56,6 +56,11 @@ class AlertKind(StrEnum):
     """Another system says so."""
 
 
+def key_of(labels: Labels, kind: AlertKind, rule: str) -> tuple[Labels, AlertKind, str]:
+    """What makes two signals one alert: an odd series is odd once, whichever detector says so."""
+    return labels, kind, "" if kind is AlertKind.ANOMALY else rule
+
+
 NAN = float("nan")
 
 
@@ -92,7 +97,7 @@ class Signal:
 
     @property
     def key(self) -> tuple[Labels, AlertKind, str]:
-        return self.labels, self.kind, self.rule
+        return key_of(self.labels, self.kind, self.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,8 @@ class Report:
 class Alert:
     """A debounced anomaly or breach on one series. Times are seconds since the epoch.
 
-    Identity while it lives: (``labels``, ``kind``, ``rule``). ``id`` is 0 until it is stored.
+    Identity while it lives: (``labels``, ``kind``, ``rule``), of anomalies without the rule. ``id`` is 0
+    until it is stored.
     """
 
     kind: AlertKind
@@ -158,11 +164,12 @@ class Alert:
 
     @property
     def key(self) -> tuple[Labels, AlertKind, str]:
-        return self.labels, self.kind, self.rule
+        return key_of(self.labels, self.kind, self.rule)
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint((*self.labels, ("__kind__", self.kind.value), ("__rule__", self.rule)))
+        labels, kind, rule = self.key
+        return fingerprint((*labels, ("__kind__", kind.value), ("__rule__", rule)))
 
     @property
     def metric(self) -> str:

@@ -1,12 +1,14 @@
 """From scores to anomalies: debounce, and what few samples can support."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from aiops.core.anomalies import MAJOR_ABOVE, SUPPORT, AnomalyWatch
 from aiops.core.detect import Scored
 from aiops.model.series import SeriesIndex
-from aiops.model.signal import Severity, Signal
+from aiops.model.signal import AlertKind, Severity, Signal
 from tests.making import NOW, alerting, labels
 
 BAR = 5.0
@@ -88,3 +90,21 @@ def test_a_reused_slot_starts_with_a_clean_record() -> None:
     fired(stand, 9, 9)
     stand.watch.welcome(stand.slots)
     assert fired(stand, 9, 9) == []
+
+
+def test_no_band_of_what_was_never_negative_reaches_below_zero() -> None:
+    stand = Stand(3)
+    nothing, by = np.zeros(3), np.zeros(3, np.int8)
+    for values, lower in (([1.0, -1.0, 1.0], [-5.0, -5.0, 2.0]), ([1.0, 1.0, 1.0], [-5.0, -5.0, 2.0])):
+        low = np.array(lower)
+        stand.watch.step(
+            Scored(NOW, stand.slots, np.array(values), nothing, nothing, low, low, by), BAR, ["a"]
+        )
+        assert low.tolist() == [0.0, -5.0, 2.0]
+
+
+def test_one_odd_series_is_one_alert_whichever_detector_says_so() -> None:
+    stand = Stand()
+    (one,) = stand.row(9.0)
+    assert one.key == replace(one, rule="river").key
+    assert one.key != replace(one, rule="river", kind=AlertKind.LIMIT).key

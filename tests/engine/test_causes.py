@@ -10,6 +10,7 @@ from aiops.model.frame import Change
 from aiops.model.series import Labels, labels_of
 from aiops.store import causes, tables
 from aiops.store.database import Database
+from aiops.testing import ScriptedConnector
 from aiops.web.api.problems import whole_problem
 from tests.making import labels
 from tests.walk import SOURCE, Walk, config_of
@@ -148,3 +149,34 @@ async def test_calls_seen_in_a_service_graph_place_alerts_and_causes(db: Databas
     assert lead_of(made).component == "db"
     again = await made.reopened()
     assert again.state.problems.topology.links() == [("app", "db"), ("proxy", "app")]
+
+
+async def test_an_sli_by_match_bears_its_own_labels(db: Database) -> None:
+    sli = {"name": "shop errors", "of": {"match": "error_ratio"}, "breach": {"above": 0.1}}
+    made = Walk(db, config_of(slis=[{**sli, "labels": {"service": "shop"}}]))
+    probe = labels("error_ratio", instance="a")
+    for value in (0.0, 0.0, 0.5):
+        await made.row({probe: value})
+    (alert,) = made.problem.alerts
+    assert dict(alert.labels)["service"] == "shop"
+    assert made.problem.title == "users notice: shop errors is 0.5, its objective is 0.1"
+    (evidence,) = await made.stored(tables.evidence)
+    assert evidence["points"]["observed"] == [0.0, 0.0, 0.5]
+    assert (await made.reopened()).problem.alerts[0].key == alert.key
+
+
+async def test_alerts_belong_to_the_team_of_their_source(db: Database) -> None:
+    source = ScriptedConnector(name=SOURCE, every=2.0, team="payments")
+    made = Walk(db, config_of(limits=[SLOW], sources=[source]))
+    await made.row({LATENCY["db"]: 5.0, labels("latency_seconds", service="x", team="search"): 5.0})
+    assert sorted(p.team for p in made.state.problems.known) == ["payments", "search"]
+
+
+async def test_a_tier_that_stopped_reporting_is_blamed_when_its_callers_suffer(db: Database) -> None:
+    made, tiers = await walked(db)
+    for _ in range(12):
+        row = tiers.row({"app": 2.0})
+        await made.row({one: value for one, value in row.items() if one not in (LATENCY["db"], CPU["db"])})
+    lead = lead_of(made)
+    assert lead.component == "db"
+    assert lead.reasons[0] == "it stopped reporting when this began"

@@ -1,0 +1,66 @@
+"""SLIs that are told by series a source already yields, under the labels that tie them to a service."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.model.frame import Frame
+from aiops.model.selector import Matcher, Selector
+from aiops.model.series import Labels, SeriesIndex, labels_of
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Each series that matches is judged as one that bears `labels` too."""
+
+    match: Selector
+    labels: Mapping[str, str]
+
+    @property
+    def selector(self) -> Selector:
+        """What the SLI is judged by: the copies, and series that bear the labels of themselves."""
+        own = tuple(Matcher(name, "=", value) for name, value in sorted(self.labels.items()))
+        return Selector((*self.match.matchers, *own))
+
+
+class SliSeries:
+    """Copies samples of matching series to the series under which their SLI is judged and shown."""
+
+    def __init__(self, index: SeriesIndex, slis: Sequence[Named]) -> None:
+        self._index, self._slis = index, list(slis)
+        self._copies: dict[int, list[int]] = {}
+        self.copies: set[Labels] = set()
+        """Detectors need not speak of these: they speak of the originals."""
+        self.welcome(index.live())
+
+    def welcome(self, fresh: NDArray[np.int32]) -> None:
+        """New or reused slots. The copies are fresh slots themselves: take them from the index after this."""
+        if not self._slis:
+            return
+        gone = set(fresh.tolist())
+        self._copies = {slot: copies for slot, copies in self._copies.items() if slot not in gone}
+        for sli in self._slis:
+            for slot in fresh[self._index.matches(fresh, sli.match)].tolist():
+                own = self._index.labels(slot)
+                labels = labels_of({**dict(own), **sli.labels})
+                if labels != own and own not in self.copies:
+                    self._copies.setdefault(slot, []).append(self._index.slot(labels))
+                    self.copies.add(labels)
+
+    def beside(self, frame: Frame) -> Frame:
+        """`frame` with the copies of its series as further columns."""
+        if not self._copies:
+            return frame
+        found = [
+            (place, copy)
+            for place, slot in enumerate(frame.slots.tolist())
+            for copy in self._copies.get(slot, ())
+        ]
+        if not found:
+            return frame
+        places = np.array([place for place, _ in found])
+        copies = np.array([copy for _, copy in found], np.int32)
+        values = np.concatenate([frame.values, frame.values[:, places]], axis=1)
+        return Frame(frame.times, np.concatenate([frame.slots, copies]), values)
