@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +16,11 @@ import pytest
 import pytest_asyncio
 
 from aiops.engine.engine import Engine
-from aiops.store import audit, tokens
+from aiops.store import audit, tokens, views
 from aiops.testing import eventually
 from aiops.web.app import create_app
 from aiops.web.redact import redacted
+from tests.browser import served
 from tests.world import NOW, config_in, refusing, running, token_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -510,3 +514,30 @@ async def test_what_a_state_does_not_allow_is_a_conflict(
         answer = await told(client, ana, f"{over}/{act}", **body)
         assert answer.status_code == 409, act
         assert "resolved" in answer.json()["detail"]
+
+
+async def test_the_terminal_does_the_same(engine: Engine) -> None:
+    command = str(Path(sys.executable).with_name("forewarn"))
+
+    async with served(engine) as url:
+
+        async def forewarn(*argv: str, token: str = "") -> subprocess.CompletedProcess[str]:
+            environment = {**os.environ, "FOREWARN_URL": url, "FOREWARN_TOKEN": token}
+            asked = [command, "problem", *argv]
+            return await asyncio.to_thread(
+                subprocess.run, asked, env=environment, capture_output=True, text=True, timeout=60
+            )
+
+        token = await token_of(engine, "eve")
+        over = await engine.db.read(views.resolved_problems, 0.0, 1)
+        done = await forewarn("snooze", str(over[0]["id"]), "2h", "-m", "known", token=token)
+        assert done.returncode == 1
+        assert "cannot snooze a problem that is resolved" in done.stderr
+        done = await forewarn("comment", "1", "seen in a terminal", token=token)
+        assert (done.returncode, done.stdout.split(":")[0]) == (0, "told")
+        done = await forewarn("comment", "1", "no token")
+        assert done.returncode == 1
+        assert "set FOREWARN_TOKEN" in done.stderr
+        done = await forewarn("comment", "4242", "where?", token=token)
+        assert done.returncode == 1
+        assert "there is no problem 4242" in done.stderr
