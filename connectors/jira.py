@@ -52,7 +52,7 @@ class Jira(TicketSink):
     async def create(self, message: Message) -> TicketRef:
         fields = {**self.fields, **self.mapped(message)}
         fields |= {
-            "project": {"key": self.project},
+            "project": {"key": self.into(message, self.project)},
             "issuetype": {"name": self.type},
             "summary": message.title,
             "description": self._text(message.text),
@@ -109,7 +109,7 @@ class Jira(TicketSink):
 
     async def _changed(self, since: float) -> AsyncIterator[dict[str, Any]]:
         # a number is milliseconds everywhere; a date would be in the user's own time zone
-        jql = f'project = "{self.project}" AND labels = "{OURS}" AND updated >= {int(since * 1000)}'
+        jql = f'labels = "{OURS}" AND updated >= {int(since * 1000)}'
         asked = {"jql": f"{jql} ORDER BY updated ASC", "fields": "comment,assignee", "expand": "changelog"}
         token, start = "", 0
         for _ in range(MOST_PAGES):

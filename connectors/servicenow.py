@@ -59,6 +59,7 @@ class ServiceNow(TicketSink):
             "urgency": URGENCY.get(message.severity, "3"),
             "impact": URGENCY.get(message.severity, "3"),
             **self.fields,
+            **({"assignment_group": group} if (group := self.into(message, "")) else {}),
             **self.mapped(message),
             "short_description": message.title[:160],
             "description": message.text,

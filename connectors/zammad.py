@@ -53,7 +53,7 @@ class Zammad(TicketSink):
         ticket = {
             **self.mapped(message),
             "title": message.title,
-            "group": self.group,
+            "group": self.into(message, self.group),
             "customer": self.customer,
             self.attribute: message.key,
             "article": self._article(message),

@@ -90,6 +90,10 @@ class TicketSink(HttpSink):
                 found[name] = value
         return found
 
+    def into(self, message: Message, own: str) -> str:
+        """Where in the system the ticket goes: as the route says, else `own`."""
+        return str(message.body.get("queue") or own)
+
     def people(self, who: str, *ours: str) -> bool:
         """Whether `who` is a person: neither empty, nor us, nor to be ignored."""
         return bool(who) and who not in ours and who not in self.ignore
