@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from aiops.cli import config, drill, ledger, live, replay, run
+from aiops.cli import audit, config, drill, handle, ledger, live, playbook, replay, run
 from aiops.cli.failure import Failure
 
 app = typer.Typer(
@@ -28,6 +28,9 @@ app = typer.Typer(
 for room in (run, config, replay, live, ledger):
     room.register(app)
 app.add_typer(drill.app, name="drill")
+app.add_typer(handle.app, name="problem")
+app.add_typer(playbook.playbook, name="playbook")
+app.add_typer(audit.audit, name="audit")
 app.add_typer(run.database, name="db")
 
 

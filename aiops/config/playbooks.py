@@ -9,8 +9,10 @@ from aiops.config.complaint import Complaint, ConfigError
 from aiops.config.document import parse
 from aiops.config.explain import explain
 from aiops.core.playbook import Playbook
+from aiops.core.playbook_cases import Cases
 
 _ENDINGS = (".yaml", ".yml")
+_CASES = ".test"
 
 
 class PlaybookError(ConfigError):
@@ -39,13 +41,34 @@ def read_playbook(text: str, file: str) -> Playbook:
     raise PlaybookError(sorted(document.complaints, key=lambda c: (c.line, c.column)), text)
 
 
+def cases_beside(path: Path) -> Path:
+    """Where the tests of the playbook at `path` stand."""
+    return path.with_name(f"{path.stem}{_CASES}{path.suffix}")
+
+
+def read_cases(text: str, file: str) -> Cases:
+    """A playbook's tests. Raises `PlaybookError`."""
+    document = parse(text, file)
+    if not document.complaints:
+        try:
+            return Cases.model_validate(document.data)
+        except ValidationError as error:
+            explain(error, document, Cases)
+    raise PlaybookError(sorted(document.complaints, key=lambda c: (c.line, c.column)), text)
+
+
+def playbook_files(paths: Iterable[Path]) -> list[Path]:
+    """The files that `paths` name; of folders all but the tests, by name. Raises `PlaybookError`."""
+    return [file for given in paths for file in _files(given)]
+
+
 def load_playbooks(paths: Iterable[Path]) -> list[Playbook]:
     """The playbooks of files, and of all ``*.yaml`` in folders, in the order given; folders by file name.
 
     Raises `PlaybookError` for the first file that is wrong, or when two playbooks have one name.
     """
     found: dict[str, tuple[Playbook, Path]] = {}
-    for path in (file for given in paths for file in _files(given)):
+    for path in playbook_files(paths):
         try:
             made = read_playbook(path.read_text("utf-8"), str(path))
         except OSError as why:
@@ -62,7 +85,7 @@ def load_playbooks(paths: Iterable[Path]) -> list[Playbook]:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(p for p in path.iterdir() if p.suffix in _ENDINGS)
+        return sorted(p for p in path.iterdir() if p.suffix in _ENDINGS and not p.stem.endswith(_CASES))
     if not path.exists():
         raise _about(path, f"there is no file or folder {path}")
     return [path]

@@ -9,13 +9,14 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.core.silence import Silence
+from aiops.engine import ledger_gauges
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import SETTLED, Pipeline, Pulled
 from aiops.engine.state import State
 from aiops.model.lifecycle import LIVE_RUN, ProblemState
-from aiops.store import backlog, log_templates, silences
+from aiops.store import answers, backlog, log_templates, seals, silences
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
@@ -23,6 +24,8 @@ log = logging.getLogger("aiops.housekeeping")
 
 EVERY = 2.0
 """Seconds between looks at silences and gauges."""
+SUM_UP = 300.0
+"""Seconds between two summaries of the ledger."""
 RARELY = 300.0
 """Seconds between evictions and purges."""
 
@@ -38,6 +41,7 @@ class Housekeeping:
         self._checkpointer = checkpointer
         self._clock = clock
         self._metrics = metrics
+        self._sum_up_at = 0.0
 
     async def run(self) -> None:
         """For ever; cancelled at the end."""
@@ -65,6 +69,11 @@ class Housekeeping:
         metrics.delivery_age.set(max((c.oldest_due for c in counts.values()), default=0.0))
         metrics.checkpoint_age.set(now - written if written else 0.0)
         await self._pipeline.call(self._gauges)
+        if now >= self._sum_up_at:
+            self._sum_up_at = now + SUM_UP
+            await ledger_gauges.refresh(self._db, metrics, now)
+        if await self._db.read(seals.wanting):
+            await self._db.run(seals.close)
         state = self._pipeline.state
         for source in sorted(state.pushed & state.logs.sources()):  # nobody else says that a step is over
             await self._pipeline.queue.put(Pulled(source, now - SETTLED))
@@ -73,7 +82,7 @@ class Housekeeping:
         """Forget series that are long gone, and what has outlived its retention."""
         config = self._pipeline.state.config
         await self._pipeline.call(lambda state: forget(state, now - config.detection.forget_after))
-        await self._db.run(_purge, now - config.retention.problems, now - config.retention.deliveries)
+        await self._db.run(_purge, now, now - config.retention.problems, now - config.retention.deliveries)
         found: Any = await self._pipeline.call(lambda state: state.logs.catalogue())
         templates, merged = found
         await self._db.run(log_templates.save, templates, config.team)
@@ -106,7 +115,8 @@ def forget(state: State, before: float) -> None:
         log.info("forgot %d series that had stopped", len(gone))
 
 
-def _purge(conn: Connection, problems_before: float, deliveries_before: float) -> None:
+def _purge(conn: Connection, now: float, problems_before: float, deliveries_before: float) -> None:
     problem_rows.purge(conn, problems_before)
+    answers.purge(conn, now)
     backlog.prune(conn, deliveries_before)
     log_templates.purge(conn, problems_before)

@@ -2,27 +2,26 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-from aiops.config.playbooks import load_playbooks
+from aiops.config.playbooks import cases_beside, load_playbooks, playbook_files, read_cases
 from aiops.core.playbook import Autonomy, Playbook
+from aiops.core.playbook_cases import Case, failures, rehearsed
 from aiops.core.remediate import Remediation
 from aiops.model.problem import Problem, Run
 from aiops.plugin.load import HOUSE
 
 LIBRARY = HOUSE / "playbooks" / "library"
-CASES = Path(__file__).parent / "library"
-FILES = sorted(LIBRARY.glob("*.yaml"))
+FILES = playbook_files([LIBRARY])
 
 
-def _case(path: Path) -> dict[str, Any]:
-    case = CASES / path.name
-    assert case.exists(), f"write {case}: an example problem, one that does not fit, the target and the plans"
-    loaded: dict[str, Any] = YAML(typ="safe").load(case)
-    return loaded
+def _cases(path: Path) -> list[Case]:
+    beside = cases_beside(path)
+    assert beside.exists(), (
+        f"write {beside.name}: a problem that fits with its target and plans, one that does not"
+    )
+    return read_cases(beside.read_text(), str(beside)).cases
 
 
 def _read(path: Path) -> Playbook:
@@ -35,8 +34,8 @@ def test_there_is_a_library_and_it_loads_as_one() -> None:
     assert FILES
 
 
-def test_every_case_has_its_playbook() -> None:
-    assert {c.name for c in CASES.glob("*.yaml")} == {f.name for f in FILES}
+def test_every_file_of_cases_has_its_playbook() -> None:
+    assert {cases_beside(path) for path in FILES} == set(LIBRARY.glob("*.test.yaml"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -50,15 +49,19 @@ def test_is_documented_and_careful(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_fits_its_example_and_plans(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    case, playbook = _case(path), _read(path)
-    assert playbook.match.test({"problem": case["problem"]})
-    assert not playbook.match.test({"problem": case["other"]})
-    with caplog.at_level(logging.WARNING):
-        run = Remediation([playbook], True).consider(Problem("k", 1.0, id=1), case["problem"], 1.0)
-    assert isinstance(run, Run)
-    assert run.target == case["target"]
-    context = {"problem": case["problem"]}
-    assert [act.build(context).plan() for act in playbook.acts("step")] == case["steps"]
-    assert all(act.build(context).plan() for act in playbook.all_acts())
+def test_holds_its_own_cases(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cases, playbook = _cases(path), _read(path)
+    assert {case.fits for case in cases} == {True, False}
+    for case in cases:
+        assert failures(playbook, case) == [], case.name
+        with caplog.at_level(logging.WARNING):
+            run = Remediation([playbook], True).consider(Problem("k", 1.0, id=1), case.problem, 1.0)
+        if case.fits:
+            assert case.target
+            assert case.steps
+            assert isinstance(run, Run)
+            assert run.target == case.target
+            assert all(plan for _, plan in rehearsed(playbook, case.problem))
+        else:
+            assert run is None
     assert not caplog.records
