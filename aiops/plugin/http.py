@@ -103,6 +103,10 @@ class HttpSink(Sink):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("expected an address such as https://itsm.example")
+        try:
+            httpx.URL(value)
+        except httpx.InvalidURL as why:
+            raise ValueError(f"no address: {why}") from why
         if parts.username or parts.password:
             raise ValueError("credentials do not belong in the address: give them by reference")
         return value

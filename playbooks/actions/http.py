@@ -10,6 +10,7 @@ import httpx
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from aiops.plugin import Action, Fatal, NotConnected, Outcome, Retryable, Secret
+from aiops.plugin.egress import guarded
 
 MAX_BODY = 65_536
 """Bytes of an answer that are read."""
@@ -87,9 +88,7 @@ class Http(Action):
             # httpx counts its own timeout anew for every read: a slow drip would go on for ever
             async with (
                 asyncio.timeout(self.timeout),
-                httpx.AsyncClient(
-                    verify=self._trust(), timeout=self.timeout, trust_env=False, proxy=self.proxy or None
-                ) as client,
+                self._client() as client,
             ):
                 return await self._ask(client, key)
         except httpx.ConnectError as why:
@@ -102,6 +101,13 @@ class Http(Action):
             raise Fatal(f"{self._place()}: {_words(why)}") from why
         except httpx.RequestError as why:
             return self._unanswered(Retryable(f"{self._place()}: {_words(why)}", ambiguous=True))
+
+    def _client(self) -> httpx.AsyncClient:
+        """One that connects to what `egress` allows; a proxy guards its own way out."""
+        made = httpx.AsyncClient(
+            verify=self._trust(), timeout=self.timeout, trust_env=False, proxy=self.proxy or None
+        )
+        return made if self.proxy else guarded(made)
 
     async def _ask(self, client: httpx.AsyncClient, key: str) -> Outcome:
         headers = {"Idempotency-Key": key, **self.headers}
