@@ -9,6 +9,8 @@ from aiops.core.rootcause_view import View
 
 SHOWN = 3
 """Reasons that a person reads."""
+BEYOND = 1000.0
+"""Strength above which a number says nothing more: the column was all but constant."""
 TELLING = 1.0
 """Strength below which a column is no reason."""
 
@@ -51,7 +53,8 @@ def _column(view: View, i: int) -> str:
     usual, seen = (
         words.number(float(f"{value:.3g}"), measure.metric) for value in (shift.usual[i], shift.seen[i])
     )
-    return f"{_name(measure)} {moved} from {usual} to {seen}, {shift.strength[i]:.1f} x chance"
+    odds = f"{shift.strength[i]:.1f} x chance" if shift.strength[i] < BEYOND else "far beyond chance"
+    return f"{_name(measure)} {moved} from {usual} to {seen}, {odds}"
 
 
 def _name(measure: Measure) -> str:

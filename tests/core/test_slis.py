@@ -43,8 +43,8 @@ def test_a_slot_that_was_given_to_another_series_is_copied_no_more() -> None:
     index.touch(np.array([slot], np.int32), NOW)
     index.evict(NOW + 1)
     index.take_fresh()
-    again = index.slots([labels("load"), labels("memory")])
+    again = index.slots(labels("load", number=str(i)) for i in range(200))
     assert slot in again.tolist()
     slis.welcome(index.take_fresh())
-    frame = Frame(np.array([NOW]), again, np.array([[1.0, 2.0]]))
+    frame = Frame(np.array([NOW]), again, np.ones((1, 200)))
     assert slis.beside(frame) is frame

@@ -159,7 +159,7 @@ async def test_an_sli_by_match_bears_its_own_labels(db: Database) -> None:
         await made.row({probe: value})
     (alert,) = made.problem.alerts
     assert dict(alert.labels)["service"] == "shop"
-    assert made.problem.title == "users notice: shop errors is 0.5, its objective is 0.1"
+    assert made.problem.title == "users notice: shop errors is 50 %, its objective is 10 %"
     (evidence,) = await made.stored(tables.evidence)
     assert evidence["points"]["observed"] == [0.0, 0.0, 0.5]
     assert (await made.reopened()).problem.alerts[0].key == alert.key

@@ -1,0 +1,196 @@
+"""Proxy -> app -> redis as real processes under load, a real Prometheus, and Forewarn; faults at each."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.database import free_port
+from tests.e2e.forewarn import Forewarn
+from tests.e2e.servers import Server, need, prometheus, scrape_job, until
+from tests.e2e.tier import DIRECT, Redis
+
+TIERS = ("proxy", "app", "redis")
+WARM = 45.0
+"""Seconds of normal before the first fault; a ranking needs a time before."""
+SPINNING = """
+local function now() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end
+local stop = now() + ARGV[1]
+while now() < stop do end
+return 1"""
+"""A script that keeps redis busy for so many microseconds: everybody waits, as with any slow command."""
+
+PLAYBOOK = {
+    "playbook": "restart-anything",
+    "match": "true",
+    "autonomy": "approve",
+    "steps": [{"restart": {"action": "command", "argv": ["/bin/true"]}}],
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    tier: str
+    kind: str
+    """slow or errors."""
+    size: float
+
+    @classmethod
+    def of(cls, seed: int) -> "Fault":
+        """The tiers in turn; the kind and the size by chance."""
+        dice = random.Random(seed)
+        return cls(TIERS[seed % 3], dice.choice(("slow", "errors")), dice.uniform(0.15, 0.4))
+
+
+class CauseWorld:
+    """Everything that runs; `inject` and `mend` are the only ways in."""
+
+    def __init__(self, tiers: dict[str, Server], redis_port: int, prom: Server, forewarn: Forewarn) -> None:
+        self.tiers, self.prom, self.forewarn = tiers, prom, forewarn
+        self._redis = Redis(redis_port)
+        self._spin = 0.0
+        self._stop = threading.Event()
+        threading.Thread(target=self._load, daemon=True).start()
+        threading.Thread(target=self._hog, daemon=True).start()
+
+    def inject(self, *faults: Fault) -> None:
+        for fault in faults:
+            if fault.tier != "redis":
+                self.tell(fault.tier, **{fault.kind: fault.size})
+            elif fault.kind == "slow":
+                self._spin = fault.size
+            else:
+                self._redis.ask("CONFIG", "SET", "maxmemory", "1")
+
+    def mend(self) -> None:
+        self._spin = 0.0
+        self._redis.ask("CONFIG", "SET", "maxmemory", "0")
+        for tier in TIERS:
+            self.tell(tier)
+
+    def tell(self, tier: str, **fault: float) -> None:
+        """What a tier's process is to do from now on."""
+        request = urllib.request.Request(self.tiers[tier].url + "/fault", json.dumps(fault).encode())
+        DIRECT.open(request, timeout=10).close()
+
+    def told(self, tier: str, metric: str) -> float:
+        """What the tier itself says now."""
+        with DIRECT.open(self.tiers[tier].url + "/metrics", timeout=10) as answer:
+            lines = dict(line.split() for line in answer.read().decode().splitlines())
+        return float(lines[metric])
+
+    def open_problems(self) -> list[dict[str, Any]]:
+        return [p for p in self.forewarn.problems() if p["state"] != "resolved"]
+
+    def close(self) -> None:
+        self._stop.set()
+
+    def _load(self) -> None:
+        """Some fifteen requests a second, four at once at most."""
+
+        def one() -> None:
+            while not self._stop.is_set():
+                with suppress(urllib.error.URLError, OSError):
+                    DIRECT.open(self.tiers["proxy"].url, timeout=10).close()
+                self._stop.wait(0.2)
+
+        for _ in range(4):
+            threading.Thread(target=one, daemon=True).start()
+
+    def _hog(self) -> None:
+        while not self._stop.is_set():
+            if self._spin:
+                self._redis.ask("EVAL", SPINNING, "0", str(int(1e6 * self._spin)))
+            self._stop.wait(0.02)
+
+
+@contextmanager
+def cause_world(folder: Path, **more: Any) -> Iterator[CauseWorld]:
+    """Running, and watched for `WARM` seconds; `more` are keys of Forewarn's configuration."""
+    with ExitStack() as stack:
+        redis_port = free_port()
+        stack.enter_context(_redis(folder, redis_port))
+        tiers = {"redis": _tier(folder, "redis", redis_port)}
+        tiers["app"] = _tier(folder, "http", f"redis:{redis_port}")
+        tiers["proxy"] = _tier(folder, "http", tiers["app"].url)
+        for tier in tiers.values():
+            stack.enter_context(tier.start())
+        jobs = [scrape_job(name, tier.address, labels={"service": name}) for name, tier in tiers.items()]
+        prom = stack.enter_context(prometheus(folder, jobs))
+        (folder / "any.yaml").write_text(json.dumps(PLAYBOOK))
+        forewarn = stack.enter_context(Forewarn(folder, _config(folder, prom) | more))
+        world = CauseWorld(tiers, redis_port, prom, forewarn)
+        stack.callback(world.close)
+        time.sleep(WARM)
+        yield world
+
+
+@contextmanager
+def _redis(folder: Path, port: int) -> Iterator[None]:
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    prefix = ["setpriv", "--pdeathsig=KILL"] if shutil.which("setpriv") else []
+    with (folder / "redis.log").open("ab") as out:
+        process = subprocess.Popen([*prefix, need("redis-server"), *options], stdout=out, stderr=out)
+    try:
+        until(lambda: _pings(port), what="redis to answer")
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _pings(port: int) -> bool:
+    try:
+        return Redis(port).ask("PING").startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def _tier(folder: Path, kind: str, below: object) -> Server:
+    port = free_port()
+    argv = [sys.executable, Path(__file__).with_name("tier.py"), port, kind, below]
+    return Server(f"tier-{port}", argv, folder, port, "/metrics")
+
+
+def _config(folder: Path, prom: Server) -> dict[str, Any]:
+    slow = {"name": "slow", "match": "request_latency_seconds", "breach": {"above": 0.1, "for": "2s"}}
+    failing = {"name": "failing", "match": "request_error_ratio", "breach": {"above": 0.05, "for": "2s"}}
+    source = {"kind": "prometheus", "name": "prod", "url": prom.url, "select": ['{job=~"proxy|app|redis"}']}
+    return {
+        "sources": [source | {"every": "1s"}],
+        "limits": [slow, failing],
+        "alerting": {"resolve_after": "4s"},
+        "grouping": {"calls": {"proxy": ["app"], "app": ["redis"]}, "reopen_within": "1s"},
+        "playbooks": [str(folder / "any.yaml")],
+        "remediation": {"enabled": True},
+    }
+
+
+def run_of(world: CauseWorld, faults: Sequence[Fault], lasting: float = 25.0) -> dict[str, Any]:
+    """One injection: the problems that it opened, and the tier that each puts first."""
+    before = {p["id"] for p in world.forewarn.problems()}
+    world.inject(*faults)
+    time.sleep(lasting)
+    opened = [p for p in world.forewarn.problems() if p["id"] not in before]
+    world.mend()
+    until(lambda: not world.open_problems(), 90, "all problems to be over")
+    time.sleep(20)  # a time before, for the next
+    ranked = [_ranked(problem) for problem in opened]
+    injected = [f"{f.tier} {f.kind}" for f in faults]
+    return {"faults": injected, "problems": len(opened), "first": [r[0] for r in ranked], "ranked": ranked}
+
+
+def _ranked(problem: dict[str, Any]) -> list[str]:
+    """The likely causes, the likeliest first."""
+    causes = problem["causes"]
+    return [one["component"] for one in causes["ranked"]] if causes and causes["known"] else ["unknown"]

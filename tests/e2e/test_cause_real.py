@@ -1,0 +1,91 @@
+"""A real three-tier application: the true tier first; limits foreseen; an outage of scrapes told."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.cause_world import CauseWorld, Fault, cause_world, run_of
+from tests.e2e.servers import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("cause")]
+
+MEMORY, SPOOL = 150e6, 40e6
+"""Limits, in bytes: a tier of its size has some 30 MB."""
+LIMITS = [
+    {"match": 'process_resident_memory_bytes{service="app"}', "breach": {"above": MEMORY}, "horizon": "10m"},
+    {"match": 'spool_bytes{service="proxy"}', "breach": {"above": SPOOL}, "horizon": "10m"},
+]
+SLOW = {"match": "request_latency_seconds", "breach": {"above": 0.1, "for": "2s"}}
+FAILING = {"match": "request_error_ratio", "breach": {"above": 0.05, "for": "2s"}}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CauseWorld]:
+    folder: Path = tmp_path_factory.mktemp("cause")
+    with cause_world(folder, limits=[SLOW, FAILING, *LIMITS]) as made:
+        yield made
+
+
+@pytest.mark.parametrize("fault", [Fault("redis", "slow", 0.2), Fault("app", "errors", 0.4)])
+def test_one_fault_is_one_problem_with_the_true_tier_first(world: CauseWorld, fault: Fault) -> None:
+    found = run_of(world, [fault])
+    assert (found["problems"], found["first"]) == (1, [fault.tier]), found
+
+
+def test_a_leak_and_a_filling_disk_are_foreseen_with_the_true_time_inside(world: CauseWorld) -> None:
+    world.tell("app", leak=1.2e6)
+    world.tell("proxy", fill=0.5e6)
+    foreseen = {
+        metric: (_foreseen(world, metric), _crossed(world, tier, metric, limit))
+        for tier, metric, limit in (
+            ("proxy", "spool_bytes", SPOOL),
+            ("app", "process_resident_memory_bytes", MEMORY),
+        )
+    }
+    world.mend()
+    for metric, (said, crossed) in foreseen.items():
+        assert said["at"] < crossed, f"{metric} was not foreseen"
+        assert said["earliest"] <= crossed <= said["latest"], f"{metric}: {said}, crossed {crossed}"
+
+
+def test_a_scrape_outage_is_a_telemetry_problem_and_starts_no_playbook(world: CauseWorld) -> None:
+    before = {p["id"] for p in world.forewarn.problems()}
+    world.prom.stop()
+
+    def told() -> list[dict[str, Any]]:
+        return [p for p in world.forewarn.problems() if p["id"] not in before]
+
+    until(told, 90, "a problem of the watching")
+    time.sleep(10)
+    (problem,) = told()
+    assert problem["title"].startswith("source prod has not answered for")
+    assert {a["kind"] for a in problem["alerts"]} == {"silence"}
+    assert problem["runs"] == []
+    world.prom.start()
+    until(lambda: not any(p["id"] == problem["id"] for p in world.open_problems()), 90, "it to be over")
+
+
+def _foreseen(world: CauseWorld, metric: str) -> dict[str, float]:
+    """When it was first said that `metric` will cross its limit, and between which times (epoch s)."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        for problem in world.open_problems():
+            for alert in problem["alerts"]:
+                if alert["kind"] == "forecast" and alert["labels"]["__name__"] == metric:
+                    spans = {k: _epoch(alert[f"breach_{k}"]) for k in ("earliest", "latest")}
+                    return {"at": time.time(), **spans}
+        time.sleep(0.5)
+    raise AssertionError(f"{metric} was not foreseen")
+
+
+def _crossed(world: CauseWorld, tier: str, metric: str, limit: float) -> float:
+    until(lambda: world.told(tier, metric) > limit, 240, f"{metric} to cross its limit")
+    return time.time()
+
+
+def _epoch(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
