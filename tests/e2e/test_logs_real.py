@@ -207,7 +207,7 @@ class Rsyslog:
         )
 
     def __enter__(self) -> "Rsyslog":
-        argv = [need("rsyslogd"), "-n", "-f", self._conf, "-i", self._folder / "rsyslogd.pid"]
+        argv = [str(need("rsyslogd")), "-n", "-f", str(self._conf), "-i", f"{self._folder}/rsyslogd.pid"]
         with (self._folder / "rsyslogd.out").open("ab") as out:
             self._process = subprocess.Popen(argv, stdout=out, stderr=out)
         until((self._folder / "rsyslogd.pid").exists, what="rsyslogd")
@@ -259,7 +259,7 @@ def own_lines(folder: Path) -> int:
     saved = learnt(folder, "net")
     count = sum(n for labels, _, n in saved["lines"] if dict(labels).get("app") == "shopd")
     waiting = [counts for _, labels, counts in saved["open"] if dict(labels).get("app") == "shopd"]
-    return int(count) + sum(n for counts in waiting for _, n in counts)
+    return int(count + sum(n for counts in waiting for _, n in counts))
 
 
 class Shop:
