@@ -7,6 +7,8 @@ RT's own answers are not enough. A custom field that the queue does not have is 
 queue is looked at first; a status that is refused is answered 200, so the ticket is read again.
 """
 
+import asyncio
+import base64
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
@@ -15,6 +17,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from aiops.plugin import Fatal, Message, Secret, SinkChange, TicketRef
 from aiops.plugin.http import HINTS, Answer, plain
+from aiops.plugin.sink import TicketSeen
 from aiops.plugin.ticketing import TicketSink, moment, rows, stamp, told_by_us
 
 SYSTEM = "RT_System"
@@ -46,7 +49,7 @@ class RequestTracker(TicketSink):
     closed: list[str] = Field(
         ["resolved", "rejected", "deleted"], description="Statuses by which people close a ticket."
     )
-    _checked: bool = PrivateAttr(False)
+    _checked: set[str] = PrivateAttr(default_factory=set)
     _said_by_people: dict[str, str] = PrivateAttr(default_factory=dict)
     """Transaction -> its text: what overlaps from one look to the next is not read again."""
 
@@ -60,14 +63,20 @@ class RequestTracker(TicketSink):
 
     async def find(self, key: str) -> TicketRef | None:
         """The oldest ticket with the key."""
-        query = {"query": f"{self._ours} = '{key}'", "orderby": "id", "per_page": "1"}
+        found = await self.seen(key)
+        return self._ref(found[0].ref) if found else None
+
+    async def seen(self, key: str) -> list[TicketSeen]:
+        """Whatever queue people have moved them to; oldest first. Deleted ones are not among them."""
+        query = {"query": f"CF.{{{self.field}}} = '{key}'", "orderby": "id", "fields": "Status"}
         items = rows(await self._rest("GET", "/tickets", query=query), "items")
-        return self._ref(items[0]["id"]) if items else None
+        return [TicketSeen(str(one["id"]), one.get("Status") not in self.closed) for one in items]
 
     async def create(self, message: Message) -> TicketRef:
-        await self._check_queue(message.sent_at)
+        queue = message.queue or self.queue
+        await self._check_queue(queue, message.sent_at)
         ticket = {
-            "Queue": self.queue,
+            "Queue": queue,
             "Subject": message.title,
             "ContentType": "text/plain",
             "Content": message.text,
@@ -77,6 +86,7 @@ class RequestTracker(TicketSink):
         own = {name.removeprefix("CF."): value for name, value in mapped.items() if name.startswith("CF.")}
         ticket |= {name: value for name, value in mapped.items() if not name.startswith("CF.")}
         ticket["CustomFields"] = {**own, self.field: message.key}
+        ticket |= await _attached(message)
         answer = await self._rest("POST", "/ticket", now=message.sent_at, data=ticket)
         return self._ref(answer.text_of("id"))
 
@@ -87,6 +97,7 @@ class RequestTracker(TicketSink):
                 "Subject": f"{message.mark} {message.title}",
                 "ContentType": "text/plain",
                 "Content": message.text,
+                **await _attached(message),
             }
             await self._rest("POST", f"/ticket/{ref}/comment", now=message.sent_at, data=comment)
         wanted = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
@@ -97,7 +108,7 @@ class RequestTracker(TicketSink):
         """From the tickets' history: closed, reopened, commented, assigned; not what we did ourselves."""
         after = stamp(since - 1)
         query = {
-            "query": f"{self._ours} IS NOT NULL AND LastUpdated > '{after}'",
+            "query": f"CF.{{{self.field}}} IS NOT NULL AND LastUpdated > '{after}'",
             "orderby": "LastUpdated",
             "fields": "Creator,Owner",
         }
@@ -106,10 +117,6 @@ class RequestTracker(TicketSink):
                 yield change
 
     # -- how it is done
-
-    @property
-    def _ours(self) -> str:
-        return f"Queue = '{self.queue}' AND CF.{{{self.field}}}"
 
     async def _rest(self, method: str, path: str, **other: Any) -> Answer:
         headers = {"authorization": f"token {plain(self.token)}"}
@@ -121,18 +128,18 @@ class RequestTracker(TicketSink):
     def _priority(self, message: Message) -> int:
         return next((p for s, p in self.priorities.items() if s == message.severity), 0)
 
-    async def _check_queue(self, now: float) -> None:
+    async def _check_queue(self, name: str, now: float) -> None:
         """Without the field a ticket could never be found again, and would be made again and again."""
-        if self._checked:
+        if name in self._checked:
             return
-        queue = (await self._rest("GET", f"/queue/{quote(self.queue, safe='')}", now=now)).object()
+        queue = (await self._rest("GET", f"/queue/{quote(name, safe='')}", now=now)).object()
         fields = [f.get("name") for f in queue.get("TicketCustomFields") or [] if isinstance(f, dict)]
         if self.field not in fields:
-            what = f"queue {self.queue} has no custom field {self.field} that the token's user may see"
+            what = f"queue {name} has no custom field {self.field} that the token's user may see"
             raise Fatal(
                 f"{self.where}: {what}: add it to the queue, with SeeCustomField and ModifyCustomField"
             )
-        self._checked = True
+        self._checked.add(name)
 
     async def _said(self, ref: str, mark: str) -> bool:
         query = {"fields": "Type,Data", "per_page": str(PAGE)}
@@ -208,6 +215,16 @@ class RequestTracker(TicketSink):
             str(p["Content"]) for p in parts if p.get("ContentType") == "text/plain" and p.get("Content")
         ]
         return "\n".join(plain_parts).strip()
+
+
+async def _attached(message: Message) -> dict[str, Any]:
+    """The pictures of what went wrong."""
+    drawn = await asyncio.to_thread(message.pictures)
+    files = [
+        {"FileName": one.name, "FileType": "image/png", "FileContent": base64.b64encode(one.png).decode()}
+        for one in drawn
+    ]
+    return {"Attachments": files} if files else {}
 
 
 def _by_people(rows: list[dict[str, Any]], ours: str) -> Iterator[tuple[dict[str, Any], str]]:

@@ -38,9 +38,11 @@ def say(
         return [outbox.enqueue(conn, problem_id, sink, r, {"n": r.value}, at=at) for r in reasons]
 
 
-def queue(db: Database, problems: int, *reasons: NotifyReason, sink: str = "itsm") -> None:
+def queue(
+    db: Database, problems: int, *reasons: NotifyReason, sink: str = "itsm", state: str = "open"
+) -> None:
     """`problems` new problems ``P-0``, ``P-1``, ... with their messages, in one transaction."""
-    fields = {"title": "x", "state": "open", "stage": "active", "severity": "major", "labels": {}}
+    fields = {"title": "x", "state": state, "stage": "active", "severity": "major", "labels": {}}
     with db.begin() as conn:
         for n in range(problems):
             row = problem.insert().values(key=f"P-{n}", **fields, opened=1.0, updated=1.0)

@@ -55,6 +55,8 @@ class Receiver:
     retry_after: str = "1"
     answer: Callable[[Request], tuple[int, dict[str, str], bytes]] | None = None
     """Replaces the usual answer."""
+    thaw: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is not set, connections are taken and nothing is said."""
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -62,6 +64,9 @@ class Receiver:
     unsigned: list[str] = field(default_factory=list)
     """Why requests were refused for their signature."""
     _busy: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.thaw.set()
 
     @property
     def url(self) -> str:
@@ -104,6 +109,7 @@ class Receiver:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
+        await self.thaw.wait()
         request = Request(head[0], headers, body)
         self.requests.append(request)
         fault = self.fault(request)

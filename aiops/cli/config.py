@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from aiops.cli.routes import routes
+
 
 def register(app: typer.Typer) -> None:
     app.command(short_help="Find every fault in a config file.")(check)
     app.command(short_help="Print the reference of all keys.")(reference)
+    app.command(short_help="Say where a problem would go.")(routes)
 
 
 def check(
@@ -48,6 +51,12 @@ def check(
         _count(len(found.playbooks), "playbook"),
     ]
     typer.echo(f"{config} is good: {', '.join(parts)}")
+    if found.routes:
+        from aiops.core.routing_words import of_route
+        from aiops.engine.tell import router_of
+
+        for number, route in enumerate(router_of(found).routes.routes, 1):
+            typer.echo(f"route {number}: {of_route(route)}")
 
 
 def reference(

@@ -17,6 +17,7 @@ from aiops.config.models import (
     Web,
 )
 from aiops.config.routing import EscalateAfter, HoursRule, RouteRule, Storm
+from aiops.config.tickets import Tickets, TicketStyle
 
 __all__ = [
     "Alerting",
@@ -36,5 +37,7 @@ __all__ = [
     "Sli",
     "SliOf",
     "Storm",
+    "TicketStyle",
+    "Tickets",
     "Web",
 ]

@@ -35,6 +35,10 @@ def broken_references(data: Mapping[str, Any]) -> list[Fault]:
     for place, route in enumerate(_blocks(data, "routes")):
         faults += _missing(("routes", place, "to"), route.get("to"), "sink", sink_names)
         faults += _of_route(route, ("routes", place), sink_names, list(data.get("hours") or ()))
+    tickets = data.get("tickets")
+    styles = tickets.get("sinks") if isinstance(tickets, Mapping) else None
+    for name in styles if isinstance(styles, Mapping) else ():
+        faults += _missing(("tickets", "sinks", name), name, "sink", sink_names)
     for place, sli in enumerate(_blocks(data, "slis")):
         of = sli.get("of")
         if isinstance(of, Mapping) and of.get("source"):

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from aiops.config.blocks import AnyDetector, AnyMiner, AnySink, AnySource, Block, Moment, build
 from aiops.config.faults import broken_references, refusal
 from aiops.config.routing import DAYS, Day, HoursRule, RouteRule, Storm, Zone
+from aiops.config.tickets import Tickets
 from aiops.model.selector import Selector
 from aiops.model.signal import Severity
 from aiops.plugin import Detector, Duration, Miner, SelectorText
@@ -269,6 +270,7 @@ class Config(Block):
         default_factory=dict, description="Hours of the week by a name of your own, for routes."
     )
     storm: Storm = Field(default_factory=Storm)
+    tickets: Tickets = Field(default_factory=Tickets)
     playbooks: list[Path] = Field(default_factory=list, description="Files, or folders of files.")
     remediation: Remediation = Field(default_factory=Remediation)
     egress: Egress = Field(default_factory=Egress)
@@ -286,7 +288,9 @@ class Config(Block):
 
     @model_validator(mode="after")
     def _names(self) -> "Config":
-        faults = broken_references(self.model_dump(include={"sources", "sinks", "routes", "slis", "hours"}))
+        faults = broken_references(
+            self.model_dump(include={"sources", "sinks", "routes", "slis", "hours", "tickets"})
+        )
         if faults:
             raise refusal(faults)
         return self

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from aiops.core import words
 from aiops.core.problem_change import ACTOR, ProblemChange, remark
 from aiops.core.routing import Route, Routes, asked_next, waits_since
+from aiops.core.ticket_style import Style
 from aiops.core.told import Notice, Told
 from aiops.model.lifecycle import ProblemState
 from aiops.model.problem import NotifyReason, Problem
@@ -27,6 +28,8 @@ class Router:
     routes: Routes = field(default_factory=Routes)
     most: int = 50
     window: float = 600.0
+    styles: Mapping[str, Style] = field(default_factory=dict)
+    """By sink; `PLAIN` for the others."""
     _looked: float = field(default=0.0, repr=False)
 
     def messages(self, changes: Sequence[ProblemChange], told: Mapping[str, Told]) -> list[Notice]:

@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from aiops.engine.clock import Clock
-from aiops.engine.lane import Jitter, Lane, Observe, RelaySettings, SinkHealth, first_of, unobserved
+from aiops.engine.lane import Jitter, Lane, Observe, SinkHealth, first_of, unobserved
+from aiops.engine.patience import RelaySettings
 from aiops.plugin import Sink
 from aiops.store import backlog
 from aiops.store.database import Database

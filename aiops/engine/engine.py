@@ -30,6 +30,7 @@ from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
 from aiops.engine.pull import Puller, late
 from aiops.engine.receive import Receiving
+from aiops.engine.reconcile import Reconciler
 from aiops.engine.record import Recorder
 from aiops.engine.restore import restore
 from aiops.engine.run import RunWorker
@@ -127,6 +128,10 @@ class Engine:
         self.housekeeping = Housekeeping(self.db, self.pipeline, self.checkpointer, self.clock, self.metrics)
         _open_sources(self.config, index, facts.get("connectors", {}))
         self.inbound = Inbound(self.db, self.clock, self._sinks, self.tell, self.pipeline.call)
+        metrics = self.metrics
+        self.reconciler = Reconciler(
+            self.db, self.clock, self._sinks, self.inbound.take, metrics.tickets_wrong, metrics.tickets_healed
+        )
         self.relay = Relay(self.db, self.clock, self._sinks, self.outbox_wake, observe=self._delivered)
         settings = self.config.remediation
         self.worker = RunWorker(
@@ -140,6 +145,7 @@ class Engine:
             "ticks": self.pipeline.ticks(),
             "relay": self.relay.run(),
             "inbound": self.inbound.run(),
+            "sweep": self.reconciler.run(),
             "runs": self.worker.run(),
             "checkpoints": self.checkpointer.run(self.config.checkpoint_every),
             "housekeeping": self.housekeeping.run(),
@@ -159,6 +165,7 @@ class Engine:
         by_name["ticks"].cancel()
         by_name["housekeeping"].cancel()
         by_name["inbound"].cancel()
+        by_name["sweep"].cancel()
         await self.checkpointer.write()
         await self.pipeline.queue.put(None)
         await asyncio.wait([by_name["pipeline"]], timeout=20)

@@ -11,39 +11,13 @@ from sqlalchemy.engine import Connection
 
 from aiops.engine.breaker import Breaker
 from aiops.engine.clock import Clock
+from aiops.engine.patience import RelaySettings
 from aiops.plugin import Message, NotConnected, PluginError, Retryable, Sink, TicketRef
 from aiops.store import outbox
 from aiops.store.database import Database
 from aiops.store.outbox import Claimed
 
 log = logging.getLogger("aiops.deliver")
-
-
-@dataclass(frozen=True, slots=True)
-class RelaySettings:
-    """Times in seconds."""
-
-    parallel: int = 8
-    """Attempts at one time to one sink."""
-    poll: float = 1.0
-    """A lane looks into the outbox at least this often."""
-    lease: float = 75.0
-    """After a crash a claimed message waits this long; must be longer than `limit`."""
-    limit: float = 60.0
-    """Longest attempt, whatever the sink's own timeout: some make five exchanges, each with its own."""
-    patience: float = 15.0
-    """Longest that a sink itself waits for one answer."""
-    attempts: int = 10
-    """Then it is a dead letter. Attempts that reached nobody do not count."""
-    first_wait: float = 1.0
-    longest_wait: float = 1800.0
-    settle: float = 2.0
-    """Shortest wait after a lost answer: what was cut off has taken effect by then, or never will."""
-    break_after: int = 5
-    first_pause: float = 2.0
-    longest_pause: float = 30.0
-    drain: float = 10.0
-    """Longest wait for attempts under way when stopping."""
 
 
 @dataclass(slots=True)
@@ -108,7 +82,9 @@ class Lane:
         self._stopping = False
         self._more = True
         self._doubt = False
-        """Whether the sink was silent, and has taken nothing since."""
+        """Whether the sink was silent, and has answered nothing since."""
+        self._calm_from = 0.0
+        """From then on what was cut off by a silence has taken effect, or never will."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._ended: list[Ended] = []
 
@@ -207,18 +183,26 @@ class Lane:
             now,
             claimed.attempts,
         )
-        if claimed.attempts > 1 and self._doubt:
-            # what was cut off may stand in the sink's queue beside our question: let it pass first
-            found = await sink.find(claimed.key)
-            if found and not claimed.ref:
-                return found
-            await self.clock.sleep(self.settings.settle)
+        if claimed.attempts > 1:
+            await self._calm(sink, claimed.key)
         if claimed.ref:
             await sink.update(claimed.ref, message)
             return TicketRef(claimed.ref)
         if claimed.attempts > 1 and (found := await sink.find(claimed.key)):
             return found
         return await sink.create(message)
+
+    async def _calm(self, sink: Sink, key: str) -> None:
+        """After a silence: what was cut off may stand in the sink's queue beside our search. Let it pass."""
+        if self._doubt:
+            await sink.find(key)
+            self._answered(self.clock.now())
+        if (wait := self._calm_from - self.clock.now()) > 0:
+            await self.clock.sleep(wait)
+
+    def _answered(self, now: float) -> None:
+        if self._doubt:
+            self._doubt, self._calm_from = False, now + self.settings.settle
 
     def _outcome(self, ended: Ended) -> str:
         """sent, retried or dead."""
@@ -263,7 +247,10 @@ class Lane:
     def _heed(self, got: TicketRef | PluginError, now: float, silent: bool) -> None:
         """What an attempt says about the sink itself."""
         health, breaker = self.health, self._breaker
-        self._doubt = silent or (self._doubt and not isinstance(got, TicketRef))
+        if silent:
+            self._doubt = True
+        elif isinstance(got, TicketRef):
+            self._answered(now)
         if isinstance(got, TicketRef):
             health.last_ok, health.error = now, ""
             if breaker.succeeded():

@@ -79,6 +79,15 @@ class Metrics:
         self.delivery_age = Gauge(
             "forewarn_delivery_oldest_seconds", "Age of the oldest waiting delivery.", registry=r
         )
+        self.tickets_wrong = Gauge(
+            "forewarn_tickets_wrong",
+            "Tickets that the last sweep found lost, duplicate or drifted.",
+            ["sink", "how"],
+            registry=r,
+        )
+        self.tickets_healed = Counter(
+            "forewarn_tickets_healed", "Tickets that the sweep has put right.", ["sink", "how"], registry=r
+        )
         self.runs = Counter("forewarn_runs", "Playbook runs that ended.", ["playbook", "state"], registry=r)
         self.runs_live = Gauge("forewarn_runs_live", "Playbook runs that have not ended.", registry=r)
         self.commit_failures = Counter("forewarn_commit_failures", "Transactions tried again.", registry=r)

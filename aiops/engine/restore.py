@@ -10,7 +10,7 @@ from aiops.core.notify import Told
 from aiops.core.recent import Evidence
 from aiops.core.remediate import history_seconds
 from aiops.engine import tell
-from aiops.engine.lane import RelaySettings
+from aiops.engine.patience import RelaySettings
 from aiops.engine.state import State
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run

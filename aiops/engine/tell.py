@@ -1,20 +1,25 @@
 """From changes of problems to rows of the outbox, inside the transaction that records the changes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from aiops.config import Config
+from aiops.config.locale import translator
 from aiops.config.routing import RouteRule
-from aiops.core import ticket, ticket_ties
+from aiops.config.tickets import TicketStyle
+from aiops.core import ticket, ticket_plots, ticket_ties
 from aiops.core.expressions import Expression
 from aiops.core.hours import Hours
 from aiops.core.notify import Router, Told, after
 from aiops.core.problem_change import ProblemChange
 from aiops.core.routing import Route, Routes, Step
+from aiops.core.ticket_style import PLAIN, Style, dress
+from aiops.core.ticket_words import english
 from aiops.model.lifecycle import ProblemState
 from aiops.model.problem import NotifyReason, Problem
-from aiops.store import audit, backlog, likeness, outbox, ties
+from aiops.store import audit, backlog, likeness, outbox, ties, views
 
 
 def router_of(config: Config) -> Router:
@@ -22,7 +27,13 @@ def router_of(config: Config) -> Router:
     hours = {name: rule.hours for name, rule in config.hours.items()}
     routes = [_route(rule, hours) for rule in config.routes]
     known = Routes(routes, [sink.name for sink in config.sinks])
-    return Router(known, config.storm.most, config.storm.window)
+    styles = {sink.name: _style(config.tickets.sinks.get(sink.name, config.tickets)) for sink in config.sinks}
+    return Router(known, config.storm.most, config.storm.window, styles)
+
+
+def _style(rule: TicketStyle) -> Style:
+    tr = translator(rule.language) if rule.language != "en" else english
+    return Style(rule.title, rule.text, tr, rule.defaults, tuple(rule.required))
 
 
 def _route(rule: RouteRule, hours: Mapping[str, Hours]) -> Route:
@@ -53,8 +64,18 @@ def tell(
             ties.of_problem(conn, problem.id),
             likeness.of_problem(conn, problem.id),
         )
+        style = router.styles.get(notice.sink, PLAIN)
+        body = dress(body, notice, style, _plots(conn, problem) if notice.reason in _PICTURED else ())
         outbox.enqueue(conn, problem.id, notice.sink, notice.reason, body, at=notice.at, team=problem.team)
     return after(told, notices)
+
+
+_PICTURED = (NotifyReason.OPENED, NotifyReason.BREACHED, NotifyReason.ESCALATED)
+
+
+def _plots(conn: Connection, problem: Problem) -> list[dict[str, Any]]:
+    alerts = ticket_plots.shown(problem)
+    return ticket_plots.plots(alerts, views.evidence_of(conn, [alert.id for alert in alerts]))
 
 
 def recall(conn: Connection, problems: Iterable[Problem]) -> dict[str, Told]:

@@ -48,12 +48,41 @@ class Message:
         return str(self.body.get("severity") or "minor")
 
     @property
+    def queue(self) -> str:
+        """Where in the sink's system, as the route says; empty for the sink's own."""
+        return str(self.body.get("queue") or "")
+
+    @property
     def text(self) -> str:
         """Plain text for a person: what is new, the whole story, where to read on."""
+        if said := str(self.body.get("text") or ""):
+            return said
         why = "" if self.reason == "opened" else f"{self.reason.capitalize()}: {self.body.get('why') or ''}"
         link = (self.body.get("links") or {}).get("problem")
         parts = (why.strip(": "), self.body.get("summary"), link)
         return "\n\n".join(str(part) for part in parts if part) or self.title
+
+    def pictures(self) -> list["Picture"]:
+        """Of the body's plots; each takes 0.1 s to draw, so call it on a thread."""
+        from aiops.plugin.plot import png  # numpy and a drawing only where pictures are sent
+
+        drawn = []
+        for place, plot in enumerate(self.body.get("plots") or [], 1):
+            if any(value is not None for value in plot["observed"]):
+                drawn.append(Picture(f"{place}-{_file_name(plot['metric'])}.png", png(plot)))
+        return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A PNG that goes with a message."""
+
+    name: str
+    png: bytes
+
+
+def _file_name(metric: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in metric)[:60].strip("-") or "course"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +108,14 @@ class SinkChange:
     """The other side's name for this one change: the same however, and however often, we hear of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class TicketSeen:
+    """A record as the other side has it; ``open`` is None where it does not say."""
+
+    ref: str
+    open: bool | None = None
+
+
 class Sink(Plugin):
     """Where tickets go. Each call is one attempt: the outbox owns order, retry and dead letters."""
 
@@ -87,6 +124,13 @@ class Sink(Plugin):
     async def find(self, key: str) -> TicketRef | None:
         """The record that carries the correlation key; asked before a create is repeated."""
         return None
+
+    async def seen(self, key: str) -> list[TicketSeen] | None:
+        """Every record that carries the key, for the sweep; None where none can be searched for."""
+        if type(self).find is Sink.find:
+            return None
+        found = await self.find(key)
+        return [TicketSeen(found.ref)] if found else []
 
     @abstractmethod
     async def create(self, message: Message) -> TicketRef:

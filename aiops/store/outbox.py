@@ -275,7 +275,8 @@ def _note(
     team: str,
     actor: str = audit.ACTOR,
 ) -> None:
-    log.info(lifecycle.sentence("delivery", ident, current, to, reason))
+    level = logging.WARNING if to is DEAD else logging.INFO
+    log.log(level, lifecycle.sentence("delivery", ident, current, to, reason))
     audit.note(
         conn,
         at=at,

@@ -104,11 +104,12 @@ def test_the_chain_is_asked_step_by_step() -> None:
 
 
 def test_an_acknowledgement_a_snooze_and_an_end_stop_the_chain() -> None:
-    for change in ({"acknowledged": FRIDAY + 70}, {"snoozed_until": FRIDAY + 9000}, {"state": "resolved"}):
+    ends: list[dict[str, Any]] = [{"acknowledged": FRIDAY + 70}, {"snoozed_until": FRIDAY + 9000}]
+    for change in [*ends, {"state": ProblemState.RESOLVED}]:
         desk, problem = Desk(router(CHAIN)), a_problem()
         desk.hear(opened(problem), escalated(problem, FRIDAY + 60))
         for name, value in change.items():
-            setattr(problem, name, ProblemState(value) if name == "state" else value)
+            setattr(problem, name, value)
         assert said(desk.look(FRIDAY + 3600, problem)) == [], change
 
 
