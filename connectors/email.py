@@ -55,9 +55,8 @@ class Email(Sink):
 
     async def _send(self, message: Message) -> None:
         """In a thread: the standard library's client blocks."""
-        mail = self._mail(message)
         try:
-            await asyncio.to_thread(self._deliver, mail)
+            await asyncio.to_thread(self._deliver, message)
         except (smtplib.SMTPException, OSError) as why:
             raise self._meant(why) from why
 
@@ -78,12 +77,15 @@ class Email(Sink):
         if message.severity == "critical" and message.reason != "resolved":
             mail["Importance"] = "high"
         mail.set_content(f"{message.text}\n\n{message.mark}\n")
+        for picture in message.pictures():
+            mail.add_attachment(picture.png, maintype="image", subtype="png", filename=picture.name)
         return mail
 
     def _ident(self, key: str, seq: int) -> str:
         return f"<{key}.{seq}@{parseaddr(self.sender)[1].rpartition('@')[2]}>"
 
-    def _deliver(self, mail: EmailMessage) -> None:
+    def _deliver(self, message: Message) -> None:
+        mail = self._mail(message)
         context = ssl.create_default_context(cafile=self.ca) if self.tls != "none" else None
         with self._connected(context) as server:
             if self.tls == "starttls":

@@ -5,18 +5,19 @@ first of them. So everything can be searched for, and the tracker's schema needs
 issue are a set and are changed under its ETag: adding one twice adds it once.
 """
 
-import base64
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from aiops.plugin import Message, Retryable, Secret, TicketRef
-from aiops.plugin.http import HINTS, Answer, HttpSink, plain
+from aiops.plugin import Message, Retryable, Secret, SinkChange, TicketRef
+from aiops.plugin.http import HINTS, Answer, basic, plain
+from aiops.plugin.sink import TicketSeen
+from aiops.plugin.ticketing import TicketSink, moment, rows, stamp
 
 
-class Roundup(HttpSink):
+class Roundup(TicketSink):
     """One issue a problem in a Roundup tracker."""
 
     hints: ClassVar[Mapping[int, str]] = {
@@ -38,17 +39,41 @@ class Roundup(HttpSink):
     )
     opened: str = Field("chatting", description="Status of an issue that is opened again.")
     resolved: str = Field("resolved", description="Status of the issue of a resolved problem.")
+    closed: list[str] = Field(
+        ["resolved", "done-cbb"], description="Statuses by which people close an issue."
+    )
+
+    _last: dict[str, tuple[bool, str]] = PrivateAttr(default_factory=dict)
+    """Issue -> whether it was closed and whose it was at the last look: Roundup's REST tells no history."""
+    _ours: dict[str, bool] = PrivateAttr(default_factory=dict)
+    """Issue -> whether its first message is a problem's."""
+    _read: set[str] = PrivateAttr(default_factory=set)
+    """Messages that are no person's."""
 
     async def find(self, key: str) -> TicketRef | None:
         """The oldest issue whose first message is the problem's."""
-        first = await self._search("msg", {"messageid:": f"[{key}#1]"})
-        for ident in first:
-            if found := await self._search("issue", {"messages": ident}):
-                return self._ref(found[0])
-        return None
+        found = await self._issues(key)
+        return self._ref(found[0]) if found else None
+
+    async def seen(self, key: str) -> list[TicketSeen]:
+        found = []
+        for ident in await self._issues(key):
+            issue = await self._rest("GET", f"/issue/{ident}", query={"@verbose": "2"})
+            status = issue.object().get("data", {}).get("attributes", {}).get("status") or {}
+            name = status.get("name") if isinstance(status, dict) else None
+            found.append(TicketSeen(ident, name not in self.closed if name else None))
+        return found
+
+    async def _issues(self, key: str) -> list[str]:
+        """Issues that hold the problem's first message, the oldest first."""
+        found: list[str] = []
+        for ident in await self._search("msg", {"messageid:": f"[{key}#1]"}):
+            found += await self._search("issue", {"messages": ident})
+        return sorted(set(found), key=int)
 
     async def create(self, message: Message) -> TicketRef:
         issue = {
+            **self.mapped(message),
             "title": message.title,
             "messages": [await self._said(message)],
             "priority": self.priorities.get(message.severity, "bug"),  # type: ignore[call-overload]
@@ -77,6 +102,67 @@ class Roundup(HttpSink):
             headers={"if-match": got.headers.get("etag", "")},
         )
 
+    async def changes(self, since: float) -> AsyncIterator[SinkChange]:
+        """From what our issues have become since the last look, and from their messages.
+
+        What people did before the first look after a start is known only where the issue is closed by it.
+        """
+        after = {"activity": f"{stamp(since - 1).replace(' ', '.')};", "@verbose": "2"}
+        fields = {"@fields": "status,actor,activity,assignedto,messages"}
+        for issue in await self._rows("issue", {**after, **fields}):
+            said = sorted((_named(one, "id") for one in issue.get("messages") or []), key=int)
+            if not said or not await self._is_ours(str(issue["id"]), said[0]):
+                continue
+            for change in self._moves(issue):
+                if change.at > since:
+                    yield change
+            for ident in said[1:]:
+                change = await self._spoken(str(issue["id"]), ident, since)
+                if change:
+                    yield change
+
+    def _moves(self, issue: Mapping[str, Any]) -> Iterator[SinkChange]:
+        ref, by = str(issue["id"]), _named(issue.get("actor"), "username")
+        status, owner = _named(issue.get("status"), "name"), _named(issue.get("assignedto"), "username")
+        was, self._last[ref] = self._last.get(ref), (status in self.closed, owner)
+        closed, activity = status in self.closed, str(issue.get("activity"))
+        if not self.people(by, self.user):
+            return
+        at = moment(activity.replace(".", " ", 1))
+        if closed != (was[0] if was else False):
+            kind = "closed" if closed else "reopened"
+            yield SinkChange(ref, kind, at, by, f"now {status} in Roundup", f"ru-{ref}-{kind}-{activity}")
+        if owner != (was[1] if was else ""):
+            yield SinkChange(ref, "assigned", at, by, owner, f"ru-{ref}-{owner[:20]}-{activity}")
+
+    async def _spoken(self, ref: str, ident: str, since: float) -> SinkChange | None:
+        if ident in self._read:
+            return None
+        query = {"@fields": "author,date,messageid,content", "@verbose": "3"}
+        data = (await self._rest("GET", f"/msg/{ident}", query=query)).object().get("data")
+        fields = data.get("attributes") if isinstance(data, dict) else None
+        if not isinstance(fields, dict):
+            return None
+        at, by = (
+            moment(str(fields.get("date")).replace(".", " ", 1)),
+            _named(fields.get("author"), "username"),
+        )
+        text = str(fields.get("content") or "").strip()
+        ours = str(fields.get("messageid") or "").startswith("[fw-")
+        if ours or not self.people(by, self.user):
+            self._read.add(ident)
+            return None
+        return SinkChange(ref, "commented", at, by, text, f"ru-m{ident}") if at > since else None
+
+    async def _is_ours(self, ref: str, first: str) -> bool:
+        if ref not in self._ours:
+            found = await self._rows("msg", {"id": first, "@fields": "messageid"})
+            self._ours[ref] = any(str(one.get("messageid")).startswith("[fw-") for one in found)
+        return self._ours[ref]
+
+    async def _rows(self, kind: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        return rows(await self._rest("GET", f"/{kind}", query={**query, "@sort": "id"}), "data", "collection")
+
     async def _said(self, message: Message) -> str:
         """The number of the message's `msg`, which is written unless an earlier attempt has done so."""
         if message.attempt > 1 and (found := await self._search("msg", {"messageid:": message.mark})):
@@ -99,10 +185,9 @@ class Roundup(HttpSink):
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **other: Any
     ) -> Answer:
         parts = urlsplit(self.url)
-        who = base64.b64encode(f"{self.user}:{plain(self.password)}".encode()).decode()
         # Roundup's guard against forged requests asks for the last three
         fixed = {
-            "authorization": f"Basic {who}",
+            "authorization": basic(self.user, plain(self.password)),
             "x-requested-with": "forewarn",
             "origin": f"{parts.scheme}://{parts.netloc}",
             "referer": self.url,
@@ -111,3 +196,8 @@ class Roundup(HttpSink):
 
     def _ref(self, ident: str) -> TicketRef:
         return TicketRef(ident, f"{self.url.rstrip('/')}/issue{ident}")
+
+
+def _named(link: Any, name: str) -> str:
+    """What a link shows of what it leads to."""
+    return str(link.get(name) or "") if isinstance(link, dict) else ""

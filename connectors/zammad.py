@@ -5,6 +5,8 @@ State and article go in one change. A ticket that Zammad made without its first 
 refuses that, is completed and not made again.
 """
 
+import asyncio
+import base64
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
@@ -47,7 +49,7 @@ class Zammad(TicketSink):
 
     async def create(self, message: Message) -> TicketRef:
         if message.attempt > 1 and (half := await self._with(message.key)):
-            data = {"article": self._article(message)}
+            data = {"article": await self._article(message)}
             await self._rest("PUT", f"/tickets/{half}", now=message.sent_at, data=data)
             return self._ref(half)
         ticket = {
@@ -56,7 +58,7 @@ class Zammad(TicketSink):
             "group": self.into(message, self.group),
             "customer": self.customer,
             self.attribute: message.key,
-            "article": self._article(message),
+            "article": await self._article(message),
         }
         answer = await self._rest("POST", "/tickets", now=message.sent_at, data=ticket)
         made = answer.object()
@@ -72,7 +74,7 @@ class Zammad(TicketSink):
     async def update(self, ref: str, message: Message) -> None:
         change: dict[str, Any] = {}
         if message.attempt == 1 or not await self._said(ref, message.mark):
-            change["article"] = self._article(message)
+            change["article"] = await self._article(message)
         state = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
         if state:
             change["state"] = state
@@ -139,9 +141,14 @@ class Zammad(TicketSink):
         articles = rows(await self._rest("GET", f"/ticket_articles/by_ticket/{ref}"))
         return any(str(one.get("subject", "")).startswith(mark) for one in articles)
 
-    def _article(self, message: Message) -> dict[str, Any]:
-        subject = f"{message.mark} {message.title}"
-        return {"subject": subject, "body": message.text, "type": "note", "internal": True}
+    async def _article(self, message: Message) -> dict[str, Any]:
+        drawn = await asyncio.to_thread(message.pictures)
+        files = [
+            {"filename": one.name, "data": base64.b64encode(one.png).decode(), "mime-type": "image/png"}
+            for one in drawn
+        ]
+        article = {"subject": f"{message.mark} {message.title}", "body": message.text, "type": "note"}
+        return {**article, "internal": True, **({"attachments": files} if files else {})}
 
     async def _rest(self, method: str, path: str, **other: Any) -> Answer:
         headers = {"authorization": f"Token token={plain(self.token)}"}

@@ -3,11 +3,12 @@
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import httpx
 import pytest
 
 from aiops.plugin import Fatal, Message, Sink
 from aiops.plugin.load import load
-from tests.e2e.roundup_server import PASSWORD, USER, Roundup, roundup
+from tests.e2e.roundup_server import ADMIN, ADMIN_PASSWORD, PASSWORD, USER, Roundup, roundup
 from tests.ticket_servers import RoundupTickets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("roundup")]
@@ -75,3 +76,42 @@ async def test_what_is_set_up_wrongly_is_said(
         await wrong.create(say("fw-wrong"))
     assert await sink.find("fw-wrong") is None
     await wrong.close()
+
+
+def put(server: Roundup, path: str, **fields: object) -> dict[str, object]:
+    """As the tracker's administrator, a person here."""
+    own = {"x-requested-with": "test", "origin": server.url, "referer": f"{server.url}/", "if-match": ""}
+    with httpx.Client(auth=(ADMIN, ADMIN_PASSWORD), trust_env=False, timeout=30, headers=own) as person:
+        url = f"{server.api}/data{path}"
+        if path == "/msg":
+            return dict(person.post(url, json=fields).raise_for_status().json()["data"])
+        etag = person.get(url).raise_for_status().headers["etag"]
+        return dict(
+            person.put(url, json=fields, headers={"if-match": etag}).raise_for_status().json()["data"]
+        )
+
+
+async def test_what_people_do_comes_back_and_what_we_do_does_not(sink: Sink, server: Roundup) -> None:
+    since = time.time() - 5
+
+    async def heard() -> set[tuple[str, str, str]]:
+        return {(c.kind, c.by, c.text) async for c in sink.changes(since) if c.ref == made.ref}
+
+    made = await sink.create(say("fw-two"))
+    await sink.update(made.ref, say("fw-two", 2, "updated"))
+    assert await heard() == set()
+    put(server, f"/issue/{made.ref}", status="resolved", assignedto=ADMIN)
+    assert await heard() == {("closed", ADMIN, "now resolved in Roundup"), ("assigned", ADMIN, ADMIN)}
+    assert await heard() == set(), "told once"
+    said = put(server, "/msg", content="was the disk", author=ADMIN, date=".")["id"]
+    put(server, f"/issue/{made.ref}", messages=[*await messages(sink, made.ref), said])
+    assert ("commented", ADMIN, "was the disk") in await heard()
+    await sink.update(made.ref, say("fw-two", 3, "reopened"))
+    await heard()
+    put(server, f"/issue/{made.ref}", status="resolved")
+    assert ("closed", ADMIN, "now resolved in Roundup") in await heard()
+
+
+async def messages(sink: Sink, ref: str) -> list[str]:
+    answer = await sink._rest("GET", f"/issue/{ref}")  # type: ignore[attr-defined]
+    return [one["id"] for one in answer.object()["data"]["attributes"]["messages"]]
