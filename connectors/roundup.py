@@ -117,9 +117,8 @@ class Roundup(TicketSink):
                 if change.at > since:
                     yield change
             for ident in said[1:]:
-                change = await self._spoken(str(issue["id"]), ident, since)
-                if change:
-                    yield change
+                if heard := await self._spoken(str(issue["id"]), ident, since):
+                    yield heard
 
     def _moves(self, issue: Mapping[str, Any]) -> Iterator[SinkChange]:
         ref, by = str(issue["id"]), _named(issue.get("actor"), "username")

@@ -20,7 +20,7 @@ from aiops.engine import tell
 from aiops.engine.clock import Clock
 from aiops.engine.state import State
 from aiops.model.problem import Problem
-from aiops.plugin import PluginError, Sink, SinkChange
+from aiops.plugin import PluginError, Retryable, Sink, SinkChange, Unproven
 from aiops.store import inbox
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
@@ -32,6 +32,10 @@ OVERLAP = 120.0
 AFTER_START = 86400.0
 """Seconds before the start from which changes are taken up."""
 LOOK = 1.0
+LONGEST_WAIT = 900.0
+"""Seconds between two looks at a sink that fails; they double until then."""
+SAY_AGAIN = 60.0
+"""Seconds between two lines of the log about refused webhooks: anybody can send some."""
 HOT = 4.0
 """Seconds after a webhook in which its sink is asked at every look."""
 
@@ -58,18 +62,28 @@ class Inbound:
         self._next: dict[str, float] = {}
         """Per sink: when it is asked again."""
         self._hot_until: dict[str, float] = {}
-        self._failed: set[str] = set()
+        self._refused: dict[str, float] = {}
+        """Per sink: when it was last said that a webhook was refused."""
+        self._failed: dict[str, int] = {}
+        """Per sink: how often in a row it could not be asked."""
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            now = self._clock.now()
-            for name, sink in self._sinks().items():
-                if sink.poll_every and now >= self._next.get(name, 0.0):
-                    hot = now < self._hot_until.get(name, 0.0)
-                    self._next[name] = now + (LOOK if hot else sink.poll_every)
-                    await self._ask(name, sink, now)
-            await self._clock.sleep(LOOK)
+        """Until cancelled. Each sink is asked by itself, so that a slow one makes no other wait."""
+        asking: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                now = self._clock.now()
+                asking = {name: task for name, task in asking.items() if not task.done()}
+                for name, sink in self._sinks().items():
+                    if sink.poll_every and name not in asking and now >= self._next.get(name, 0.0):
+                        hot = now < self._hot_until.get(name, 0.0)
+                        self._next[name] = now + (LOOK if hot else sink.poll_every)
+                        asking[name] = asyncio.create_task(self._ask(name, sink, now), name=f"ask {name}")
+                await self._clock.sleep(LOOK)
+        finally:
+            for task in asking.values():
+                task.cancel()
+            await asyncio.gather(*asking.values(), return_exceptions=True)
 
     async def hear(self, name: str, headers: Mapping[str, str], body: bytes) -> int:
         """A webhook for the sink `name`; returns how many changes were news.
@@ -80,7 +94,14 @@ class Inbound:
         if sink is None:
             raise LookupError(name)
         now = self._clock.now()
-        news = await self.take(name, await sink.hear(headers, body, now))
+        try:
+            changes = await sink.hear(headers, body, now)
+        except Unproven as why:
+            if now - self._refused.get(name, 0.0) >= SAY_AGAIN:
+                self._refused[name] = now
+                log.warning("sink %s: refused a webhook: %s", name, why)
+            raise
+        news = await self.take(name, changes)
         # a webhook may be sent from within the transaction that makes the change, which cannot be read yet
         self._hot_until[name], self._next[name] = now + HOT, now
         return news
@@ -100,13 +121,17 @@ class Inbound:
                 changes = [change async for change in sink.changes(since - OVERLAP)]
             await self.take(name, changes)
         except (PluginError, TimeoutError) as why:
-            if name not in self._failed:
+            failures = self._failed.get(name, 0)
+            if not failures:
                 log.warning("sink %s: cannot ask what people did: %s", name, why or "no answer within 60 s")
-            self._failed.add(name)
+            self._failed[name] = failures + 1
+            asked_to_wait = (why.after or 0.0) if isinstance(why, Retryable) else 0.0
+            backoff = min(sink.poll_every * 2.0**failures, max(LONGEST_WAIT, sink.poll_every))
+            self._next[name] = now + max(asked_to_wait, backoff)
         except Exception:
             log.exception("sink %s: cannot take up what people did", name)
         else:
-            self._failed.discard(name)
+            self._failed.pop(name, None)
             self._since[name] = now
 
     async def _one(self, name: str, change: SinkChange) -> bool:

@@ -100,8 +100,11 @@ class TicketSink(HttpSink):
 
 
 def told_by_us(text: str) -> bool:
-    """Whether a text bears a message's mark: ours, whoever is said to have written it."""
-    return "[fw-" in text and "#" in text
+    """Whether a text begins with a message's mark: ours, whoever is said to have written it.
+
+    Further down it may stand because a person has quoted us.
+    """
+    return text.lstrip().startswith("[fw-")
 
 
 def rows(answer: Answer, *path: str) -> list[dict[str, Any]]:

@@ -1,13 +1,16 @@
 """Alerts of other systems among our own: one each, over when they say so, never revived by old news."""
 
+from copy import deepcopy
 from math import nan
 
 from aiops.config.models import Alerting as Settings
 from aiops.core import words
 from aiops.core.alerting import FOREIGN_LASTS, Alerting
+from aiops.core.problems import Problems
 from aiops.model.lifecycle import AlertState
 from aiops.model.series import SeriesIndex, labels_of
 from aiops.model.signal import Alert, AlertKind, Report, Severity
+from tests.making import firing, grouping
 
 NOW = 1_767_225_600.0
 LABELS = labels_of({"__name__": "DiskFull", "instance": "db-1"})
@@ -67,12 +70,12 @@ def test_what_is_heard_of_no_more_is_over_in_the_end() -> None:
 def test_it_outlives_a_restart_for_a_day_and_a_reload() -> None:
     mine, after = alerting(), alerting()
     mine.hear([report()], "am", NOW)
-    after.restore(mine.live.values())
+    after.restore(deepcopy(list(mine.live.values())))
     assert after.hear([report()], "am", NOW + 1) == []
     again = alerting()
-    again.restore(mine.live.values())
+    again.restore(deepcopy(list(mine.live.values())))
     assert again.expire(NOW + FOREIGN_LASTS - 1) == []
-    assert len(again.expire(NOW + 1 + FOREIGN_LASTS)) == 1
+    assert len(again.expire(NOW + FOREIGN_LASTS)) == 1
     reloaded = alerting()
     reloaded.adopt(mine)
     assert len(reloaded.hear([Report("DiskFull c0ffee", False)], "am", NOW + 9)) == 1
@@ -84,3 +87,18 @@ def test_pulls_of_other_sources_leave_it_alone() -> None:
     assert mine.step([], {0: 1.0}, "host", NOW + 9999) == []
     assert mine.quiet({"host"}, NOW + 9999) == []
     assert len(mine.quiet({"am"}, NOW + 9999)) == 1, "its source was taken out of the configuration"
+
+
+def test_it_joins_the_problem_of_our_own_alert_on_the_same_service() -> None:
+    mine = alerting()
+    shared = labels_of({"__name__": "CheckoutSlow", "service": "checkout"})
+    mine.hear([Report("CheckoutSlow 1", True, shared, NOW, Severity.CRITICAL, "checkout is slow")], "am", NOW)
+    own = firing("http_errors_ratio", service="checkout", severity=Severity.MAJOR)
+    problems = Problems(grouping(), lambda: "fw-1", lambda _problem: float("inf"))
+    problems.correlate([own], NOW)
+    problems.correlate([own, live(mine)], NOW + 5)
+    (problem,) = problems.known
+    assert {alert.kind for alert in problem.alerts} == {own.kind, AlertKind.FOREIGN}
+    assert problem.severity is Severity.CRITICAL
+    over = mine.hear([Report("CheckoutSlow 1", False)], "am", NOW + 60)
+    assert [change.alert.problem_key for change in over] == ["fw-1"]

@@ -163,14 +163,19 @@ async def test_a_lost_answer_is_ambiguous_and_nobody_is_not_connected() -> None:
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for_long() -> None:
-    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1.5)
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
         writer.close()
+        await writer.wait_closed()
+        left.set()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     async with server, asyncio.timeout(3):
         with pytest.raises(Retryable):
             await a_sink(server.sockets[0].getsockname()[1], timeout=0.3).create(say())
+        await left.wait()
 
 
 async def test_it_is_held_to_egress() -> None:

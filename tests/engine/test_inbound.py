@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -119,6 +120,45 @@ async def test_a_sink_that_fails_is_asked_again_from_where_it_stood(world: World
     await asyncio.gather(task, return_exceptions=True)
 
 
+class Slow(Chatty):
+    """Never answers."""
+
+    async def changes(self, since: float) -> AsyncIterator[SinkChange]:
+        self._asked = getattr(self, "_asked", 0) + 1
+        await asyncio.Event().wait()
+        yield
+
+
+async def test_a_slow_sink_makes_no_other_wait_and_is_not_asked_twice_at_once(db: Database) -> None:
+    world, slow = World(db), Slow(name="slow")
+    sinks = {"slow": slow, "itsm": world.sink}
+    inbound = Inbound(db, world.clock, lambda: sinks, world.tell, world.call)
+    CHANGES[:] = [change("closed", "1")]
+    task = asyncio.create_task(inbound.run())
+    await eventually(lambda: world.told)
+    async with asyncio.timeout(10):
+        while getattr(world.sink, "_asked", 0) < 3:
+            await world.clock.advance(1.0)
+            await asyncio.sleep(0.001)
+    assert getattr(slow, "_asked", 0) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_sink_that_keeps_failing_is_asked_ever_more_seldom(world: World) -> None:
+    CHANGES[:] = [Retryable("503")]
+    task = asyncio.create_task(world.inbound.run())
+    times = []
+    for second in range(1000):
+        before = getattr(world.sink, "_asked", 0)
+        await world.clock.advance(1.0)
+        if getattr(world.sink, "_asked", 0) > before:
+            times.append(second)
+    assert [round(b - a, -1) for a, b in pairwise(times)] == [60, 120, 240, 480]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def signed(body: bytes, at: float = NOW, key: str = KEY) -> dict[str, str]:
     mac = hmac.digest(base64.b64decode(key), f"m-1.{int(at)}.".encode() + body, hashlib.sha256)
     good = f"v1,{base64.b64encode(mac).decode()}"
@@ -137,6 +177,18 @@ async def test_a_knock_makes_the_sink_be_asked_at_once(world: World) -> None:
         await world.inbound.hear("nobody", signed(body), body)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_refused_webhook_is_told_in_the_log_once_a_minute(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for seconds in (0, 30, 31):
+        await world.clock.advance(seconds)
+        with pytest.raises(Unproven):
+            await world.inbound.hear("itsm", signed(b"{}", NOW - 400), b"{}")
+    told = [record.message for record in caplog.records if "refused a webhook" in record.message]
+    assert len(told) == 2
+    assert "set the clocks" in told[0]
 
 
 @pytest.mark.parametrize(
