@@ -26,6 +26,9 @@ Version 1. Times are RFC 3339 in UTC; what is not known is null; no key is ever 
                  only; without secrets
     evidence_total   how many there are
     timeline     [{at, entity, from, to, by, text}], oldest first, the last 30: what happened, what was done
+    related      [{how, problem, key, title, note, tickets: [{sink, ref, url}]}]: merged into, took in,
+                 split from, gave, related
+    similar      [{problem, key, title, score, because, fix}]: of the past, the most alike first, at most 5
     links        {problem: URL of its page in the console}; empty when the console's address is not known
 """
 
@@ -78,6 +81,9 @@ def body(notice: Notice, console: str = "", timeline: Sequence[Mapping[str, Any]
         "evidence": [_evidence(alert) for alert in alerts[:MOST_EVIDENCE]],
         "evidence_total": len(alerts),
         "timeline": [_happening(row) for row in told],
+        # the store knows of others: `aiops.core.ticket_ties` fills these in
+        "related": [],
+        "similar": [],
         "links": {"problem": f"{console}/problems/{problem.id}"} if console else {},
     }
 

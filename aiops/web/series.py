@@ -1,6 +1,11 @@
 """Finding series: by selector, by words, or by the fingerprint that stands in links."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aiops.model.selector import Selector
 from aiops.model.series import Labels, fingerprint, text_of
@@ -22,36 +27,46 @@ class Found:
 class Finder:
     """Searches the engine's index; remembers which label set a fingerprint stands for.
 
-    A fingerprint is one-way, and hashing 200,000 label sets takes about a second: once is enough.
+    A fingerprint is one-way, and hashing 200,000 label sets takes a second: once is enough. So it is with
+    the texts that words are looked for in: each is written once for every series that a slot has.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._labels: dict[str, Labels] = {}
+        self._texts: dict[int, tuple[int, str]] = {}
+        """Slot -> its generation, and its text in lower case."""
 
     def search(self, query: str, after: int, limit: int) -> tuple[list[Found], int | None]:
         """Up to `limit` series from slot `after` on, and the slot to go on from (None at the end).
 
         A query with ``{`` is a selector; any other is words that must all occur. Raises `SelectorError`.
         """
-        index, found = self._engine.index, list[Found]()
-        selector = Selector.parse(query) if "{" in query else None
-        words = query.lower().split() if selector is None else []
+        index = self._engine.index
+        slots = index.select(Selector.parse(query)) if "{" in query else index.live()
+        slots = slots[slots >= after]
+        words = [] if "{" in query else query.lower().split()
+        # one more than asked for: it is where the next page begins
+        hits = list(islice(self._with_words(slots, words), limit + 1))
         ready = self._engine.ready_slots()
-        for slot in range(after, index.capacity):
-            try:
-                labels = index.labels(slot)
-            except KeyError:
-                continue
-            text = text_of(labels)
-            if selector is not None and not selector.matches(dict(labels)):
-                continue
-            if words and not all(word in text.lower() for word in words):
-                continue
-            if len(found) == limit:
-                return found, slot
-            found.append(self._found(slot, labels, text, bool(ready[slot]) if slot < len(ready) else False))
-        return found, None
+        found = [self._at(slot, bool(ready[slot]) if slot < len(ready) else False) for slot in hits[:limit]]
+        return found, hits[limit] if len(hits) > limit else None
+
+    def _with_words(self, slots: NDArray[np.int32], words: list[str]) -> Iterator[int]:
+        if not words:
+            yield from slots.tolist()
+            return
+        index, texts = self._engine.index, self._texts
+        for slot, generation in zip(slots.tolist(), index.generations(slots).tolist(), strict=True):
+            known = texts.get(slot)
+            if known is None or known[0] != generation:
+                known = texts[slot] = generation, text_of(index.labels(slot)).lower()
+            if all(word in known[1] for word in words):
+                yield slot
+
+    def _at(self, slot: int, ready: bool) -> Found:
+        labels = self._engine.index.labels(slot)
+        return self._found(slot, labels, text_of(labels), ready)
 
     def get(self, ident: str) -> Found | None:
         """The series that the fingerprint names, while it is watched."""

@@ -117,10 +117,10 @@ def _points() -> dict[str, list[float]]:
     return {"times": times, **bands}
 
 
-async def timed(client: httpx.AsyncClient, paths: list[str]) -> tuple[float, float]:
-    """95th percentile in ms, and the largest answer in KB; each path is asked once before it counts."""
+async def timed(client: httpx.AsyncClient, paths: list[str]) -> tuple[float, float, str]:
+    """95th percentile in ms, the largest answer in KB, what took longest; each kind is asked once before."""
     times, largest = [], 0
-    for path in paths[:3]:
+    for path in dict.fromkeys(paths[:10]):
         await client.get(path)
     for path in paths:
         began = time.perf_counter()
@@ -128,7 +128,8 @@ async def timed(client: httpx.AsyncClient, paths: list[str]) -> tuple[float, flo
         times.append((time.perf_counter() - began) * 1000)
         assert answer.status_code == 200, (path, answer.status_code)
         largest = max(largest, len(answer.content))
-    return float(np.percentile(times, 95)), largest / 1024
+    slowest = paths[int(np.argmax(times))]
+    return float(np.percentile(times, 95)), largest / 1024, f"{slowest} {max(times):.0f} ms"
 
 
 async def heard(engine: Engine) -> dict[str, float]:
@@ -191,7 +192,7 @@ async def main(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
             rng = np.random.default_rng(3)
             idents = rng.integers(asked.problems - 300, asked.problems, 200) + 1
             pages = ["/", "/problems", "/problems?state=resolved", "/problems?q=service%3Ds7"]
-            page, kb = await timed(client, pages * 5 + [f"/problems/{i}" for i in idents])
+            page, kb, slow_page = await timed(client, pages * 5 + [f"/problems/{i}" for i in idents])
             lists = [
                 "/problems?state=open&severity=critical",
                 "/problems?label=service%3Ds7&limit=50",
@@ -200,14 +201,21 @@ async def main(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 "/audit?entity=problem",
                 "/series?match=%7Bservice%3D%22s7%22%7D",
             ]
-            api, _ = await timed(client, [f"/api/v1{path}" for path in lists] * 10)
+            api, _, slow_api = await timed(client, [f"/api/v1{path}" for path in lists] * 10)
         events = await heard(engine)
     finally:
         stopping = asyncio.create_task(engine.stop())
         while not stopping.done():
             await engine.clock.advance(1)  # type: ignore[attr-defined]
             await asyncio.sleep(0.005)
-    found = {"page_p95_ms": page, "api_p95_ms": api, "page_kb": kb, **events, "filled_s": filled}
+    found = {
+        "page_p95_ms": page,
+        "api_p95_ms": api,
+        "page_kb": kb,
+        "slowest": [slow_page, slow_api],
+        **events,
+        "filled_s": filled,
+    }
     return {
         "store": url.split(":")[0],
         **{name: round(value, 1) if isinstance(value, float) else value for name, value in found.items()},
