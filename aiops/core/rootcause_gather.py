@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aiops.core import words
 from aiops.core.components import Call, Components, entity_of
@@ -30,6 +31,8 @@ BEFORE, SINCE = 3.0, 1.5
 """Steps before the first odd sample where normal ends, and where the fault begins: it is seen a bit late."""
 HELD = 2.5
 """Steps of its own for which a sample stands."""
+AFTER = 8.0
+"""Steps after a problem in which its surroundings are not yet normal: rates still count what was."""
 LEAST = 8
 """Rows of normal that a comparison needs."""
 LATEST = 3
@@ -54,6 +57,15 @@ class Sight:
     slis: Mapping[str, Family]
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """When another problem was there (epoch s), and on which components."""
+
+    began: float
+    ended: float
+    components: frozenset[str]
+
+
 def began(problem: Problem) -> float:
     """When the first of its alerts saw something odd (epoch s); NaN when only the watching is at fault."""
     return min((a.started for a in problem.alerts if a.kind not in TELEMETRY), default=math.nan)
@@ -66,8 +78,10 @@ def surroundings(topology: Topology, named: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*around, *near]))[:COMPONENTS]
 
 
-def gather(sight: Sight, problem: Problem, changes: Iterable[Change]) -> Evidence | str:
-    """The evidence, or why there is none."""
+def gather(
+    sight: Sight, problem: Problem, changes: Iterable[Change], troubles: Iterable[Trouble] = ()
+) -> Evidence | str:
+    """The evidence, or why there is none. What `troubles` of the same surroundings cover is not normal."""
     alerts = [a for a in problem.alerts if a.kind not in TELEMETRY]
     named = list(dict.fromkeys(filter(None, (entity_of(a.labels, sight.by) for a in alerts))))
     if not named:
@@ -79,7 +93,9 @@ def gather(sight: Sight, problem: Problem, changes: Iterable[Change]) -> Evidenc
     if not len(grid):
         return "nothing was measured lately"
     step = grid[1] - grid[0]
-    normal = values[grid <= start - BEFORE * step]
+    before = grid <= start - BEFORE * step
+    calm = before & ~_troubled(grid, AFTER * step, troubles, names)
+    normal = values[calm if calm.sum() >= LEAST else before]
     if len(normal) < LEAST:
         return "too little is known of the time before it"
     measures = [measure for _, measure in chosen]
@@ -165,10 +181,21 @@ def _on_grid(recent: Recent, slots: Sequence[int]) -> tuple[Floats, Floats]:
     return (grid, values) if len(grid) > 1 else (np.zeros(0), values[:0])
 
 
+def _troubled(
+    grid: Floats, after: float, troubles: Iterable[Trouble], names: Sequence[str]
+) -> NDArray[np.bool_]:
+    """The rows of another problem, and of some time after."""
+    out = np.zeros(len(grid), bool)
+    for trouble in troubles:
+        if not trouble.components.isdisjoint(names):
+            out |= (grid >= trouble.began - BEFORE * (after / AFTER)) & (grid <= trouble.ended + after)
+    return out
+
+
 def _silent(measures: Sequence[Measure], normal: Floats, late: Floats) -> frozenset[str]:
     """Components of which much was known before, and of late nothing."""
-    had = np.isfinite(normal).mean(0) >= PRESENT
-    has = np.isfinite(late).any(0)
+    had = (np.isfinite(normal).mean(0) >= PRESENT).tolist()
+    has = np.isfinite(late).any(0).tolist()
     own = {m.component for m, then in zip(measures, had, strict=True) if then and not m.callee}
     return frozenset(
         own - {m.component for m, now in zip(measures, has, strict=True) if now and not m.callee}

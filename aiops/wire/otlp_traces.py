@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from aiops.model.frame import Frame
-from aiops.model.series import NAME, SeriesIndex, labels_of
+from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
 from aiops.wire.otlp import text_of
 
 STEP = 10.0
@@ -136,7 +136,8 @@ class Calls:
         return True
 
     def _row(self, step: int, calls: dict[tuple[str, str, str], list[tuple[float, float, bool]]]) -> Frame:
-        series, values = [], []
+        series: list[Labels] = []
+        values: list[float] = []
         for (client, server, operation), seen in calls.items():
             felt, took, failed = (np.array(column, float) for column in zip(*seen, strict=True))
             ends = {"client": client, "server": server, "operation": operation, **self._labels}

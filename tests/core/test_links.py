@@ -52,11 +52,12 @@ def test_a_link_is_seen_as_long_as_one_of_its_series_lives() -> None:
 def test_a_slot_that_another_series_got_speaks_for_that() -> None:
     stand = Stand()
     stand.row({GRAPH: 1.0})
-    stand.index.touch(stand.index.slots([GRAPH]), NOW)
+    (slot,) = stand.index.slots([GRAPH]).tolist()
+    stand.index.evict(NOW + 1)  # one that was just asked for stays once
     stand.index.evict(NOW + 1)
-    other = labels("traces_service_graph_request_total", client="web", server="shop")
-    stand.row({other: 1.0}, NOW + 2)
-    assert stand.topology.links() == [("shop", "cart"), ("web", "shop")]
+    stand.row({labels("load", number=str(i)): 1.0 for i in range(200)}, NOW + 2)
+    assert slot in stand.index.live().tolist()
+    assert stand.topology.links(NOW + 3700) == []
 
 
 def test_components_and_calls_have_the_series_that_speak_of_them() -> None:

@@ -106,7 +106,22 @@ class Tier:
             "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
             "spool_bytes": filled,
         }
+        if sys.argv[2] == "redis" and self.redis:
+            found |= self._of_redis(self.redis)
         return "".join(f"{name} {value:.9g}\n" for name, value in found.items())
+
+    def _of_redis(self, redis: Redis) -> dict[str, float]:
+        """What redis says of itself; nothing while it does not answer."""
+        try:
+            lines = redis.ask("INFO", "everything").decode(errors="replace").splitlines()
+            told = dict(line.split(":", 1) for line in lines if ":" in line)
+            return {
+                "redis_cpu_seconds_total": float(told["used_cpu_user"]) + float(told["used_cpu_sys"]),
+                "redis_commands_processed_total": float(told["total_commands_processed"]),
+                "redis_memory_used_bytes": float(told["used_memory"]),
+            }
+        except (OSError, KeyError):
+            return {}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -39,7 +39,8 @@ class Tiers:
 
 
 async def walked(db: Database, rows: int = 60, **keys: Any) -> tuple[Walk, Tiers]:
-    made, tiers = Walk(db, config_of(limits=[SLOW], grouping={"calls": CALLS}, **keys)), Tiers()
+    grouping = {"calls": CALLS, "reopen_within": "1s"}
+    made, tiers = Walk(db, config_of(limits=[SLOW], grouping=grouping, **keys)), Tiers()
     for _ in range(rows):
         await made.row(tiers.row())
     return made, tiers
@@ -93,7 +94,7 @@ async def test_one_problem_is_looked_at_seldom_and_a_finding_outlives_its_eviden
     made, tiers = await walked(db)
     for _ in range(3):
         await made.row(tiers.row({"db": 2.0}))
-    looked = []
+    looked: list[float] = []
     for _ in range(300):
         await made.row(tiers.row({"db": 2.0}))
         found = made.state.inquiry._looked[made.problem.key]
@@ -180,3 +181,18 @@ async def test_a_tier_that_stopped_reporting_is_blamed_when_its_callers_suffer(d
     lead = lead_of(made)
     assert lead.component == "db"
     assert lead.reasons[0] == "it stopped reporting when this began"
+
+
+async def test_an_earlier_problem_is_not_taken_for_normal(db: Database) -> None:
+    made, tiers = await walked(db, alerting={"resolve_after": "4s"})
+    for _ in range(2):
+        for _ in range(15):
+            await made.row(tiers.row({"proxy": 2.0}))
+        for _ in range(25):
+            await made.row(tiers.row())
+    for _ in range(8):
+        await made.row(tiers.row({"proxy": 2.0}))
+    last = made.state.problems.known[-1]
+    assert last.causes is not None
+    assert last.causes.lead is not None, last.causes.because
+    assert last.causes.lead.component == "proxy"
