@@ -17,8 +17,8 @@ ERRORS = (
     r'|" 5\d\d '
 )
 _HINTS = (
-    *("ERROR", "FATAL", "CRITICAL", "PANIC", "SEVERE", "EMERG", "[error]", "[crit]", "[alert]", "[emerg]"),
-    *("level", "severity", "Traceback ", '" 5'),
+    *("ERROR", "FATAL", "CRITICAL", "PANIC", "SEVERE", "EMERG", "[alert]", "[emerg]"),
+    *("err", "fatal", "panic", "crit", "Traceback ", '" 5'),
 )
 """Every line that `ERRORS` finds holds one of these."""
 _STAMP = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?)")

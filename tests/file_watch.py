@@ -1,7 +1,10 @@
-"""The file source, pulled by hand."""
+"""The file source, pulled by hand: fixtures `watch` and `log`, to be imported."""
 
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from aiops.model.frame import Frame, Lines
 from aiops.model.series import SeriesIndex
@@ -41,3 +44,28 @@ class Watch:
 def append(path: Path, text: str | bytes) -> None:
     with path.open("ab") as file:
         file.write(text.encode() if isinstance(text, str) else text)
+
+
+Make = Callable[..., Watch]
+
+
+@pytest.fixture
+async def watch() -> AsyncIterator[Make]:
+    """Makes watches, and closes them."""
+    made: list[Watch] = []
+
+    def make(*args: Any, **fields: Any) -> Watch:
+        made.append(Watch(*args, **fields))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.source.close()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log file with two old lines."""
+    path = tmp_path / "app.log"
+    path.write_text("old 1\nold 2\n")
+    return path

@@ -1,40 +1,21 @@
 """The file source on real files: what a line is, when it was, what counts."""
+# ruff: noqa: F401, F811 -- the fixtures log and watch are imported
 
 import os
-from collections.abc import AsyncIterator, Callable
+import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from aiops.plugin import Connector
 from aiops.plugin.load import load
-from tests.file_watch import Watch, append
-
-Make = Callable[..., Watch]
-
-
-@pytest.fixture
-async def watch() -> AsyncIterator[Make]:
-    made: list[Watch] = []
-
-    def make(*args: Any, **fields: Any) -> Watch:
-        made.append(Watch(*args, **fields))
-        return made[-1]
-
-    yield make
-    for one in made:
-        await one.source.close()
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    path = tmp_path / "app.log"
-    path.write_text("old 1\nold 2\n")
-    return path
+from connectors._file_lines import ERRORS, ErrorCount
+from tests.file_watch import Make, append, log, watch
 
 
 async def test_begins_at_the_end_and_follows(log: Path, watch: Make) -> None:
@@ -198,3 +179,15 @@ async def test_no_more_files_than_allowed(
 def test_bad_pattern_is_refused() -> None:
     with pytest.raises(ValidationError, match="bad regular expression"):
         load("connectors", "file", Connector).model_validate({"path": "x", "errors": "("})
+
+
+WORDS = (
+    'ERROR xERRORx [crit] [alert] EMERG level=" severity:_ error panic err errs "_5 Traceback_ '
+    "03_ 0 _ a FATAL fatal level= [emerg] SEVERE, crit"
+)
+_fragments = st.sampled_from([word.replace("_", " ") for word in WORDS.split()])
+
+
+@given(st.lists(st.lists(_fragments, max_size=6).map("".join), max_size=8))
+def test_hints_pass_over_no_line_that_counts_as_an_error(lines: list[str]) -> None:
+    assert ErrorCount(ERRORS).of(lines) == sum(bool(re.search(ERRORS, line)) for line in lines)

@@ -1,40 +1,17 @@
 """The file source through rotation, truncation, deletion and restarts."""
+# ruff: noqa: F401, F811 -- the fixtures log and watch are imported
 # ruff: noqa: ASYNC240 -- files are the subject; nothing else runs on the loop
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiops.model.frame import Lines
-from tests.file_watch import Watch, append
-
-Make = Callable[..., Watch]
-
-
-@pytest.fixture
-async def watch() -> AsyncIterator[Make]:
-    made: list[Watch] = []
-
-    def make(*args: Any, **fields: Any) -> Watch:
-        made.append(Watch(*args, **fields))
-        return made[-1]
-
-    yield make
-    for one in made:
-        await one.source.close()
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    path = tmp_path / "app.log"
-    path.write_text("old 1\nold 2\n")
-    return path
+from tests.file_watch import Make, Watch, append, log, watch
 
 
 async def test_rotation_by_rename(log: Path, watch: Make) -> None:
