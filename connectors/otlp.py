@@ -16,7 +16,7 @@ _TYPES = {"application/x-protobuf": False, "application/json": True}
 
 
 class Otlp(Receiver):
-    """Takes OTLP over HTTP, protobuf and JSON, at ``/receive/<name>/v1/metrics`` and ``.../v1/logs``.
+    """Takes OTLP over HTTP, protobuf and JSON, at ``/receive/<name>/v1/metrics``, ``.../logs``, ``.../traces``.
 
     Sums that only grow become rates per second, cumulative or delta, and histograms of both forms quantiles
     with the rates of ``_count`` and ``_sum``; the rest is taken as it is. Names are written as Prometheus has
@@ -48,6 +48,7 @@ class Otlp(Receiver):
 
     _index: SeriesIndex = PrivateAttr(default_factory=SeriesIndex)
     _decoder: Any = PrivateAttr(None)
+    _calls: Any = PrivateAttr(None)
     _naming: Any = PrivateAttr(None)
     _turn: asyncio.Lock = PrivateAttr(default_factory=asyncio.Lock)
     _lines: dict[str, int] = PrivateAttr(default_factory=lambda: {"lines": 0, "lines_rejected": 0})
@@ -58,11 +59,15 @@ class Otlp(Receiver):
 
         named()
         otlp.metrics_messages(), otlp.logs_messages()
-        self._index, self._decoder = index, None
+        self._index, self._decoder, self._calls = index, None, None
         self._naming = otlp.Naming(frozenset(self.resource_attributes or otlp.KEPT))
 
     def routes(self) -> list[Route]:
-        return [Route("POST", "/v1/metrics", self._metrics), Route("POST", "/v1/logs", self._logs)]
+        return [
+            Route("POST", "/v1/metrics", self._metrics),
+            Route("POST", "/v1/logs", self._logs),
+            Route("POST", "/v1/traces", self._traces),
+        ]
 
     def tally(self) -> Mapping[str, int]:
         if self._decoder is None:
@@ -106,6 +111,26 @@ class Otlp(Receiver):
                 await emit(lines)
         self._lines["lines_rejected"] += records.rejected
         return _answer(answered, is_json, "rejected_log_records", records.rejected, records.why)
+
+    async def _traces(self, body: bytes, headers: Mapping[str, str], emit: Emit) -> Reply:
+        """Spans become rates and latencies of calls between services."""
+        from aiops.wire import otlp, otlp_traces
+
+        asked, answered = otlp_traces.messages()
+
+        def read(plain: bytes, is_json: bool) -> Any:
+            return otlp_traces.read(otlp.request(asked, plain, is_json), is_json)
+
+        async with self._turn:
+            found = await self._read(body, headers, read)
+            if isinstance(found, Reply):
+                return found
+            spans, is_json = found
+            if self._calls is None:
+                self._calls = otlp_traces.Calls(self._index, self.labels)
+            for frame in self._calls.take(spans.spans):
+                await emit(frame)
+        return _answer(answered, is_json, "rejected_spans", spans.rejected, spans.why)
 
     async def _read(self, body: bytes, headers: Mapping[str, str], read: Any) -> tuple[Any, bool] | Reply:
         """What `read` makes of the plain body, in another thread, and whether it is JSON; or the refusal."""

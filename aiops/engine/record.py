@@ -70,8 +70,8 @@ class Recorder:
         for problem in work.explained:
             if problem.causes is not None:
                 causes.save(conn, problem.id, problem.causes, problem.team)
-        for change in work.changes:
-            causes.add_change(conn, work.source, change, state.config.team)
+        for made in work.changes:
+            causes.add_change(conn, work.source, made, state.config.team)
         for source, until in state.acted_until.items():
             problem_rows.save_watermark(conn, source, until)
         if work.row is not None:
