@@ -1,6 +1,7 @@
 """Links that series speak of by their labels: calls (``client``, ``server``), and what runs on what."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +39,9 @@ class Links:
             self._witness = grown(self._witness, self._index.capacity)
         for slot in fresh[self._witness[fresh]].tolist():
             self._forget(slot)
+        bearing = {label: self._index.bearing(fresh, label) for label in {*chain.from_iterable(self._pairs)}}
         for labels in self._pairs:
-            one, other = (self._index.bearing(fresh, label) for label in labels)
+            one, other = (bearing[label] for label in labels)
             for k in _first((one.astype(np.int64) << 32) | other, (one >= 0) & (other >= 0), WITNESSES):
                 (_, needs), (_, needed) = self._index.pairs.pairs([one[k], other[k]])
                 self._take(int(fresh[k]), (needs, needed))

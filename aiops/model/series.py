@@ -153,6 +153,9 @@ class SeriesIndex:
             for matcher in selector.matchers:
                 named, fits = self.pairs.matching(matcher)
                 without = matcher.matches({})
+                if not (fits.any() or without):
+                    right[:] = False
+                    break
                 parts = [self._match(part, named, fits, without) for part in chunks(slots)]
                 right &= np.concatenate(parts) if parts else right
         return right
@@ -160,7 +163,7 @@ class SeriesIndex:
     def bearing(self, slots: NDArray[np.int32], label: str) -> NDArray[np.int32]:
         """The number in `pairs` of what each of `slots`, none of them free, has as `label`; -1: nothing."""
         named, found = self.pairs.bearing(label), np.full(len(slots), -1, np.int32)
-        for at in range(0, len(slots), CHUNK):
+        for at in range(0, len(slots) if named.any() else 0, CHUNK):
             ids, begins = self._rows.flat(slots[at : at + CHUNK])
             where = np.flatnonzero(named[ids])
             found[at + np.searchsorted(begins, where, "right") - 1] = ids[where]

@@ -90,8 +90,14 @@ class SlotTable:
             size *= 2
         self._cells = np.full(size, _EMPTY, np.int32)
         self._view = self._cells.data
-        self._used = 0
-        self.add_all(slots, hashes)
+        # in the order of their homes each lies at its own or right behind the one before: no probing
+        home = self._home(hashes[slots])
+        order, rank = np.argsort(home), np.arange(len(slots))
+        cells = rank + np.maximum.accumulate(home[order] - rank)
+        fits = int(np.searchsorted(cells, size))
+        self._cells[cells[:fits]] = slots[order[:fits]]
+        self._used = fits
+        self.add_all(slots[order[fits:]], hashes)
 
     def _home(self, keys: Hashes) -> NDArray[np.int64]:
         return (keys & np.uint64(len(self._cells) - 1)).astype(np.int64)

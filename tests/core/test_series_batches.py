@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from aiops.model.selector import Selector
 from aiops.model.series import Labels, SeriesIndex, labels_of
+from aiops.model.table import SlotTable
 
 words = st.sampled_from(["a", "b", "up", "x=y"])
 label_sets = st.dictionaries(words, words, max_size=3).map(labels_of)
@@ -126,3 +127,15 @@ def test_what_many_have_as_a_label_is_what_each_has(
     found = index.bearing(slots, label).tolist()
     texts = [dict(index.pairs.pairs([number])) if number >= 0 else {} for number in found]
     assert texts == [{k: v for k, v in labels if k == label} for labels in batch]
+
+
+def test_homes_at_the_end_of_the_table_go_on_at_its_begin() -> None:
+    """All hashes have the table's last cell as their home."""
+    hashes = (np.arange(40, dtype=np.uint64) << np.uint64(32)) + np.uint64(255)
+    table = SlotTable()
+    table.rebuild(np.arange(40, dtype=np.int32), hashes, 0)
+    found = [table.find(int(key), hashes.data, lambda slot: True) for key in hashes]
+    assert found == list(range(40))
+    table.remove(np.array([3, 7], np.int32), hashes)
+    assert table.find(int(hashes[7]), hashes.data, lambda slot: True) == -1
+    assert table.find(int(hashes[39]), hashes.data, lambda slot: True) == 39
