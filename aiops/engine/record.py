@@ -1,5 +1,7 @@
 """What a work brings about, in one transaction: problems, alerts, their evidence, outbox, runs, audit."""
 
+from dataclasses import dataclass, field
+from random import getrandbits
 from typing import Any, TypeAlias
 
 from sqlalchemy.engine import Connection
@@ -16,6 +18,7 @@ from aiops.model.signal import Alert
 from aiops.store import audit, causes, runs
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
+from aiops.store.problems import is_noted, note_number
 
 Points: TypeAlias = dict[str, list[float | None]]
 
@@ -26,21 +29,33 @@ class Recorder:
     def __init__(self, db: Database, console: str = "") -> None:
         self._db = db
         self._console = console
+        self._doubt: Doubt | None = None
 
     async def save(self, state: State, work: Work) -> None:
-        """Raises SQLAlchemyError when nothing was written."""
+        """Raises SQLAlchemyError when nothing was written, or when who knows: save it once more then.
+
+        A server that goes away while it commits may have done so. A number that is written with each work
+        tells, at the next try, whether it had.
+        """
         alerts = _alerts(work)
         courses = {a.key: state.course(a).to_json() for a in alerts if _wants_course(a)}
-        new: list[Problem | Alert | Run] = [p for p in work.problems() if p.id == 0]
+        new: list[Problem | Alert | Run] = [p for p in _problems(state, work) if p.id == 0]
         new += [a for a in alerts if a.id == 0]
         new += [run for _, run in work.runs if run.id == 0]
-        try:
-            told = await self._db.run(self._write, state, work, alerts, courses)
-        except BaseException:
-            for one in new:
-                one.id = 0
-            raise
-        state.told |= told
+        doubt = self._doubt
+        if doubt is None or doubt.work is not work or not await self._db.read(is_noted, doubt.number):
+            doubt = self._doubt = Doubt(work, float(getrandbits(52)))
+            try:
+                await self._db.run(self._write, state, work, alerts, courses, doubt)
+            except BaseException:
+                doubt.ids = [(one, one.id) for one in new]
+                for one in new:
+                    one.id = 0
+                raise
+        for one, ident in doubt.ids:
+            one.id = ident
+        self._doubt = None
+        state.told |= doubt.told
         for _, run in work.runs:
             state.remediation.note(run)
         for change in work.alert_changes:
@@ -49,8 +64,15 @@ class Recorder:
                 state.refreshed.pop(change.alert.key, None)
 
     def _write(
-        self, conn: Connection, state: State, work: Work, alerts: list[Alert], courses: dict[Any, Points]
-    ) -> dict[str, Told]:
+        self,
+        conn: Connection,
+        state: State,
+        work: Work,
+        alerts: list[Alert],
+        courses: dict[Any, Points],
+        doubt: "Doubt",
+    ) -> None:
+        note_number(conn, doubt.number)
         touched = _problems(state, work)
         for problem in touched:
             problem_rows.save_problem(conn, problem)
@@ -76,13 +98,26 @@ class Recorder:
             problem_rows.save_watermark(conn, source, until)
         if work.row is not None:
             problem_rows.save_watermark(conn, work.stream or work.source, float(work.row.times[0]))
-        return tell(conn, state.router, work.problem_changes, state.told, self._console)
+        doubt.told = tell(conn, state.router, work.problem_changes, state.told, self._console)
+
+
+@dataclass
+class Doubt:
+    """A work of which it is not known yet whether it was written, and what holds if it was."""
+
+    work: Work
+    number: float
+    told: dict[str, Told] = field(default_factory=dict)
+    ids: list[tuple[Problem | Alert | Run, int]] = field(default_factory=list)
 
 
 def _problems(state: State, work: Work) -> list[Problem]:
     """Those that the work changes, and those whose severity or time to breach follows a refreshed alert."""
     keys = {alert.problem_key for alert in work.refresh}
-    found = {problem.key: problem for problem in state.problems.known if problem.key in keys}
+    # what was given up before is made up for with whatever refers to it next
+    owed = {change.alert.problem_key for change in work.alert_changes} | {p.key for p in work.explained}
+    known = state.problems.known
+    found = {p.key: p for p in known if p.key in keys or (p.id == 0 and p.key in owed)}
     return list((found | {problem.key: problem for problem in work.problems()}).values())
 
 

@@ -30,6 +30,10 @@ _PROBLEM_TIMES = (
 _ALERT_NUMBERS = tuple(f.name for f in fields(Alert) if f.type is float or f.type == "float")
 
 
+NUMBER = "(number of the last work)"
+"""Stands among the watermarks, where no source bears such a name."""
+
+
 def save_problem(conn: Connection, problem: Problem) -> None:
     """Insert it, which gives it its id, or update its row."""
     values: dict[str, Any] = {name: null(getattr(problem, name)) for name in _PROBLEM_TIMES}
@@ -97,7 +101,20 @@ def save_watermark(conn: Connection, source: str, acted_until: float) -> None:
 
 
 def watermarks(conn: Connection) -> dict[str, float]:
-    return {row.source: row.acted_until for row in conn.execute(sa.select(watermark))}
+    marks = {row.source: row.acted_until for row in conn.execute(sa.select(watermark))}
+    marks.pop(NUMBER, None)
+    return marks
+
+
+def note_number(conn: Connection, number: float) -> None:
+    """Write down which transaction this is, to be asked for when its commit has no answer."""
+    save_watermark(conn, NUMBER, number)
+
+
+def is_noted(conn: Connection, number: float) -> bool:
+    """Whether the last transaction that was written down is this one."""
+    query = sa.select(watermark.c.acted_until).where(watermark.c.source == NUMBER)
+    return bool(conn.execute(query).scalar() == number)
 
 
 def load_known(conn: Connection, resolved_since: float) -> list[Problem]:

@@ -143,7 +143,7 @@ async def test_the_watermark_is_written_with_the_effects_and_never_before_them(d
         task = await stuck(made)
         assert await made.stored(tables.watermark) == []
     await soon(healed(made, task))
-    (mark,) = await made.stored(tables.watermark)
+    (mark,) = await made.stored(tables.watermark, tables.watermark.c.source == "prod")
     assert mark["acted_until"] == made.state.acted_until["prod"]
 
 
@@ -207,3 +207,53 @@ def _execute(raw: object, statement: str) -> None:
     cursor.close()
     if hasattr(raw, "commit") and "SET" in statement:
         raw.commit()
+
+
+async def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_tried_for_ever(db: Database) -> None:
+    made = walk(db)
+    lost = iter([True])
+
+    def lose(_conn: object) -> None:
+        if next(lost, False):
+            raise sa.exc.OperationalError("COMMIT", {}, OSError("server closed the connection unexpectedly"))
+
+    await made.row({UP: 1.0})
+    real = db.begin
+
+    @contextlib.contextmanager
+    def begin() -> Iterator[sa.Connection]:
+        with real() as conn:
+            yield conn
+        lose(conn)
+
+    db.begin = begin  # type: ignore[method-assign]
+    task = await stuck(made)
+    await healed(made, task)
+    assert next(lost, None) is None, "the answer was lost"
+    (problem,) = await made.stored(tables.problem)
+    assert made.problem.id == problem["id"]
+    assert len(await made.stored(tables.delivery)) == 1
+    assert [alert.id for alert in made.problem.alerts] == [a["id"] for a in await made.stored(tables.alert)]
+    await made.row({UP: 1.0})
+    assert made.pipeline.store_error == ""
+
+
+async def test_what_the_store_refuses_for_its_content_is_given_up_and_what_follows_is_written(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = walk(db)
+    await made.row({UP: 1.0})
+
+    def refuse(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("INSERT INTO problem "):
+            raise sa.exc.DataError(statement, {}, ValueError("value too long for type character varying(64)"))
+
+    sa.event.listen(db.engine, "before_cursor_execute", refuse)
+    task = await stuck(made)
+    await healed(made, task)
+    sa.event.remove(db.engine, "before_cursor_execute", refuse)
+    assert "going on without" in caplog.text
+    assert made.pipeline.store_error == ""
+    await made.row({UP: 0.0})
+    await made.row({UP: 1.0})
+    assert [row["key"] for row in await made.stored(tables.problem)] == [made.problem.key]
