@@ -30,6 +30,8 @@ ROWS = 10
 """Rows after which the usual gap of a target, or of a source that pushes, is known."""
 REPLACED = 300.0
 """Seconds around a target's end in which another of its job began: a rollout, no outage."""
+MOST_TARGETS = 50_000
+"""Targets that are remembered, gone ones among them."""
 AHEAD = 10.0
 """Seconds that samples may be ahead of our clock."""
 WINDOW, SETTLED, MANY, SHARE = 600.0, 900.0, 50, 0.5
@@ -67,7 +69,6 @@ class Target:
 
     source: str
     name: str
-    job: str
     labels: Labels
 
 
@@ -86,7 +87,9 @@ class Telemetry:
             rows=Column(np.int32),
             up_last=Column(np.float64, -np.inf),
             down=Column(np.float64, np.nan),
+            job=Column(np.int32, -1),
         )
+        self._jobs: dict[tuple[str, str], int] = {}
         self._sources: dict[str, Heard] = {}
         self.silent: set[str] = set()
         """Components of which a target is silent now."""
@@ -151,12 +154,22 @@ class Telemetry:
         number = self._number.get((source, name))
         own = {"instance", "host", "job", "team", "namespace", *self._by}
         if number is None:
+            if len(self._targets) >= MOST_TARGETS:
+                self._begin_anew()
             number = self._number[source, name] = len(self._targets)
             named = dict(labels)
-            kept = labels_of({k: v for k, v in labels if k in own})
-            self._targets.append(Target(source, name, named.get("job") or named.get("service", ""), kept))
+            self._targets.append(Target(source, name, labels_of({k: v for k, v in labels if k in own})))
             self._seen.ensure(number + 1)
+            if job := named.get("job") or named.get("service"):
+                self._seen["job"][number] = self._jobs.setdefault((source, job), len(self._jobs))
         return number
+
+    def _begin_anew(self) -> None:
+        """After so many targets most are long gone: those that report are met again with their next row."""
+        self._targets, self._number, self._jobs = [], {}, {}
+        everything = np.arange(self._seen.capacity, dtype=np.int32)
+        self._seen.reset(everything)
+        self.welcome(self._index.live())
 
     def _mark(self, slots: NDArray[np.int32], values: NDArray[np.float64], time: float) -> None:
         known = self._target["target"][slots]
@@ -176,50 +189,43 @@ class Telemetry:
         seen["rows"][spoke] += 1
 
     def _silent_targets(self, sources: set[str]) -> list[int]:
-        out = []
-        for number, target in enumerate(self._targets):
-            heard = self._sources.get(target.source)
-            if target.source not in sources or heard is None:
-                continue
-            if self._is_silent(number, heard):
-                out.append(number)
-        return out
-
-    def _is_silent(self, number: int, heard: Heard) -> bool:
-        seen, newest = self._seen, heard.newest
-        limit = max(LEAST_TARGET, MISSED * float(np.nan_to_num(seen["gap"][number], nan=heard.gap)))
-        if np.isfinite(seen["up_last"][number]):
-            # its scrapes are told of: while they succeed, or are no longer tried, it is not silent
-            told = newest - seen["up_last"][number] <= limit
-            return bool(told and newest - seen["down"][number] >= limit)
-        if seen["rows"][number] < ROWS or newest - seen["last"][number] < limit:
-            return False
-        return not self._replaced(number)
+        count = len(self._targets)
+        if not count:
+            return []
+        seen = {name: self._seen[name][:count] for name in ("gap", "rows", "last", "up_last", "down")}
+        newest = np.array([self._sources[one.source].newest for one in self._targets])
+        asked = np.array([one.source in sources for one in self._targets], bool)
+        limit = np.fmax(LEAST_TARGET, MISSED * seen["gap"])
+        told = np.isfinite(seen["up_last"])
+        # its scrapes are told of: while they succeed, or are no longer tried, it is not silent
+        failing = told & (newest - seen["up_last"] <= limit) & (newest - seen["down"] >= limit)
+        gone = ~told & (seen["rows"] >= ROWS) & (newest - seen["last"] >= limit)
+        return [
+            i
+            for i in np.flatnonzero(asked & (failing | gone)).tolist()
+            if failing[i] or not self._replaced(i)
+        ]
 
     def _replaced(self, number: int) -> bool:
         """Whether another of its job began about when it ended."""
+        others = self._others(number)
         first, last = self._seen["first"], self._seen["last"][number]
-        return any(
-            abs(first[i] - last) <= REPLACED and first[i] > first[number] + LEAST_TARGET
-            for i in self._others(number)
-        )
+        near = abs(first[others] - last) <= REPLACED
+        return bool((near & (first[others] > first[number] + LEAST_TARGET)).any())
 
-    def _others(self, number: int) -> list[int]:
+    def _others(self, number: int) -> NDArray[np.intp]:
         """The other targets of its job."""
-        own = self._targets[number]
-        return [
-            i
-            for i, one in enumerate(self._targets)
-            if i != number and own.job and (one.source, one.job) == (own.source, own.job)
-        ]
+        job = self._seen["job"][: len(self._targets)]
+        found = np.flatnonzero(job == job[number]) if job[number] >= 0 else np.zeros(0, np.intp)
+        return found[found != number]
 
     def _gravity(self, number: int) -> Severity:
         """One of several of a job, of which nothing says that it is still there, may have been let go."""
         if np.isfinite(self._seen["up_last"][number]):
             return Severity.MAJOR
         newest = self._sources[self._targets[number].source].newest
-        alive = any(newest - self._seen["last"][i] <= LEAST_TARGET for i in self._others(number))
-        return Severity.MINOR if alive else Severity.MAJOR
+        alive = newest - self._seen["last"][self._others(number)] <= LEAST_TARGET
+        return Severity.MINOR if alive.any() else Severity.MAJOR
 
     def _of_source(self, source: str, now: float, every: float) -> list[Finding]:
         heard = self._sources.setdefault(source, Heard(now, now))
