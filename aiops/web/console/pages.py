@@ -18,7 +18,7 @@ from aiops.web import points
 from aiops.web.api.problems import whole_problem
 from aiops.web.console.access import Visitor
 from aiops.web.console.evidence import charts_of
-from aiops.web.console.map import neighbourhood
+from aiops.web.console.map import Map, neighbourhood
 from aiops.web.console.markdown import problem_text
 from aiops.web.console.render import renderer_of
 from aiops.web.console.spark import Spark, spark
@@ -96,16 +96,24 @@ async def render_problem(request: Request, engine: Engine, who: Visitor, problem
         raise not_found("problem", problem_id)
     request.scope["forewarn_page"] = f"/problems/{problem_id}"
     charts, more = charts_of(engine, whole["alerts"], whole["evidence"], CHARTS)
-    ill = ailing(await engine.db.read(views.open_entities), engine.config.grouping.by)
     context: dict[str, Any] = {
         "problem": whole,
         "charts": charts,
         "more": more,
         "story": entries(whole),
-        "map": neighbourhood(engine.topology(), _components(engine, whole["alerts"]), ill),
+        "map": await _map(engine, whole["alerts"]),
         "acts": ACTS[ProblemState(whole["state"])],
     }
     return await renderer_of(request).page(request, "problem.html", who, **context)
+
+
+async def _map(engine: Engine, alerts: Sequence[views.Row]) -> Map | None:
+    """What is around the problem; who else is in trouble is asked only where there is something to draw."""
+    topology, named = engine.topology(), _components(engine, alerts)
+    if not any(topology.neighbours(name) for name in named):
+        return None
+    rows = await engine.db.read(views.open_entities)
+    return neighbourhood(topology, named, ailing(rows, engine.config.grouping.by))
 
 
 def _components(engine: Engine, alerts: Sequence[views.Row]) -> list[str]:
