@@ -17,6 +17,7 @@ NAN = f(np.nan)
 # Inputs and outputs, zero at rest. A float64 stands as the float32 nearest to it and the float32 of the rest.
 RAW_HIGH, RAW_LOW = 0 * LANES, 1 * LANES  # unit: the sample; NaN = none
 LEARN = 2 * LANES  # 0 or 1
+RARE = 3 * LANES  # 0 or 1, before the sample is taken in
 VALUE, GAP, MAGNITUDE = 0 * LANES, 1 * LANES, 3 * LANES  # unit less the anchor; s since the last; |unit|
 SCORE, EXPECTED, REACH = 0 * LANES, 1 * LANES, 3 * LANES  # unit less the anchor; half the width of the band
 INPUTS = 4 * LANES

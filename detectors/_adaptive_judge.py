@@ -109,25 +109,27 @@ def _noise(scale: f32, magnitude: f32, flat: f32) -> f32:
 
 
 @compiled
-def _body(block: Block, j: int, size: f32) -> tuple[f32, f32]:
+def _body(block: Block, j: int, size: f32, rare: bool) -> tuple[f32, f32]:
     """``score, reach``: -log10 p of a size under the tracked quantiles, and the size that scores `BAND`.
 
     Beyond 0.1 % a generalised Pareto tail: each further decade of rarity is wider than the last by the ratio
-    that the last two have (Pickands 1975, on decades).
+    that the last two have (Pickands 1975, on decades). Only `rare` ones come there.
     """
     q10, q1, q01 = block[k.Q10 + j], block[k.Q1 + j], block[k.Q01 + j]
     first, second = q1 - q10, q01 - q1
     per_both = k.ONE / (first * second)
     per_first, per_second = per_both * second, per_both * first
     ratio = clip(second * per_first, k.LIGHTEST, k.HEAVIEST)
+    within = clip(k.ONE + (size - q10) * per_first, k.ZERO, k.TWO) + clip(
+        (size - q1) * per_second, k.ZERO, k.ONE
+    )
+    if not rare:
+        return within, q01 + second * ratio
     per_ratio = clip(first * per_second, k.ONE / k.HEAVIEST, k.ONE / k.LIGHTEST)
     base = ratio if ratio > k.STRAIGHT else k.STRAIGHT
     over = size - q01
     over = over if over > k.ZERO else k.ZERO
     beyond = log2(k.ONE + over * (base - k.ONE) * per_second * per_ratio) / log2(base)
-    within = clip(k.ONE + (size - q10) * per_first, k.ZERO, k.TWO) + clip(
-        (size - q1) * per_second, k.ZERO, k.ONE
-    )
     return within + beyond, q01 + second * ratio
 
 
@@ -162,21 +164,21 @@ def take_in(block: Block, j: int, time_high: f32, time_low: f32) -> tuple[bool, 
 
 
 @compiled
-def _expect(block: Block, j: int) -> tuple[f32, f32, f32]:
+def _expect(block: Block, j: int, gap: f32) -> tuple[f32, f32, f32]:
     """``step, predicted, expected``: damped trend (Gardner 1985), the season's drift, AR(1) residual."""
     interval = block[k.INTERVAL + j]
-    step = _steps(block[k.GAP + j], interval)
+    step = _steps(gap, interval)
     predicted = block[k.LEVEL + j] + (block[k.TREND + j] + block[k.DRIFT + j] * interval) * step
     return step, predicted, predicted + _carry(block[k.RHO + j], step) * block[k.RESIDUAL + j]
 
 
 @compiled
-def _spread(block: Block, j: int, step: f32) -> tuple[f32, f32]:
+def _spread(block: Block, j: int, step: f32, magnitude: f32) -> tuple[f32, f32]:
     """``noise, unit``: the spread after one interval and after `step`; AR(1) noise adds up over a gap.
 
     A chord stands for the square root.
     """
-    magnitude, peak, rho = block[k.MAGNITUDE + j], block[k.PEAK + j], block[k.RHO + j]
+    peak, rho = block[k.PEAK + j], block[k.RHO + j]
     noise = _noise(block[k.SCALE + j], magnitude if magnitude > peak else peak, block[k.FLAT + j])
     gaps = clip(step, k.ONE, k.MAX_WIDENING) - k.ONE
     return noise, noise * (k.ONE + k.WIDENING * rho * rho * gaps)
@@ -200,19 +202,34 @@ def _burst_score(block: Block, j: int, surprise: f32) -> tuple[f32, f32]:
 
 
 @compiled
-def look(block: Block, j: int, usual: bool) -> tuple[f32, View]:
-    """``score``, and what it rests on: noise or a usual burst, whichever explains more; or a slow shift.
+def foresee(block: Block, j: int, time_high: f32, time_low: f32) -> None:
+    """Set RARE to 1 where a raw sample is beyond the tail's last quantile, or bursts have a part in it.
 
-    `usual`: whether bursts are looked at. What they would say where none are usual is known beforehand.
+    Errs to that side. Everything else needs neither the tail's logarithms nor the bursts', and 63 blocks of
+    64 hold nothing else.
     """
-    step, predicted, expected = _expect(block, j)
-    noise, unit = _spread(block, j, step)
+    high, low = block[k.RAW_HIGH + j], block[k.RAW_LOW + j]
+    since = (time_high - block[k.SEEN_HIGH + j]) + (time_low - block[k.SEEN_LOW + j])
+    step, _, expected = _expect(block, j, since if since > k.ZERO else k.ZERO)
+    _, unit = _spread(block, j, step, abs(high))
+    value = (high - block[k.ANCHOR_HIGH + j]) + (low - block[k.ANCHOR_LOW + j])
+    size = abs((value - expected) * (k.ONE / unit))
+    far = (size > block[k.Q01 + j]) | (size > k.TWO * k.CLIP)
+    bursts = (block[k.EPISODE + j] > k.ZERO) | (block[k.BURSTS + j] > k.USUAL)
+    block[k.RARE + j] = k.ONE if far | bursts else k.ZERO
+
+
+@compiled
+def look(block: Block, j: int, rare: bool) -> tuple[f32, View]:
+    """``score``, and what it rests on: noise or a usual burst, whichever explains more; or a slow shift."""
+    step, predicted, expected = _expect(block, j, block[k.GAP + j])
+    noise, unit = _spread(block, j, step, block[k.MAGNITUDE + j])
     rho, per_unit = block[k.RHO + j], k.ONE / unit
     root = math.sqrt(k.NEARLY_ONE - rho * rho)
     surprise = block[k.VALUE + j] - expected
     z = surprise * per_unit
-    body, reach = _body(block, j, abs(z))
-    burst, burst_reach = _burst_score(block, j, surprise) if usual else (k.MAX_SCORE, k.ZERO)
+    body, reach = _body(block, j, abs(z), rare)
+    burst, burst_reach = _burst_score(block, j, surprise) if rare else (k.MAX_SCORE, k.ZERO)
     slow = _slow_score(block[k.CUSUM_UP + j], block[k.CUSUM_DOWN + j], z)
     score = burst if burst < body else body
     score = slow if slow > score else score

@@ -105,6 +105,12 @@ def _learn_tail(block: Block, j: int, learn: bool, v: View) -> None:
 
 
 @compiled
+def _forget_bursts(block: Block, j: int, learn: bool) -> None:
+    """What `_learn_bursts` does where no burst goes on, ends or begins."""
+    keep(block, k.BURSTS + j, block[k.BURSTS + j] * (k.ONE - k.ONE / k.MEMORY), learn)
+
+
+@compiled
 def _learn_bursts(block: Block, j: int, learn: bool, v: View) -> None:
     """A burst is learnt once it is over, so that one that goes on keeps its score.
 
@@ -166,18 +172,21 @@ def _learn_habits(block: Block, j: int, learn: bool, v: View) -> None:
 
 
 @compiled
-def step(block: Block, at: int, warmup: f32, time_high: f32, time_low: f32, usual: bool) -> None:
+def step(block: Block, at: int, warmup: f32, time_high: f32, time_low: f32, rare: bool) -> None:
     """Score all lanes under the state so far, then learn where LEARN is set. No sample changes nothing.
 
-    `usual`: whether any lane may have usual bursts.
+    `rare`: whether any lane has something that `foresee` tells of.
     """
     at = at & k.PLACES
     for lane in range(LANES):
         j = at + lane
         ready = block[k.COUNT + j] >= warmup
         present, learn = take_in(block, j, time_high, time_low)
-        score, v = look(block, j, usual)
-        _learn_bursts(block, j, learn, v)
+        score, v = look(block, j, rare)
+        if rare:
+            _learn_bursts(block, j, learn, v)
+        else:
+            _forget_bursts(block, j, learn)
         _learn_level(block, j, learn, v)
         _learn_carry(block, j, learn, v)
         _learn_scale(block, j, learn, v)

@@ -103,6 +103,7 @@ class Adaptive(Detector):
             np.ascontiguousarray(frame.slots, np.int32),
             np.ascontiguousarray(frame.values, np.float64),
             np.ascontiguousarray(learn, np.bool_),
+            LANES,
             np.float32(self.warmup_samples),
         )
         needed = self._advance(self._columns["blocks"].reshape(-1), *given, score, band)

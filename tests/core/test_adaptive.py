@@ -309,11 +309,11 @@ def _assembly() -> str:
     tick = _adaptive_kernel.tick
 
     @njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-    def alone(block: Any, x: Any) -> None:
-        tick(block, 0, x, x, x)
+    def alone(block: Any, lanes: Any, x: Any) -> None:
+        tick(block, 0, lanes, x, x, x)
 
     block = np.zeros(_adaptive_kernel.k.FIELDS * 16, np.float32)
-    alone(block, np.float32(30))
+    alone(block, 16, np.float32(30))
     return str(next(iter(alone.inspect_asm().values())))
 
 
