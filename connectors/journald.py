@@ -88,13 +88,7 @@ class Journald(Connector):
         """The next entries; none at the end."""
         assert process.stdout
         entries: list[dict[str, Any]] = []
-        while len(entries) < _BATCH:
-            try:
-                line = await process.stdout.readline()
-            except ValueError:  # an entry beyond the limit: asyncio has dropped it
-                continue
-            if not line:
-                break
+        while len(entries) < _BATCH and (line := await _whole_line(process.stdout)):
             try:
                 entries.append(json.loads(line))
             except ValueError as why:
@@ -112,6 +106,23 @@ class Journald(Connector):
         if "Permission" in said or "permission" in said:
             raise Fatal(f"journalctl: {said}; add our user to the group systemd-journal")
         raise Retryable(f"journalctl: {said or process.returncode}")
+
+
+async def _whole_line(reader: asyncio.StreamReader) -> bytes:
+    """The next line, empty at the end; one that is longer than the reader's limit is passed over."""
+    passing = False
+    while True:
+        try:
+            line = await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as end:
+            return b"" if passing else end.partial
+        except asyncio.LimitOverrunError as over:
+            await reader.readexactly(over.consumed)
+            passing = True
+            continue
+        if not passing:
+            return line
+        passing = False
 
 
 def _by_stream(entries: list[dict[str, Any]]) -> dict[Labels, list[dict[str, Any]]]:

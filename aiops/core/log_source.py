@@ -198,10 +198,9 @@ class LogSource:
         """Sessions that stand out by themselves; of the others that are odd, how many there are is judged."""
         found = []
         for one in self.sessions.end(round(now / self._settings.every)):
-            if one.odd:
-                key = one.labels, ODD
-                self._now[key] = self._now.get(key, 0.0) + 1
-                self._bursts.watch(key)
+            key = one.labels, ODD
+            self._bursts.watch(key)
+            self._now[key] = self._now.get(key, 0.0) + one.odd
             if one.score:
                 great = one.score >= GREAT_BURST and self._is_grave(one.ident)
                 severity = Severity.MAJOR if great else Severity.MINOR

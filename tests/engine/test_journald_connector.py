@@ -10,7 +10,7 @@ import pytest
 
 from aiops.model.frame import Frame, Lines
 from aiops.model.series import SeriesIndex
-from aiops.plugin import Connector
+from aiops.plugin import Connector, Retryable
 from aiops.plugin.load import load
 
 REMOTE = shutil.which("systemd-journal-remote", path="/lib/systemd:/usr/lib/systemd")
@@ -97,3 +97,31 @@ async def test_a_quiet_journal_has_a_rate_too(tmp_path: Path) -> None:
     write(tmp_path, "a.journal", [said("old")])
     batches = [batch async for batch in source(tmp_path).pull(NOW + 50, NOW + 60)]
     assert [type(batch) for batch in batches] == [Frame]
+
+
+async def test_a_megabyte_entry_is_one_line_and_what_is_beyond_all_bounds_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "a.journal", [said("m" * (1 << 20)), said("h" * (9 << 20)), said("after")])
+    found = [text for *_, text in await pull(source(tmp_path), NOW - 10, NOW + 10)]
+    assert found[0] == "shopd: " + "m" * (1 << 20)
+    assert found[-1] == "shopd: after"
+
+
+async def test_a_place_that_is_gone_is_told_and_the_next_pull_goes_on_by_time(tmp_path: Path) -> None:
+    write(tmp_path, "a.journal", [said("one"), said("two", at="20")])
+    one = source(tmp_path)
+    one.restore({"cursor": "no cursor of any journal"})
+    with pytest.raises(Retryable, match="going on by time"):
+        await pull(one, NOW + 10, NOW + 30)
+    assert [text for *_, text in await pull(one, NOW + 10, NOW + 30)] == ["shopd: two"]
+
+
+async def test_the_clock_set_back_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    write(tmp_path, "a.journal", [said("one"), said("two", at="1")])
+    one = source(tmp_path)
+    assert len(await pull(one, NOW - 10, NOW + 10)) == 2
+    write(tmp_path, "b.journal", [said("three", at="30")])
+    found = await pull(one, NOW + 10, NOW - 3600)
+    assert [(at, text) for _, at, text in found] == [(NOW - 3600, "shopd: three")]
+    assert await pull(one, NOW - 3600, NOW + 40) == []
