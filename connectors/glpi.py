@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr
 from aiops.plugin import Fatal, Message, Retryable, Secret, SinkChange, TicketRef
 from aiops.plugin.http import HINTS, Answer, plain
 from aiops.plugin.signed import hashed, timely
+from aiops.plugin.sink import TicketSeen
 from aiops.plugin.ticketing import TicketSink, Zone, as_html, moment, stamp, told_by_us, without_html
 
 URGENCY = {"info": 2, "minor": 3, "major": 4, "critical": 5}
@@ -47,8 +48,11 @@ class Glpi(TicketSink):
 
     async def find(self, key: str) -> TicketRef | None:
         """The oldest record whose description bears the first message's mark."""
+        return self._ref(found[0].ref) if (found := await self.seen(key)) else None
+
+    async def seen(self, key: str) -> list[TicketSeen]:
         found = await self._search({CONTENT: ("contains", f"[{key}#1]")})
-        return self._ref(min(found, key=int)) if found else None
+        return [TicketSeen(ref, found[ref] not in CLOSED if found[ref] else None) for ref in found]
 
     async def create(self, message: Message) -> TicketRef:
         record = {
@@ -123,9 +127,15 @@ class Glpi(TicketSink):
                 f"{self.where} refused status {wanted} of {ref}: {words} (check the rights of the user)"
             )
 
-    async def _search(self, wanted: Mapping[str, tuple[str, str]]) -> list[str]:
-        """Numbers of records; what is wanted of search options is a way to compare, and a value."""
-        query = {"forcedisplay[0]": "2", "range": "0-199", "sort": "2", "order": "ASC"}
+    async def _search(self, wanted: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+        """Numbers of records -> their status; what is wanted of an option is a way to compare and a value."""
+        query = {
+            "forcedisplay[0]": "2",
+            "forcedisplay[1]": STATUS,
+            "range": "0-199",
+            "sort": "2",
+            "order": "ASC",
+        }
         for place, (option, (way, value)) in enumerate(wanted.items()):
             base = f"criteria[{place}]"
             query |= {f"{base}[link]": "AND", f"{base}[field]": option}
@@ -133,7 +143,8 @@ class Glpi(TicketSink):
         told = (await self._rest("GET", f"/search/{self.type}", query=query)).object()
         if "totalcount" not in told:
             raise Retryable(f"{self.where} answered a search without `totalcount`", ambiguous=True)
-        return [str(row["2"]) for row in told.get("data") or [] if isinstance(row, dict) and "2" in row]
+        data = [row for row in told.get("data") or [] if isinstance(row, dict) and "2" in row]
+        return {str(row["2"]): str(row.get(STATUS) or "") for row in data}
 
     async def _list(self, path: str) -> list[dict[str, Any]]:
         query = {"range": "0-499", "sort": "id", "order": "DESC"}

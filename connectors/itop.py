@@ -13,6 +13,7 @@ from pydantic import Field
 from aiops.plugin import Fatal, Message, Retryable, Secret, SinkChange, TicketRef
 from aiops.plugin.http import plain
 from aiops.plugin.signed import shown
+from aiops.plugin.sink import TicketSeen
 from aiops.plugin.ticketing import TicketSink, Zone, as_html, moment, stamp, told_by_us, without_html
 
 URGENCY = {"info": "4", "minor": "3", "major": "2", "critical": "1"}
@@ -49,8 +50,13 @@ class Itop(TicketSink):
 
     async def find(self, key: str) -> TicketRef | None:
         """The oldest ticket with the first message's mark."""
-        found = await self._get(f"SELECT {self.type} WHERE description LIKE '%[{key}#1]%'", "id")
-        return self._ref(min(found, key=int)) if found else None
+        return self._ref(found[0].ref) if (found := await self.seen(key)) else None
+
+    async def seen(self, key: str) -> list[TicketSeen]:
+        found = await self._get(f"SELECT {self.type} WHERE description LIKE '%[{key}#1]%'", "status")
+        return [
+            TicketSeen(ref, found[ref].get("status") not in self.closed) for ref in sorted(found, key=int)
+        ]
 
     async def create(self, message: Message) -> TicketRef:
         fields = {

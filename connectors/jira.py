@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr
 from aiops.plugin import Fatal, Message, Secret, SinkChange, TicketRef
 from aiops.plugin.http import Answer, basic, plain
 from aiops.plugin.signed import hashed, shown
+from aiops.plugin.sink import TicketSeen
 from aiops.plugin.ticketing import TicketSink, moment, rows, told_by_us
 
 OURS = "forewarn"
@@ -45,9 +46,13 @@ class Jira(TicketSink):
 
     async def find(self, key: str) -> TicketRef | None:
         """The oldest issue with the label."""
-        query = {"jql": f'labels = "{key}" ORDER BY created ASC', "fields": "key", "maxResults": "1"}
+        found = await self.seen(key)
+        return self._ref(found[0].ref) if found else None
+
+    async def seen(self, key: str) -> list[TicketSeen]:
+        query = {"jql": f'labels = "{key}" ORDER BY created ASC', "fields": "status", "maxResults": "10"}
         issues = rows(await self._rest("GET", self._search, query=query), "issues")
-        return self._ref(str(issues[0].get("key", ""))) if issues else None
+        return [TicketSeen(str(one.get("key", "")), _is_open(one.get("fields"))) for one in issues]
 
     async def create(self, message: Message) -> TicketRef:
         fields = {**self.fields, **self.mapped(message)}
@@ -177,6 +182,11 @@ class Jira(TicketSink):
 
 def _category(status: Mapping[str, Any] | None) -> str:
     return str(((status or {}).get("statusCategory") or {}).get("key", ""))
+
+
+def _is_open(fields: Any) -> bool | None:
+    category = _category(fields.get("status")) if isinstance(fields, dict) else ""
+    return category != "done" if category else None
 
 
 def _who(user: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pydantic import Field
 from aiops.plugin import Fatal, Message, Secret, SinkChange, TicketRef
 from aiops.plugin.http import Answer, basic, plain
 from aiops.plugin.signed import shown, verified
+from aiops.plugin.sink import TicketSeen
 from aiops.plugin.ticketing import TicketSink, moment, rows, stamp, told_by_us
 
 URGENCY = {"info": "3", "minor": "3", "major": "2", "critical": "1"}
@@ -51,8 +52,14 @@ class ServiceNow(TicketSink):
 
     async def find(self, key: str) -> TicketRef | None:
         """The oldest record with the correlation id."""
-        found = await self._list(self.table, f"correlation_id={key}^ORDERBYsys_created_on", "sys_id", 1)
-        return self._ref(str(found[0].get("sys_id", ""))) if found else None
+        found = await self.seen(key)
+        return self._ref(found[0].ref) if found else None
+
+    async def seen(self, key: str) -> list[TicketSeen]:
+        query = f"correlation_id={key}^ORDERBYsys_created_on"
+        closed = self.closed or CLOSED[self.table]
+        found = await self._list(self.table, query, "sys_id,state")
+        return [TicketSeen(str(one.get("sys_id", "")), str(one.get("state")) not in closed) for one in found]
 
     async def create(self, message: Message) -> TicketRef:
         record = {

@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr
 from aiops.plugin import Fatal, Message, Secret, SinkChange, TicketRef
 from aiops.plugin.http import HINTS, Answer, plain
 from aiops.plugin.signed import hashed
+from aiops.plugin.sink import TicketSeen
 from aiops.plugin.ticketing import TicketSink, moment, rows, told_by_us, without_html
 
 SYSTEM = "1"
@@ -46,6 +47,13 @@ class Zammad(TicketSink):
         """The oldest ticket with the key; one whose first article is missing is left to `create`."""
         ident = await self._with(key)
         return self._ref(ident) if ident and await self._said(ident, f"[{key}#1]") else None
+
+    async def seen(self, key: str) -> list[TicketSeen]:
+        return [TicketSeen(str(one.get("id")), self._is_open(one)) for one in await self._tickets(key, "10")]
+
+    def _is_open(self, ticket: Mapping[str, Any]) -> bool | None:
+        state = ticket.get("state")
+        return state not in self.closed if isinstance(state, str) else None
 
     async def create(self, message: Message) -> TicketRef:
         if message.attempt > 1 and (half := await self._with(message.key)):
@@ -128,14 +136,14 @@ class Zammad(TicketSink):
         hashed(secret, headers, "x-hub-signature", body, prefix="sha1=")
 
     async def _with(self, key: str) -> str:
-        query = {
-            "query": f'{self.attribute}:"{key}"',
-            "limit": "1",
-            "sort_by": "created_at",
-            "order_by": "asc",
-        }
-        found = rows(await self._rest("GET", "/tickets/search", query=query))
+        found = await self._tickets(key, "1")
         return str(found[0].get("id") or "") if found else ""
+
+    async def _tickets(self, key: str, most: str) -> list[dict[str, Any]]:
+        """The oldest first; `expand` names their states."""
+        query = {"query": f'{self.attribute}:"{key}"', "limit": most, "expand": "true"}
+        order = {"sort_by": "created_at", "order_by": "asc"}
+        return rows(await self._rest("GET", "/tickets/search", query={**query, **order}))
 
     async def _said(self, ref: str, mark: str) -> bool:
         articles = rows(await self._rest("GET", f"/ticket_articles/by_ticket/{ref}"))

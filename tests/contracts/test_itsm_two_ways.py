@@ -52,6 +52,36 @@ async def test_servicenow_from_its_audit_and_journal(monkeypatch: pytest.MonkeyP
     assert "documentkeyIN9d38" in unquote_plus(asked[1][0])
 
 
+SEEN: dict[str, Any] = {
+    "servicenow": {"result": [{"sys_id": "1", "state": "2"}, {"sys_id": "2", "state": "7"}]},
+    "jira": {
+        "issues": [
+            {"key": "1", "fields": {"status": {"statusCategory": {"key": "new"}}}},
+            {"key": "2", "fields": {"status": {"statusCategory": {"key": "done"}}}},
+        ]
+    },
+    "zammad": [{"id": 1, "state": "open"}, {"id": 2, "state": "closed"}],
+    "glpi": {"session_token": "s", "totalcount": 2, "data": [{"2": 1, "12": 2}, {"2": 2, "12": 6}]},
+    "itop": {
+        "code": 0,
+        "objects": {
+            "Incident::2": {"key": "2", "fields": {"status": "closed"}},
+            "Incident::1": {"key": "1", "fields": {"status": "new"}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("kind", SEEN)
+async def test_the_sweep_sees_every_ticket_of_a_key_and_whether_it_is_open(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(kind, lambda *_: (200, SEEN[kind]), monkeypatch) as (sink, _):
+        seen = await sink.seen("fw-1")
+    assert seen is not None
+    assert [(one.ref, one.open) for one in seen] == [("1", True), ("2", False)]
+
+
 async def test_servicenow_state_that_a_rule_undid_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = (200, {"result": {"sys_id": "9d38", "state": "2"}})
     async with talking("servicenow", lambda *_: kept, monkeypatch) as (sink, _):
