@@ -81,6 +81,7 @@ async def test_charts_are_drawn_aligned_and_read_together(page: Page, url: str) 
     await page.goto(f"{url}/problems/3")
     charts = await drawn(page)
     over = page.locator(".plot .u-over").first
+    await over.scroll_into_view_if_needed()
     box = await over.bounding_box()
     assert box
     await page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 20)
@@ -97,6 +98,7 @@ async def test_zooming_one_chart_zooms_all_and_survives_a_refresh(page: Page, ur
     await drawn(page)
     ticks = "() => [...document.querySelectorAll('.plot')].map(p => p.querySelector('canvas').toDataURL())"
     before = await page.evaluate(ticks)
+    await over.scroll_into_view_if_needed()
     box = await over.bounding_box()
     assert box
     await page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 30)
