@@ -100,8 +100,12 @@ class CauseWorld:
 
         def one() -> None:
             while not self._stop.is_set():
-                with suppress(urllib.error.URLError, OSError):
+                try:
                     DIRECT.open(self.tiers["proxy"].url, timeout=10).close()
+                except urllib.error.HTTPError as refused:
+                    refused.close()
+                except OSError:  # the end, or a fault
+                    self._stop.wait(0.5)
                 self._stop.wait(0.2)
 
         for _ in range(4):
@@ -109,9 +113,13 @@ class CauseWorld:
 
     def _hog(self) -> None:
         while not self._stop.is_set():
-            if self._spin:
-                self._redis.ask("EVAL", SPINNING, "0", str(int(1e6 * self._spin)))
+            with suppress(OSError):  # redis ends before the world does
+                self._spin_once()
             self._stop.wait(0.02)
+
+    def _spin_once(self) -> None:
+        if self._spin:
+            self._redis.ask("EVAL", SPINNING, "0", str(int(1e6 * self._spin)))
 
 
 @contextmanager
@@ -128,7 +136,8 @@ def cause_world(folder: Path, **more: Any) -> Iterator[CauseWorld]:
         jobs = [scrape_job(name, tier.address, labels={"service": name}) for name, tier in tiers.items()]
         prom = stack.enter_context(prometheus(folder, jobs))
         (folder / "any.yaml").write_text(json.dumps(PLAYBOOK))
-        forewarn = stack.enter_context(Forewarn(folder, _config(folder, prom) | more))
+        forewarn = Forewarn(folder, _config(folder, prom) | more).start(180)
+        stack.callback(forewarn.__exit__)
         world = CauseWorld(tiers, redis_port, prom, forewarn)
         stack.callback(world.close)
         time.sleep(WARM)

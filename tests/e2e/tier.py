@@ -23,24 +23,17 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Redis:
-    """As much of the protocol as a SET and a GET need."""
+    """As much of the protocol as a SET and a GET need, on a connection each."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._local = threading.local()
 
     def ask(self, *words: str) -> bytes:
         """The answer; raises OSError for an error of the server."""
-        if getattr(self._local, "link", None) is None:
-            self._local.link = socket.create_connection(("127.0.0.1", self._port), 10)
-        link: socket.socket = self._local.link
         parts = [f"*{len(words)}\r\n", *(f"${len(word)}\r\n{word}\r\n" for word in words)]
-        try:
+        with socket.create_connection(("127.0.0.1", self._port), 10) as link:
             link.sendall("".join(parts).encode())
             answer = link.recv(65536)
-        except OSError:
-            self._local.link = None
-            raise
         if not answer or answer.startswith(b"-"):
             raise OSError(answer.decode(errors="replace"))
         return answer
