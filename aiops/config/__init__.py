@@ -8,14 +8,13 @@ from aiops.config.models import (
     Flapping,
     Grouping,
     Limit,
-    Maintenance,
-    Remediation,
     Retention,
     SilenceRule,
     Sli,
     SliOf,
     Web,
 )
+from aiops.config.remediation import Maintenance, Remediation
 from aiops.config.routing import EscalateAfter, HoursRule, RouteRule, Storm
 from aiops.config.tickets import Tickets, TicketStyle
 

@@ -1,17 +1,15 @@
 """What a user may write. The configuration reference in docs/ is generated from these models."""
 
 import re
-from datetime import datetime, time
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from aiops.config.blocks import AnyDetector, AnyMiner, AnySink, AnySource, Block, Moment, build
 from aiops.config.faults import broken_references, refusal
-from aiops.config.routing import DAYS, Day, HoursRule, RouteRule, Storm, Zone
+from aiops.config.remediation import Maintenance, Remediation
+from aiops.config.routing import HoursRule, RouteRule, Storm
 from aiops.config.tickets import Tickets
-from aiops.model.selector import Selector
 from aiops.model.signal import Severity
 from aiops.plugin import Detector, Duration, Miner, SelectorText
 from aiops.plugin.egress import Egress
@@ -152,7 +150,8 @@ class Grouping(Block):
     """Which alerts are one problem."""
 
     by: list[str] = Field(
-        ["service", "host", "instance"], description="Labels of which one equal value joins."
+        ["service", "service_name", "host", "instance"],
+        description="Labels of which one equal value joins.",
     )
     calls: dict[str, list[str]] = Field(
         {},
@@ -161,7 +160,8 @@ class Grouping(Block):
     )
     call_labels: list[tuple[str, str]] = Field(
         [("client", "server"), ("source_workload", "destination_workload")],
-        description="Labels of series that name caller and callee of a call, as service graphs and meshes do.",
+        description="Labels of series that name caller and callee of a call, as service graphs and meshes "
+        "do.",
     )
     need_labels: list[tuple[str, str]] = Field(
         [("service", "pod"), ("owner_name", "pod"), ("owner_name", "replicaset"), ("pod", "node")],
@@ -188,34 +188,6 @@ class SilenceRule(Block):
     from_: Moment | None = Field(None, alias="from", description="Start; at once when left out.")
     until: Moment | None = Field(None, description="End; never when left out.")
     reason: str = Field(description="Shown wherever an alert is held back.")
-
-
-class Maintenance(Block):
-    """A window that comes again every week."""
-
-    match: SelectorText = Field(Selector(), description="Which series; all when left out.")
-    days: list[Day] = Field(list(DAYS), description="Days on which it starts.")
-    start: time = Field(description="When it starts, such as 22:00.")
-    end: time = Field(description="May be earlier than start: then it ends on the next day.")
-    timezone: Zone = Field("UTC", description="IANA name.")
-    reason: str = Field("maintenance", description="Shown wherever an alert is held back.")
-
-    def covers(self, at: datetime) -> bool:
-        """Whether the window is open at the aware time `at`."""
-        local = at.astimezone(ZoneInfo(self.timezone))
-        today, yesterday = DAYS[local.weekday()], DAYS[local.weekday() - 1]
-        clock = local.time()
-        if self.start <= self.end:
-            return today in self.days and self.start <= clock < self.end
-        return (today in self.days and clock >= self.start) or (yesterday in self.days and clock < self.end)
-
-
-class Remediation(Block):
-    """Whether playbooks may act at all."""
-
-    enabled: bool = Field(False, description="While false every run is a dry run: planned, shown, not done.")
-    approval_timeout: Duration = Field(900.0, description="How long a run waits for its approval.")
-    parallel: int = Field(4, ge=1, description="Runs at one time; one target is never held by two.")
 
 
 class Web(Block):

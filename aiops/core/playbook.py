@@ -97,6 +97,9 @@ class Guards(Block):
     max_runs: Budget = Field(
         Budget(count=5, per=3600.0), description="Budget of the playbook on all targets."
     )
+    breaker: Budget = Field(
+        Budget(count=3, per=3600.0), description="So many failures hold it back on every target for a while."
+    )
     only_while_firing: bool = Field(True, description="Not when the problem has resolved before it began.")
 
 

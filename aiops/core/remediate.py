@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from aiops.core.acts import BadArguments
+from aiops.core.brakes import Brakes, braked
 from aiops.core.playbook import Autonomy, Playbook
 from aiops.model.lifecycle import LIVE_RUN, AlertState, ProblemState, RunState, check, sentence
 from aiops.model.problem import EscalationReason, Problem, Run, Step
@@ -39,12 +40,19 @@ class Remediation:
     """The choice of playbooks. `history` is every run of late; `note` keeps it so.
 
     `playbooks` are tried in order and the first that fits decides: whether it runs, waits or is refused.
-    Assign `playbooks` or `enabled` anew on a reload.
+    Assign `playbooks`, `enabled` or `brakes` anew on a reload.
     """
 
-    def __init__(self, playbooks: Iterable[Playbook], enabled: bool, history: Iterable[Run] = ()) -> None:
+    def __init__(
+        self,
+        playbooks: Iterable[Playbook],
+        enabled: bool,
+        history: Iterable[Run] = (),
+        brakes: Brakes | None = None,
+    ) -> None:
         self.playbooks = list(playbooks)
         self.enabled = enabled
+        self.brakes = brakes or Brakes()
         self._history = {run.id: run for run in history}
 
     def named(self, name: str) -> Playbook | None:
@@ -53,7 +61,7 @@ class Remediation:
     def note(self, run: Run) -> None:
         """A stored run (``id`` > 0) was made or has changed."""
         self._history[run.id] = replace(run)
-        horizon = history_seconds(self.playbooks)
+        horizon = history_seconds(self.playbooks, self.brakes)
         latest = max(_last_active(one) for one in self._history.values())
         self._history = {
             key: one
@@ -75,11 +83,14 @@ class Remediation:
         """What the guards look at; for a successor after a reload."""
         return list(self._history.values())
 
-    def consider(self, problem: Problem, context: Mapping[str, Any], now: float) -> Decision:
+    def consider(
+        self, problem: Problem, context: Mapping[str, Any], now: float, openings: Iterable[float] = ()
+    ) -> Decision:
         """A run to store and queue, a refusal to escalate, or None: nothing fits or all is under way.
 
-        `context` is the `problem_context` of `problem`. Asking again is harmless: a problem with a run that
-        has not ended gets no other, and a dry run is not repeated; a refusal is, while its cause lasts.
+        `context` is the `problem_context` of `problem`; `openings`: when problems opened of late (epoch s).
+        Asking again is harmless: a problem with a run that has not ended gets no other, and a dry run is not
+        repeated; a refusal is, while its cause lasts.
         """
         context = {"problem": context}
         mine = [run for run in self._history.values() if run.problem_id == problem.id and problem.id]
@@ -96,7 +107,9 @@ class Remediation:
         if run.dry_run:
             again = any(r.dry_run and r.revision == run.revision and r.target == run.target for r in mine)
             return None if again else run
-        refused = refused_by(playbook, run, self._history.values(), now)
+        history = self._history.values()
+        refused = braked(self.brakes, playbook, run, history, openings, now)
+        refused = refused or refused_by(playbook, run, history, now)
         return Refusal(EscalationReason.REFUSED_BY_GUARD, refused, playbook.name) if refused else run
 
     def _made(
@@ -160,10 +173,11 @@ def rest(playbook: Playbook, run: Run, history: Iterable[Run], now: float) -> fl
     return max(0.0, max(ends) + playbook.guards.cooldown - now) if ends else 0.0
 
 
-def history_seconds(playbooks: Iterable[Playbook]) -> float:
-    """How far back the guards look."""
-    spans = [max(p.guards.cooldown, p.guards.max_runs.per) for p in playbooks]
-    return max([_MIN_HISTORY, *spans])
+def history_seconds(playbooks: Iterable[Playbook], brakes: Brakes | None = None) -> float:
+    """How far back the guards and the brakes look."""
+    brakes = brakes or Brakes()
+    spans = [max(p.guards.cooldown, p.guards.max_runs.per, p.guards.breaker.per) for p in playbooks]
+    return max([_MIN_HISTORY, brakes.history, *spans])
 
 
 def on_resume(step: Step | None, action: Action | None) -> Resume:

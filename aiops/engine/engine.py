@@ -135,7 +135,7 @@ class Engine:
         self.relay = Relay(self.db, self.clock, self._sinks, self.outbox_wake, observe=self._delivered)
         settings = self.config.remediation
         self.worker = RunWorker(
-            self.db, self.clock, self._playbooks, self._context_of, self.tell, self.runs_wake, settings
+            self.db, self.clock, self.playbooks, self._context_of, self.tell, self.runs_wake, settings
         )
         self._start_tasks()
 
@@ -234,7 +234,7 @@ class Engine:
     def _sinks(self) -> dict[str, Any]:
         return {sink.name: sink for sink in self.config.sinks}
 
-    def _playbooks(self) -> dict[str, Playbook]:
+    def playbooks(self) -> dict[str, Playbook]:
         return {p.name: p for p in self.pipeline.state.remediation.playbooks}
 
     def _wake(self) -> None:

@@ -51,7 +51,10 @@ class Write(Protocol):
 
 
 class Interpreter:
-    """Interprets `playbook` for one run. `steps` are what an earlier process left; `halt` asks for a stop."""
+    """Interprets `playbook` for one run. `steps` are what an earlier process left; `halt` asks for a stop.
+
+    `held` says before every step why a person does not want it done, or nothing.
+    """
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Interpreter:
         clock: Clock,
         write: Write,
         halt: asyncio.Event,
+        held: Callable[[], Awaitable[str]],
     ) -> None:
         self.run = run
         self.playbook = playbook
@@ -70,6 +74,7 @@ class Interpreter:
         self._clock = clock
         self._write = write
         self._halt = halt
+        self._held = held
 
     @property
     def has_acted(self) -> bool:
@@ -122,6 +127,9 @@ class Interpreter:
         for act in self.playbook.acts(phase):
             if self._halt.is_set():
                 raise Drained
+            if phase == "step" and (said := await self._held()):
+                text = f"before {act.name}: {said}"
+                return Ending(RunState.FAILED, EscalationReason.REFUSED_BY_GUARD, text)
             ok, said = await self._act(act)
             if not ok:
                 return Ending(RunState.FAILED, EscalationReason.STEP_FAILED, f"{act.name}: {said}")

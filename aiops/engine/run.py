@@ -14,6 +14,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from aiops.config import Remediation as Settings
 from aiops.config.playbooks import PlaybookError, read_playbook
+from aiops.config.remediation import frozen
+from aiops.core.brakes import braked
 from aiops.core.playbook import Playbook
 from aiops.core.remediate import advance, detail_of, ending, escalation_of, history_seconds, refused_by, rest
 from aiops.core.templates import BadTemplate, render
@@ -23,7 +25,7 @@ from aiops.engine.messages import Message, RunEnded, RunStarted
 from aiops.model.lifecycle import LIVE_RUN, RunState
 from aiops.model.problem import EscalationReason, Run
 from aiops.plugin.params import format_duration
-from aiops.store import runs
+from aiops.store import holds, runs
 from aiops.store.database import Database
 
 log = logging.getLogger("aiops.run")
@@ -122,18 +124,34 @@ class RunWorker:
         if playbook.guards.only_while_firing and not firing:
             return await self._end(run, RunState.EXPIRED, "the problem resolved before the run began")
         if not run.dry_run:
-            now = self._clock.now()
-            history = await self._db.read(runs.recent, now - history_seconds([playbook]))
+            now, brakes = self._clock.now(), self.settings.brakes
+            history = await self._db.read(runs.recent, now - history_seconds([playbook], brakes))
             if rest(playbook, run, history, now) > 0:
                 return
-            off = "" if self.settings.enabled else "remediation was switched off"
-            if refused := off or refused_by(playbook, run, history, now):
+            if refused := await self._forbidden(playbook, context) or (
+                braked(brakes, playbook, run, history, await self._openings(now), now)
+                or refused_by(playbook, run, history, now)
+            ):
                 reason = ending(EscalationReason.REFUSED_BY_GUARD, refused)
                 return await self._end(run, RunState.EXPIRED, reason)
         if self._halt.is_set():
             return
         await self._move(run, RunState.RUNNING, f"playbook {playbook.name} begins on {run.target}")
         await self._carry_out(run, playbook, context)
+
+    async def _forbidden(self, playbook: Playbook, context: Context) -> str:
+        """What people have said: remediation is off, on hold, or frozen at this time of the week."""
+        if not self.settings.enabled:
+            return "remediation was switched off"
+        held = await self._held(playbook)
+        return held or frozen(self.settings.freezes, context.get("labels", {}), self._clock.now())
+
+    async def _held(self, playbook: Playbook) -> str:
+        found = await self._db.read(holds.over, playbook.name)
+        return found.words if found else ""
+
+    async def _openings(self, now: float) -> list[float]:
+        return await self._db.read(holds.openings, now - self.settings.brakes.storm.within)
 
     async def _go_on(self, run: Run) -> None:
         """Take up what an earlier process left."""
@@ -150,7 +168,9 @@ class RunWorker:
 
     async def _carry_out(self, run: Run, playbook: Playbook, context: Context) -> None:
         steps = await self._db.read(runs.steps, run.id)
-        interpreter = Interpreter(run, playbook, context, steps, self._clock, self._write, self._halt)
+        interpreter = Interpreter(
+            run, playbook, context, steps, self._clock, self._write, self._halt, lambda: self._held(playbook)
+        )
         try:
             if run.dry_run:
                 end = await interpreter.rehearse()

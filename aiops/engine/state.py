@@ -65,7 +65,9 @@ class State:
         self.changes = Changes(grouping.by)
         self.telemetry = Telemetry(index, grouping.by, self.recent.most)
         self.restarts = Restarts(index)
-        self.remediation = Remediation(playbooks, config.remediation.enabled)
+        self.remediation = Remediation(
+            playbooks, config.remediation.enabled, brakes=config.remediation.brakes
+        )
         self.told: dict[str, Told] = {}
         """Per problem key: which sinks know of it."""
         existing = index.live()

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from aiops.config import Config
 from aiops.config.complaint import Complaint
+from aiops.core.playbook import Playbook
 from aiops.core.topology import Topology
 from aiops.engine.clock import Clock
 from aiops.engine.messages import Message
@@ -79,6 +80,9 @@ class Engine(Protocol):
     def ready_slots(self) -> NDArray[np.bool_]:
         """Per slot, whether a detector has learnt enough for its scores to mean something; ``[capacity]``."""
         ...
+
+    def playbooks(self) -> Mapping[str, Playbook]:
+        """By name."""
 
     def topology(self) -> Topology:
         """What depends on what, as alerts are placed by."""

@@ -56,7 +56,7 @@ guards: {{cooldown: {cooldown}}}
 {f"precheck: {check(precheck)}" if precheck else ""}
 steps:
 {listed}
-verify: {proof[:-1]}, times: 2, every: 50ms, within: 400ms}}
+verify: {proof[:-1]}, times: 2, every: 50ms, within: 1s}}
 {f"rollback: [{{back: {rollback}}}]" if rollback else ""}
 escalate: {{note: "look at the {{{{ problem.labels.service }}}} journal"}}
 """

@@ -541,3 +541,19 @@ async def test_the_terminal_does_the_same(engine: Engine) -> None:
         done = await forewarn("comment", "4242", "where?", token=token)
         assert done.returncode == 1
         assert "there is no problem 4242" in done.stderr
+
+
+async def test_remediation_is_held_and_let_go(client: httpx.AsyncClient, ana: dict[str, str]) -> None:
+    name = "restart-checkout"
+    made = await client.post("/api/v1/holds", headers=ana, json={"playbook": name, "reason": "by hand"})
+    assert (made.status_code, made.json()["made_by"]) == (201, "ana")
+    assert [(one["playbook"], one["lifted"]) for one in await items(client, "/holds")] == [(name, None)]
+    unknown = await client.post("/api/v1/holds", headers=ana, json={"playbook": "restrat", "reason": "x"})
+    assert unknown.status_code == 422
+    assert name in unknown.json()["detail"]
+    lifted = await client.post(f"/api/v1/holds/{made.json()['id']}/lift", headers=ana)
+    assert lifted.json()["lifted_by"] == "ana"
+    assert await items(client, "/holds") == []
+    assert len(await items(client, "/holds", lifted=True)) == 1
+    assert (await client.post("/api/v1/holds/99/lift", headers=ana)).status_code == 404
+    assert (await client.post("/api/v1/holds", json={"reason": "x"})).status_code == 401

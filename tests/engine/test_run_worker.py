@@ -15,7 +15,7 @@ from aiops.config import Remediation as Settings
 from aiops.model.lifecycle import IllegalTransition, RunState
 from aiops.model.problem import EscalationReason, Run, Step
 from aiops.plugin.load import HOUSE
-from aiops.store import audit, runs
+from aiops.store import audit, holds, runs
 from aiops.store.database import Database
 from aiops.store.tables import problem as problem_table
 from aiops.store.tables import run as run_table
@@ -441,3 +441,35 @@ async def test_a_store_that_is_away_for_a_while_loses_and_doubles_nothing(bench:
         run = await bench.until(run_id)
     assert run.state is RunState.SUCCEEDED
     assert bench.text("out") == "one\ntwo\n"
+
+
+async def test_a_hold_stops_what_has_not_begun_and_before_the_next_step(bench: Bench) -> None:
+    out = bench.folder / "out"
+
+    def hold(playbook_: str = "") -> holds.Hold:
+        with bench.db.begin() as conn:
+            return holds.create(conn, playbook=playbook_, reason="by hand", by="ada", at=CLOCK.now())
+
+    book = playbook(shell(f"echo one >> {out}; sleep 0.3"), shell(f"echo two >> {out}"), name="fix-a")
+    first = bench.queue(book, 1)
+    async with bench.working():
+        await appears(out)
+        held = hold()
+        run = await bench.until(first)
+        assert run.state is RunState.FAILED
+        assert "all remediation is on hold by ada: by hand" in run.reason
+        assert out.read_text() == "one\n"
+        second = bench.queue(playbook(shell(f"echo three >> {out}"), name="fix-b"), 2)
+        bench.wake.set()
+        refused = await bench.until(second)
+        assert (refused.state, refused.started == refused.started) == (RunState.EXPIRED, False)
+        with bench.db.begin() as conn:
+            assert holds.lift(conn, held.id, by="ada", at=CLOCK.now()) is not None
+        hold("fix-c")
+        third = bench.queue(playbook(shell(f"echo four >> {out}"), name="fix-d"), 3)
+        bench.wake.set()
+        assert (await bench.until(third)).state is RunState.SUCCEEDED
+    assert out.read_text() == "one\nfour\n"
+    with bench.db.read_only() as conn:
+        assert [one.playbook for one in holds.listed(conn)] == ["fix-c"]
+        assert len(holds.listed(conn, lifted=True)) == 2
