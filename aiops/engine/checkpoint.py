@@ -128,11 +128,14 @@ class Checkpointer:
             taken, pieces = await self._begin(at_once)
             loop, waiting = asyncio.get_running_loop(), deque[asyncio.Future[None]]()
             with ThreadPoolExecutor(checkpoints.THREADS) as pool:
-                for some in pieces:
-                    waiting.append(loop.run_in_executor(pool, _put, writer, some))
-                    await (waiting.popleft() if len(waiting) > AHEAD else asyncio.sleep(0))
-                held = taken.holds(self._pipeline.state)
-                await asyncio.gather(*waiting)
+                try:
+                    for some in pieces:
+                        waiting.append(loop.run_in_executor(pool, _put, writer, some))
+                        await (waiting.popleft() if len(waiting) > AHEAD else asyncio.sleep(0))
+                    held = taken.holds(self._pipeline.state)
+                    await asyncio.gather(*waiting)
+                finally:  # a full disk refuses the other parts too, which is no further news
+                    await asyncio.gather(*waiting, return_exceptions=True)
             if held or at_once:
                 await asyncio.to_thread(writer.finish, taken.facts)
             else:
