@@ -25,7 +25,8 @@ CALM = 8.0
 """Samples over which it looks back for how busy the series has just been."""
 FLOOR = 1e-12
 FIELDS = 5
-"""Of a row: samples learnt, log of the quantile, how busy it was, the episode's exceedances, samples since."""
+"""Of a row: samples learnt, log of the quantile, how busy it was, the exceedances of the episode, and how
+many samples ago the last was."""
 
 
 class Calibrator:

@@ -2,12 +2,12 @@
 
     python -m tests.bench.kpi --data DIR
 
-`DIR` holds ``aiops`` and ``wsd``: npz files of timestamp, value, label and the length of the train part. Every
-detector learns all samples of a series in their order, each after it was scored. One threshold for all series of
-a set is chosen by the labels of the train parts, for each metric, and applied to the test parts:
+`DIR` holds ``aiops`` and ``wsd``: npz files of timestamp, value, label and the length of the train part.
+Every detector learns all samples of a series in their order, each after it was scored. One threshold for all
+series of a set is chosen by the labels of the train parts, for each metric, and applied to the test parts:
 
-- Ev7: F1 of events; an event counts once, if a score passes within 8 samples of its start (a delay of 7); each
-  false episode counts once, and once more for every 10 further samples that pass;
+- Ev7: F1 of events; an event counts once, if a score passes within 8 samples of its start (a delay of 7);
+  each false episode counts once, and once more for every 10 further samples that pass;
 - PA7: F1 of points; all points of an event count if a score passes within 8 samples of its start, else none.
 
 `adaptive` is shown by its own score, and, as `adaptive_share` counts it, by the calibrated ratio of
@@ -107,7 +107,8 @@ def judge(name: str, kind: str, kpis: list[Kpi], scores: list[Series]) -> dict[s
         oracle = f1(counted(test, best(test, f1)))
         print(
             f"{name:6s} {kind:20s} {metric} {f1(counts):.3f} at {threshold:.2f} (best on test {oracle:.3f}): "
-            f"{counts.events_found} events found, {counts.events_missed} missed, {counts.episodes} false episodes"
+            f"{counts.events_found} events found, {counts.events_missed} missed, "
+            f"{counts.episodes} false episodes"
         )
         figures[f"{name} {kind} {metric}"] = f1(counts)
     return figures
@@ -133,7 +134,7 @@ def cost(turns: int, series: int = 1000) -> dict[str, float]:
     )
     slots, hold = np.arange(series, dtype=np.int32), np.zeros(series, np.bool_)
     spent = {}
-    for kind in ("adaptive", "residual"):
+    for kind in ("adaptive", "residual", "novelty"):
         detector = load("detectors", kind, Detector).model_validate({})
         times = []
         for t, row in enumerate(values):

@@ -13,6 +13,8 @@ from aiops.plugin.params import Plugin
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "adaptive": [{}, {"warmup_samples": 50}],
+    "novelty": [{"warmup_samples": 60}, {"warmup_samples": 125}],
+    "peers": [{"group_by": ["job"]}],
     "residual": [{"warmup_samples": 60}, {"warmup_samples": 60, "timezone": "Europe/Berlin"}],
     "river_model": [
         {"model": "river.anomaly.HalfSpaceTrees", "params": {"n_trees": 3, "height": 4}, "scale": "minmax"},
