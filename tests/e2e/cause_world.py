@@ -178,7 +178,7 @@ def _config(folder: Path, prom: Server) -> dict[str, Any]:
     return {
         "sources": [source | {"every": "1s"}],
         "limits": [slow, failing],
-        "alerting": {"resolve_after": "4s"},
+        "alerting": {"resolve_after": "4s", "flapping": {"max_hold": "4s"}},
         "grouping": {"calls": {"proxy": ["app"], "app": ["redis"]}, "reopen_within": "1s"},
         "playbooks": [str(folder / "any.yaml")],
         "remediation": {"enabled": True},
