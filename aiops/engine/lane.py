@@ -15,7 +15,7 @@ from aiops.engine.patience import RelaySettings
 from aiops.plugin import Message, NotConnected, PluginError, Retryable, Sink, TicketRef
 from aiops.store import outbox
 from aiops.store.database import Database
-from aiops.store.outbox import Claimed
+from aiops.store.settling import Claimed
 
 log = logging.getLogger("aiops.deliver")
 
@@ -152,7 +152,9 @@ class Lane:
         started, probe = self.clock.now(), self._breaker.opened
         got = await self._try(claimed, started)
         now = self.clock.now()
-        silent = isinstance(got, Retryable) and got.ambiguous and now - started > self.settings.settle
+        lost = isinstance(got, Retryable) and got.ambiguous and now - started > self.settings.settle
+        # one lost answer among others that came is the network's doing, and no silence
+        silent = lost and self.health.last_ok <= started
         self._heed(got, now, silent)
         self._ended.append(Ended(claimed, got, now, now - started, silent and probe))
 

@@ -13,7 +13,6 @@ it again, which is all there is to recovery from a crash. Times are seconds sinc
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,7 +23,8 @@ from aiops.model.lifecycle import DeliveryState
 from aiops.model.problem import NotifyReason
 from aiops.plugin import TicketRef
 from aiops.store import audit
-from aiops.store.tables import attempt, delivery, problem, ticket
+from aiops.store.settling import Claimed, log_attempt, record_ticket, settle
+from aiops.store.tables import delivery, problem, ticket
 
 log = logging.getLogger("aiops.outbox")
 
@@ -33,32 +33,6 @@ DUE, SENT, DEAD = DeliveryState.DUE, DeliveryState.SENT, DeliveryState.DEAD
 
 class Overtaken(Exception):
     """The dead message may not be replayed: later news of its stream has been sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A message under lease, with all that an attempt needs."""
-
-    id: int
-    problem_id: int
-    key: str
-    """The problem's correlation key."""
-    sink: str
-    seq: int
-    reason: NotifyReason
-    body: dict[str, Any]
-    message_id: str
-    attempts: int
-    """Counts this one: 1 on the first."""
-    said: float
-    team: str
-    ref: str
-    """The ticket's reference; empty when there is no ticket yet."""
-
-    @property
-    def title(self) -> str:
-        """For logs: ``delivery 7 (opened of problem 42 to itsm)``."""
-        return f"delivery {self.id} ({self.reason} of problem {self.problem_id} to {self.sink})"
 
 
 def enqueue(
@@ -130,10 +104,10 @@ def succeed(
 ) -> bool:
     """The sink took it: sent, and its ticket recorded. False, changing nothing, when the lease was lost."""
     lifecycle.check(DUE, SENT)
-    if not _settle(conn, claimed, owner, state=SENT.value, sent=at, error=""):
+    if not settle(conn, claimed, owner, state=SENT.value, sent=at, error=""):
         return False
-    _log_attempt(conn, claimed, at, seconds, "")
-    _record_ticket(conn, claimed, got, at)
+    log_attempt(conn, claimed, at, seconds, "")
+    record_ticket(conn, claimed, got, at)
     words = f"{claimed.sink} took {claimed.reason!s} as {got.ref}, attempt {claimed.attempts}"
     _note(conn, claimed.id, claimed.problem_id, DUE, SENT, words, at, claimed.team)
     return True
@@ -154,18 +128,18 @@ def retry(
     `counted` is false when the sink could not be reached at all: that says nothing against the message.
     """
     kept = claimed.attempts if counted else claimed.attempts - 1
-    if not _settle(conn, claimed, owner, due=due, error=error, attempts=kept):
+    if not settle(conn, claimed, owner, due=due, error=error, attempts=kept):
         return False
-    _log_attempt(conn, claimed, at, seconds, error)
+    log_attempt(conn, claimed, at, seconds, error)
     return True
 
 
 def bury(conn: Connection, claimed: Claimed, owner: str, at: float, seconds: float, error: str) -> bool:
     """It will not be sent until a person replays it. False, changing nothing, when the lease was lost."""
     lifecycle.check(DUE, DEAD)
-    if not _settle(conn, claimed, owner, state=DEAD.value, error=error):
+    if not settle(conn, claimed, owner, state=DEAD.value, error=error):
         return False
-    _log_attempt(conn, claimed, at, seconds, error)
+    log_attempt(conn, claimed, at, seconds, error)
     words = f"attempt {claimed.attempts} to {claimed.sink} failed: {error}"
     _note(conn, claimed.id, claimed.problem_id, DUE, DEAD, words, at, claimed.team)
     return True
@@ -231,37 +205,6 @@ def _claimable(now: float, sink: str) -> sa.Select[tuple[int]]:
         .where(delivery.c.lease_until <= now, delivery.c.seq == head)
         .order_by(delivery.c.due)
     )
-
-
-def _settle(conn: Connection, claimed: Claimed, owner: str, **changed: Any) -> bool:
-    """Change the row and give the lease back, if `owner` still has it; whether it did."""
-    # a later claim by the same process counts one attempt more
-    mine = (delivery.c.lease_owner == owner) & (delivery.c.attempts == claimed.attempts)
-    held = mine & (delivery.c.id == claimed.id) & (delivery.c.state == DUE)
-    free = {"lease_until": 0.0, "lease_owner": ""}
-    if conn.execute(delivery.update().where(held).values(**changed, **free)).rowcount:
-        return True
-    log.warning("%s: the lease ran out before the attempt ended; its new holder decides", claimed.title)
-    return False
-
-
-def _log_attempt(conn: Connection, claimed: Claimed, at: float, seconds: float, error: str) -> None:
-    row = {"delivery_id": claimed.id, "at": at, "seconds": seconds, "ok": not error, "error": error}
-    conn.execute(attempt.insert().values(**row, team=claimed.team))
-
-
-def _record_ticket(conn: Connection, claimed: Claimed, got: TicketRef, at: float) -> None:
-    stream = (ticket.c.problem_id == claimed.problem_id) & (ticket.c.sink == claimed.sink)
-    values: dict[str, Any] = {
-        "ref": got.ref,
-        "state": "resolved" if claimed.reason is NotifyReason.RESOLVED else "open",
-        "updated": at,
-    }
-    if got.url:
-        values["url"] = got.url
-    if not conn.execute(ticket.update().where(stream).values(values)).rowcount:
-        values |= {"problem_id": claimed.problem_id, "sink": claimed.sink, "created": at}
-        conn.execute(ticket.insert().values(**values, team=claimed.team))
 
 
 def _note(

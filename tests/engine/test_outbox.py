@@ -9,7 +9,7 @@ from aiops.plugin import TicketRef
 from aiops.store import audit, backlog, outbox
 from aiops.store.backlog import Said
 from aiops.store.database import Database
-from aiops.store.outbox import Claimed
+from aiops.store.settling import Claimed
 from tests.outboxes import R, a_problem, attempt, delivery, rows, say, ticket
 
 
