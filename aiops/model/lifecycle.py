@@ -80,6 +80,7 @@ LEGAL: dict[type[State], dict[State, frozenset[State]]] = {
     },
 }
 
+
 class Act(StrEnum):
     """What people do to a problem besides moving it by its alerts and runs."""
 
