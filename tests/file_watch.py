@@ -16,7 +16,7 @@ class Watch:
     """A source that is pulled every 2 s of made-up time."""
 
     def __init__(self, path: object, now: float = 1_700_000_000.0, **fields: Any) -> None:
-        kind = load("connectors", "file", Connector)
+        kind = load("connectors", "file", Connector)  # type: ignore[type-abstract]
         self.source = kind.model_validate({"name": "logs", "path": str(path)} | fields)
         self.index = SeriesIndex()
         self.source.open(self.index)
