@@ -14,7 +14,13 @@ from aiops.wire.query_json import error_text
 _LONG = 1500
 """Longer queries go as POST: servers and proxies cut URLs from about 2 KiB on; short ones stay cacheable."""
 _HOPS = 3
+_MOST_READ = 512 << 20
+_THIS_ONE = frozenset((400, 413, 414, 422))
 _LATER = frozenset((408, 425, 429, 500, 502, 503, 504))
+
+
+class Refused(Fatal):
+    """The server does not answer this query; others it may."""
 
 
 class Basic(Plugin):
@@ -58,6 +64,18 @@ class Bearer(httpx.Auth):
         yield request
 
 
+def login(source: str, basic: Basic | None, bearer: Secret | None) -> httpx.Auth | None:
+    """Whichever of the two there is; the secret is read anew each time. Raises `Fatal`."""
+    try:
+        if bearer:
+            return Bearer(bearer.read().get_secret_value())
+        if basic:
+            return httpx.BasicAuth(basic.username, basic.password.read().get_secret_value())
+    except ValueError as why:
+        raise Fatal(f"source {source!r}: {why}") from why
+    return None
+
+
 async def ask(
     client: httpx.AsyncClient, url: str, form: Mapping[str, str], auth: httpx.Auth | None, most: int
 ) -> bytes:
@@ -84,12 +102,29 @@ async def ask(
     raise Fatal(f"{url} redirects more than {_HOPS} times")
 
 
+async def read(
+    client: httpx.AsyncClient, url: str, body: bytes, auth: httpx.Auth | None
+) -> tuple[bytes, str]:
+    """The answer to a request of remote read, and its content type. Raises as `ask`."""
+    headers = {
+        "Content-Type": "application/x-protobuf",
+        "Content-Encoding": "snappy",
+        "X-Prometheus-Remote-Read-Version": "0.1.0",
+    }
+    try:
+        async with client.stream("POST", url, content=body, headers=headers, auth=auth) as response:
+            found = await _body(response, _MOST_READ)
+    except httpx.HTTPError as why:
+        raise _unreachable(url, why) from why
+    return _checked(url, response, found), response.headers.get("content-type", "")
+
+
 async def _body(response: httpx.Response, most: int) -> bytes:
     parts, size = [], 0
     async for part in response.aiter_bytes():
         size += len(part)
         if size > most:
-            raise Fatal(
+            raise Refused(
                 f"{response.url.host} answered more than {most >> 20} MiB; select less, or lower max_points"
             )
         parts.append(part)
@@ -134,7 +169,8 @@ def _checked(url: str, response: httpx.Response, body: bytes) -> bytes:
         403: "; check the credentials",
         404: "; is url the server's root, without /api/v1?",
     }.get(status, "")
-    raise Fatal(f"{url} answered {status}: {words}{hint}")
+    kind = Refused if status in _THIS_ONE else Fatal
+    raise kind(f"{url} answered {status}: {words}{hint}")
 
 
 def _after(response: httpx.Response) -> float | None:

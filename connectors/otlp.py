@@ -10,13 +10,14 @@ from aiops.model.series import SeriesIndex
 from aiops.plugin import Duration, Receiver, Secret
 from aiops.plugin.connector import Emit, Reply, Route
 from aiops.wire import WireError
+from aiops.wire.unzip import unzip
 from connectors._receive_auth import refused
 
 _TYPES = {"application/x-protobuf": False, "application/json": True}
 
 
 class Otlp(Receiver):
-    """Takes OTLP over HTTP, protobuf and JSON, at ``/receive/<name>/v1/metrics``, ``.../logs``, ``.../traces``.
+    """Takes OTLP over HTTP, protobuf and JSON: metrics, logs and traces, at ``/receive/<name>/v1/...``.
 
     Sums that only grow become rates per second, cumulative or delta, and histograms of both forms quantiles
     with the rates of ``_count`` and ``_sum``; the rest is taken as it is. Names are written as Prometheus has
@@ -134,8 +135,6 @@ class Otlp(Receiver):
 
     async def _read(self, body: bytes, headers: Mapping[str, str], read: Any) -> tuple[Any, bool] | Reply:
         """What `read` makes of the plain body, in another thread, and whether it is JSON; or the refusal."""
-        from aiops.wire import otlp
-
         if (answer := refused(self.bearer, headers)) is not None:
             return answer
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -146,7 +145,7 @@ class Otlp(Receiver):
             return Reply(415, b"the body may be packed by gzip, and by nothing else\n")
 
         def work() -> Any:
-            plain = otlp.unzip(body, self.max_message) if coding == "gzip" else body
+            plain = unzip(body, self.max_message) if coding == "gzip" else body
             if len(plain) > self.max_message:
                 raise WireError(f"the message has {len(plain)} bytes, more than {self.max_message}", 0)
             return read(plain, _TYPES[kind])
@@ -154,6 +153,8 @@ class Otlp(Receiver):
         try:
             return await asyncio.to_thread(work), _TYPES[kind]
         except WireError as bad:
+            from aiops.wire import otlp
+
             return Reply(400, otlp.status(str(bad), _TYPES[kind]), (("Content-Type", kind),))
 
     def _ready(self) -> Any:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from aiops.model.frame import Frame
+from aiops.model.selector import Selector
 from aiops.model.series import NAME, Labels, SeriesIndex, labels_of, text_of
 from aiops.plugin import Connector, Duration, Fatal, Plugin, Retryable, Secret, SelectorText
 from aiops.wire import WireError
 from aiops.wire.query_json import Answer, decode
 from connectors._prometheus_grid import Last, Raw, place
-from connectors._prometheus_http import Basic, Bearer, Tls, ask
+from connectors._prometheus_http import Basic, Refused, Tls, ask, login, read
 
 log = logging.getLogger("aiops.connectors")
 
@@ -28,9 +29,12 @@ _COARSE = 300.0
 _FINE_PAST = 7200.0
 _CELLS = 200_000
 """Samples in one answer, about 40 MiB while it is read."""
+_READ_CELLS = 4_000_000
+"""The same by remote read: a sample takes 16 bytes."""
 _FIRST_PART = 4
 """Steps of the first request of a long span."""
 _BODY = 256 << 20
+_READ = "/api/v1/read"
 
 
 class Query(Plugin):
@@ -52,6 +56,8 @@ class _Ask:
     counters: bool = False
     record: Labels = ()
     """The one series that the query must give, whatever its labels."""
+    read: Selector | None = None
+    """Ask for it by remote read."""
 
 
 class Prometheus(Connector):
@@ -73,6 +79,9 @@ class Prometheus(Connector):
     )
     tls: Tls = Field(default_factory=Tls, description="Certificates.")
     timeout: Duration = Field(30.0, description="How long one request may take.", gt=0)
+    remote_read: bool = Field(
+        True, description="Warm up by remote read where the server offers it: quicker, and from raw samples."
+    )
     max_series: int = Field(20_000, ge=1, description="Series of one query; those beyond it are left out.")
     max_points: int = Field(
         1000, ge=2, le=11_000, description="Steps of one request; longer spans are asked in parts."
@@ -83,6 +92,7 @@ class Prometheus(Connector):
     _client: httpx.AsyncClient | None = PrivateAttr(None)
     _memory: dict[str, Last] = PrivateAttr(default_factory=dict)
     _until: float = PrivateAttr(0.0)
+    _reads: bool | None = PrivateAttr(None)
     _said: set[str] = PrivateAttr(default_factory=set)
 
     @field_validator("url")
@@ -129,7 +139,10 @@ class Prometheus(Connector):
         """History in two passes: 5 min steps from `since`, then `step` for the last 2 h."""
         asks, step = self._asks(), self.step or self.every
         fine = max(since, until - _FINE_PAST) if step < _COARSE else until
-        coarse = [replace(one, raw=False) for one in asks]
+        if await self._offers_read(until):
+            selectors = [*self.select, *(None for _ in asks[len(self.select) :])]
+            asks = [replace(one, read=found) for one, found in zip(asks, selectors, strict=True)]
+        coarse = [one if one.read else replace(one, raw=False) for one in asks]
         async for frame in self._steps(coarse, since, fine, max(step, _COARSE), {}):
             yield frame
         async for frame in self._steps(asks, fine, until, step, {}):
@@ -153,37 +166,30 @@ class Prometheus(Connector):
             points = min(points, end - first + 1, self.max_points)
             grid = np.round(np.arange(first, first + points) * step, 3)
             columns: dict[Labels, NDArray[np.float64]] = {}
-            most = 1
+            refused: list[Refused] = []
+            share = 1 / _CELLS
             for one in asks:
                 last = memory.setdefault(one.query, Last())
-                found, samples = await self._columns(one, grid, step, last)
-                columns, most = found | columns, max(most, samples)
+                try:
+                    found, samples = await self._columns(one, grid, step, last)
+                except Refused as why:
+                    refused.append(why)
+                    self._say(f"{one.query} is left out: {why}")
+                    continue
+                columns = found | columns
+                share = max(share, samples / (_READ_CELLS if one.read and self._reads else _CELLS))
+            if len(refused) == len(asks):
+                raise refused[0]
             if columns:
                 yield Frame(grid, self._index.slots(columns), np.column_stack(list(columns.values())))
             first += points
-            points = max(1, min(4 * points, points * _CELLS // most))
+            points = max(1, min(4 * points, int(points / share)))
 
     async def _columns(
         self, one: _Ask, grid: NDArray[np.float64], step: float, last: Last
     ) -> tuple[dict[Labels, NDArray[np.float64]], int]:
         """The answer to one query: series -> values on `grid`; and how many samples it took."""
-        # nocache: without it VictoriaMetrics hides the newest 30 s and moves the grid
-        form = {"query": one.query, "nocache": "1", "timeout": f"{self.timeout * 1000:.0f}ms"}
-        if one.raw:
-            window = grid[-1] - grid[0] + step + (_LATE if last.samples else min(_GAP, max(_LATE, 4 * step)))
-            form |= {"query": f"{one.query}[{window * 1000:.0f}ms]", "time": f"{grid[-1]:.3f}"}
-        elif len(grid) == 1:
-            form |= {"time": f"{grid[0]:.3f}"}
-        else:
-            form |= {"start": f"{grid[0]:.3f}", "end": f"{grid[-1]:.3f}", "step": f"{step:.3f}"}
-        path = "/api/v1/query" if "time" in form else "/api/v1/query_range"
-        body = await ask(self._connected(), self.url + path, form, self._auth(), _BODY)
-        try:
-            answer = await asyncio.to_thread(decode, body)
-        except WireError as bad:
-            raise Retryable(f"{self.url} sent no proper answer to {one.query}: {bad}") from bad
-        for text in answer.warnings:
-            self._say(f"{self.url} on {one.query}: {text}")
+        answer = await self._read(one, grid, step, last) or await self._asked(one, grid, step, last)
         raw = self._named(one, answer)
         if not one.counters:
             last = Last()
@@ -191,6 +197,53 @@ class Prometheus(Connector):
             place, raw, grid[0] - step, grid, last, max(_GAP, 1.5 * step), one.counters
         )
         return dict(zip(raw.labels, values.T, strict=True)), len(answer.times)
+
+    async def _asked(self, one: _Ask, grid: NDArray[np.float64], step: float, last: Last) -> Answer:
+        # nocache: without it VictoriaMetrics hides the newest 30 s and moves the grid
+        form = {"query": one.query, "nocache": "1", "timeout": f"{self.timeout * 1000:.0f}ms"}
+        if one.raw:
+            window = _window(grid, step, last)
+            form |= {"query": f"{one.query}[{window * 1000:.0f}ms]", "time": f"{grid[-1]:.3f}"}
+        elif len(grid) == 1:
+            form |= {"time": f"{grid[0]:.3f}"}
+        else:
+            form |= {"start": f"{grid[0]:.3f}", "end": f"{grid[-1]:.3f}", "step": f"{step:.3f}"}
+        path = "/api/v1/query" if "time" in form else "/api/v1/query_range"
+        auth = login(self.name, self.basic, self.bearer)
+        body = await ask(self._connected(), self.url + path, form, auth, _BODY)
+        try:
+            answer = await asyncio.to_thread(decode, body)
+        except WireError as bad:
+            raise Retryable(f"{self.url} sent no proper answer to {one.query}: {bad}") from bad
+        for text in answer.warnings:
+            self._say(f"{self.url} on {one.query}: {text}")
+        return answer
+
+    async def _read(self, one: _Ask, grid: NDArray[np.float64], step: float, last: Last) -> Answer | None:
+        """By remote read; None where it is not asked for, or not given."""
+        if one.read is None or not self._reads:
+            return None
+        from aiops.wire import remote_read  # numba: loaded only where it is used
+
+        end = round(grid[-1] * 1000)
+        start = end - round(_window(grid, step, last) * 1000) + 1
+        request = remote_read.request(one.read.matchers, start, end)
+        auth = login(self.name, self.basic, self.bearer)
+        try:
+            body, kind = await read(self._connected(), self.url + _READ, request, auth)
+            return await asyncio.to_thread(remote_read.decode, body, kind, start, end)
+        except (Fatal, WireError) as why:
+            log.info("source %s: no remote read: %s; going on with queries", self.name, why)
+            self._reads = False
+            return None
+
+    async def _offers_read(self, now: float) -> bool:
+        """Asks once, for a series that is not there. VictoriaMetrics, for one, has no remote read."""
+        if self._reads is None:
+            self._reads = self.remote_read and bool(self.select)
+            nothing = Selector.exact({NAME: "forewarn_asks_for_remote_read"})
+            await self._read(_Ask("", {}, read=nothing), np.array([now]), 1.0, Last())
+        return self._reads
 
     def _named(self, one: _Ask, answer: Answer) -> Raw:
         """With our labels; cut to `max_series`, and to nothing where an SLI's query gives several series."""
@@ -228,12 +281,8 @@ class Prometheus(Connector):
             )
         return self._client
 
-    def _auth(self) -> httpx.Auth | None:
-        try:
-            if self.bearer:
-                return Bearer(self.bearer.read().get_secret_value())
-            if self.basic:
-                return httpx.BasicAuth(self.basic.username, self.basic.password.read().get_secret_value())
-        except ValueError as why:
-            raise Fatal(f"source {self.name!r}: {why}") from why
-        return None
+
+def _window(grid: NDArray[np.float64], step: float, last: Last) -> float:
+    """Seconds up to the end of `grid` in which raw samples are looked for."""
+    late = _LATE if last.samples else min(_GAP, max(_LATE, 4 * step))
+    return float(grid[-1] - grid[0] + step + late)

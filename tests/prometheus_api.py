@@ -101,6 +101,10 @@ def _handler(api: PrometheusApi) -> type[BaseHTTPRequestHandler]:
             self._do(urlsplit(self.path).query)
 
         def do_POST(self) -> None:
+            if self.path == "/api/v1/read":  # no remote read, as VictoriaMetrics; real ones are in tests/e2e
+                self.rfile.read(int(self.headers["content-length"]))
+                self.send_error(404)
+                return
             self._do(self.rfile.read(int(self.headers["content-length"])).decode())
 
         def _do(self, text: str) -> None:

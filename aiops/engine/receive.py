@@ -131,6 +131,8 @@ class Receiving:
         }
 
     async def _serve(self, door: Door, route: Route, scope: Scope, receive: Receive) -> Reply:
+        if any(name == b"origin" for name, _ in scope["headers"]):
+            return Reply(403, b"web pages may not push\n")
         wait = door.wait(self._engine.clock.now())
         if wait > 0:
             return _later(wait, f"more than {door.receiver.samples_per_second:g} samples a second")
@@ -211,7 +213,12 @@ class Receiving:
 
 
 class _First:
-    """ASGI middleware: what is pushed passes by the routes, which take 0.6 ms to look up."""
+    """ASGI middleware: what is pushed passes by the routes, which take 0.6 ms to look up.
+
+    It passes by the web's check of the Host header too: senders call us by whatever name they have. That
+    check keeps a page in somebody's browser from reading through a name that it has bound to 127.0.0.1;
+    here there is nothing to read, and `Receiving` refuses whatever comes from a page.
+    """
 
     def __init__(self, app: ASGIApp, receiving: Receiving) -> None:
         self._app, self._receiving = app, receiving

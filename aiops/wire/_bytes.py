@@ -87,6 +87,26 @@ def bits_of(_typing: Any, number: Any) -> Any:
 
 
 @_intrinsic
+def float_of(_typing: Any, bits: Any) -> Any:
+    """64 bits as the float64 that they are."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.uint64), generate
+
+
+@_intrinsic
+def swapped(_typing: Any, word: Any) -> Any:
+    """64 bits with their bytes in the other order."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.bswap(args[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@_intrinsic
 def fold(_typing: Any, one: Any, other: Any) -> Any:
     """The two halves of a 128-bit product, xored: wyhash's mixing step."""
 

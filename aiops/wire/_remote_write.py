@@ -65,7 +65,7 @@ def no_room(out: NDArray[np.int64]) -> int:
 
 
 @compiled
-def _sample(buffer: NDArray[np.uint8], p: int, end: int) -> tuple[int, np.int64, float]:
+def one_sample(buffer: NDArray[np.uint8], p: int, end: int) -> tuple[int, np.int64, float]:
     """(offset behind, ms, value) of the sample whose length stands at `p`; the offset is -1 when broken.
 
     ``Sample {double value = 1; int64 timestamp = 2}``: as a rule 16 bytes with a 6-byte time.
@@ -91,7 +91,7 @@ def _sample(buffer: NDArray[np.uint8], p: int, end: int) -> tuple[int, np.int64,
 
 
 @compiled
-def _labels_end(buffer: NDArray[np.uint8], p: int, end: int) -> int:
+def labels_end(buffer: NDArray[np.uint8], p: int, end: int) -> int:
     """Where the run of label messages that starts at `p` ends; -1 when one is broken."""
     while 0 <= p < end and buffer[p] == 0x0A:
         p = block(buffer, p + 1, end)[1]
@@ -117,7 +117,7 @@ def samples(
     count = out[SAMPLES]
     while p < end:
         if buffer[p] == 0x12:
-            after, time, value = _sample(buffer, p + 1, end)
+            after, time, value = one_sample(buffer, p + 1, end)
             if after < 0 or time <= 0:
                 return fault(out, p, CUT_SAMPLE if after < 0 else NO_TIME)
             if count == len(refs):
@@ -204,7 +204,7 @@ def _build(build: int) -> Callable[..., int]:
             ref = expected(rows, before)
             p = _spelt(buffer, start, end, rows, ref, seed)
             if p < 0:
-                p = _labels_end(buffer, start, end)
+                p = labels_end(buffer, start, end)
                 if p <= start:
                     p = fault(out, start, CUT if p < 0 else NO_LABELS)
                     continue

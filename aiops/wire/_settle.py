@@ -66,8 +66,11 @@ def _gather(
 
 
 @compiled
-def _skipped(track: Any, time: np.int64, value: float, resolution: int, counts: NDArray[np.int64]) -> bool:
-    """Whether a sample is none: late, doubled, too close to the last, the end of the series, or no number."""
+def _skipped(track: Any, time: np.int64, value: float, begin: int, counts: NDArray[np.int64]) -> bool:
+    """Whether a sample is none: late, doubled, too close to the last, the end of the series, or no number.
+
+    `begin`: ms at which the sample's cell begins.
+    """
     last = track["time"]
     if time <= last:
         if last - time < BACK:
@@ -80,7 +83,7 @@ def _skipped(track: Any, time: np.int64, value: float, resolution: int, counts: 
         counts[STALE if stale else NOT_FINITE] += 1
         track["time"], track["value"] = time, np.nan
         return True
-    if last != 0 and track["time"] != 0 and time // resolution == last // resolution:
+    if last >= begin and last != 0 and track["time"] != 0:
         counts[DENSE] += 1
         return True
     return False
@@ -106,12 +109,15 @@ def _build(build: int) -> Callable[..., int]:
         Counters come out per second. `complete`: the histograms whose scrape became whole.
         """
         made, whole = 0, 0
+        newest, cell = np.int64(-1), 0
         for i in range(len(refs)):
             if refs[i] < 0:
                 continue
             track = tracks[refs[i]]
             kind, time, value = track["kind"], times[i], values[i]
-            if kind == IGNORED or _skipped(track, time, value, resolution, counts):
+            if time != newest:  # a sender's samples mostly have one time; a division takes 20 cycles
+                newest, cell = time, time // resolution
+            if kind == IGNORED or _skipped(track, time, value, cell * resolution, counts):
                 continue
             if kind != GAUGE:
                 grown, since = _increase(track, time, value, counts), time - track["time"]
@@ -127,7 +133,7 @@ def _build(build: int) -> Callable[..., int]:
             if abs(value) == np.inf:
                 counts[NOT_FINITE] += 1
                 continue
-            slots[made], cells[made], rates[made] = track["slot"], time // resolution, value
+            slots[made], cells[made], rates[made] = track["slot"], cell, value
             made += 1
         counts[OUTPUTS], counts[COMPLETE] = made, whole
         return build

@@ -24,8 +24,10 @@ class Exposition:
         self._family = np.zeros(3, np.int64)
         self._room(256, 256)
 
-    def decode(self, body: bytes, at: float, open_metrics: bool = False) -> tuple[Frame | None, int]:
-        """What is watched, as of `at` (s), and how many samples the page has.
+    def decode(
+        self, body: bytes, at: float, open_metrics: bool = False, most: int = 0
+    ) -> tuple[Frame | None, int]:
+        """What is watched, as of `at` (s), and how many samples it has, `most` at most (0: no limit).
 
         A sample's own time tells rates and what came before; the frame has the scrape's. Raises `WireError`.
         """
@@ -49,6 +51,8 @@ class Exposition:
                 raise WireError(f"more than {MOST_SAMPLES} samples", len(body))
             self._room(min(4 * len(self._refs), MOST_SAMPLES), min(4 * len(self._strangers), MOST_SAMPLES))
         count = int(self._out[SAMPLES])
+        if most and count > most:
+            raise WireError(f"{count} samples, more than {most}", len(body))
         refs = self._refs[:count]
         if self._out[STRANGERS]:
             self._admit(buffer, refs)

@@ -4,6 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from aiops.wire import WireError
+from aiops.wire._json_place import place
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -22,27 +25,57 @@ class Stream:
 
 
 def decode(body: bytes) -> list[Stream]:
-    """The streams of an answer, each oldest line first. Raises ValueError that says what is wrong."""
+    """The streams of an answer, each oldest line first. Raises `WireError` that says what is wrong where."""
+    answer = _json(body)
+    if answer.get("status") != "success":
+        text = f"status is {answer.get('status')!r}: {answer.get('error', '')}"
+        raise WireError(text, place(body, ["status"]))
+    path = ["data", "resultType"]
     try:
-        answer = json.loads(body)
-        if answer.get("status") != "success":
-            raise ValueError(f"status is {answer.get('status')!r}: {answer.get('error', '')}")
         data = answer["data"]
         if data["resultType"] != "streams":
-            raise ValueError(f"the query gives {data['resultType']}, not lines; leave rate() and count() out")
-        return [_stream(one) for one in data["result"]]
-    except (KeyError, TypeError, AttributeError, IndexError) as why:
-        raise ValueError(f"not an answer of Loki: {why!r}") from why
+            text = f"the query gives {data['resultType']}, not lines; leave rate() and count() out"
+            raise WireError(text, place(body, path))
+        return _streams(body, data["result"], "data", "result")
+    except (KeyError, TypeError) as why:
+        raise WireError(f"not an answer of Loki: {why!r}", place(body, path)) from why
 
 
 def decode_tail(message: bytes) -> tuple[list[Stream], int]:
-    """(streams, how many entries Loki had to drop) of one message. Raises ValueError."""
+    """(streams, how many entries Loki had to drop) of one message. Raises `WireError`."""
+    found = _json(message)
+    dropped = found.get("dropped_entries") or []
+    if not isinstance(dropped, list):
+        raise WireError("dropped_entries is no list", place(message, ["dropped_entries"]))
+    return _streams(message, found.get("streams") or [], "streams"), len(dropped)
+
+
+def _json(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(message)
-        streams = [_stream(one) for one in found.get("streams") or ()]
-        return streams, len(found.get("dropped_entries") or ())
-    except (KeyError, TypeError, AttributeError, IndexError) as why:
-        raise ValueError(f"not a message of Loki's tail: {why!r}") from why
+        found = json.loads(body)
+    except UnicodeDecodeError as bad:
+        raise WireError("no UTF-8", bad.start) from None
+    except json.JSONDecodeError as bad:
+        raise WireError(
+            f"not JSON: {bad.msg}", len(bad.doc[: bad.pos].encode(errors="surrogatepass"))
+        ) from None
+    except (RecursionError, ValueError) as bad:  # ValueError: a number of more than 4300 digits
+        raise WireError(f"not JSON that can be read: {bad}", 0) from None
+    if not isinstance(found, dict):
+        raise WireError("not a JSON object", 0)
+    return found
+
+
+def _streams(body: bytes, found: Any, *path: str) -> list[Stream]:
+    if not isinstance(found, list):
+        raise WireError(f"{path[-1]} is no list", place(body, path))
+    streams = []
+    for number, one in enumerate(found):
+        try:
+            streams.append(_stream(one))
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as why:
+            raise WireError(f"no stream of Loki: {why!r}", place(body, [*path, number])) from why
+    return streams
 
 
 def _stream(one: dict[str, Any]) -> Stream:

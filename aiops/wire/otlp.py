@@ -4,7 +4,6 @@ Format: https://opentelemetry.io/docs/specs/otlp/#otlphttp. The messages are the
 """
 
 import re
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -44,20 +43,6 @@ def logs_messages() -> tuple[type[Any], type[Any]]:
     from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as found
 
     return found.ExportLogsServiceRequest, found.ExportLogsServiceResponse
-
-
-def unzip(body: bytes, most: int) -> bytes:
-    """The content of a gzip body. Raises `WireError` when it is none, or has more than `most` bytes."""
-    reader = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    try:
-        found = reader.decompress(body, most + 1)
-    except zlib.error as bad:
-        raise WireError(f"no gzip: {bad}", 0) from None
-    if len(found) > most:
-        raise WireError(f"the message has more than {most} bytes", len(body) - len(reader.unconsumed_tail))
-    if not reader.eof:
-        raise WireError("the gzip stream is cut off", len(body))
-    return found
 
 
 def request(kind: type[Any], body: bytes, is_json: bool) -> Any:

@@ -11,6 +11,9 @@ import orjson
 from numpy.typing import NDArray
 
 from aiops.wire import WireError
+from aiops.wire._json_place import place
+
+_KIND, _RESULT = ("data", "resultType"), ("data", "result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +39,46 @@ class Answer:
         return times, values
 
 
+class _Shape(Exception):
+    """JSON, but no answer: `path` is where."""
+
+    def __init__(self, text: str, *path: str | int) -> None:
+        super().__init__(text)
+        self.path = path
+
+
 def decode(body: bytes) -> Answer:
     """A successful answer. Raises `WireError` for anything else, with the server's words if it has some."""
     document = _json(body)
+    try:
+        return _answer(document)
+    except _Shape as bad:
+        raise WireError(str(bad), place(body, bad.path)) from None
+
+
+def _answer(document: dict[str, Any]) -> Answer:
     if document.get("status") != "success":
-        raise WireError(f"the answer is no success: {error_text(body) or document.get('status')!r}")
+        error = document.get("error")
+        raise _Shape(f"the answer is no success: {error or document.get('status')!r}", "status")
     data = document.get("data")
     if not isinstance(data, dict):
-        raise WireError("data is missing")
+        raise _Shape("data is missing", "data")
     kind, result = data.get("resultType"), data.get("result")
     if not isinstance(result, list):
-        raise WireError("data.result is no list")
+        raise _Shape("data.result is no list", "data", "result")
     match kind:
         case "matrix":
-            series = [(s, _field(s, "values", place)) for place, s in enumerate(result) if not _histogram(s)]
+            series = [
+                (s, _field(s, "values", number)) for number, s in enumerate(result) if not _histogram(s)
+            ]
         case "vector":
-            series = [(s, [_field(s, "value", place)]) for place, s in enumerate(result) if not _histogram(s)]
+            series = [
+                (s, [_field(s, "value", number)]) for number, s in enumerate(result) if not _histogram(s)
+            ]
         case "scalar":
             series = [({"metric": {}}, [result])]
         case _:
-            raise WireError(f"data.resultType is {kind!r}; expected matrix, vector or scalar")
+            raise _Shape(f"data.resultType is {kind!r}; expected matrix, vector or scalar", *_KIND)
     return _columns(series, _warnings(document))
 
 
@@ -93,12 +116,12 @@ def _histogram(series: Any) -> bool:
     return isinstance(series, dict) and ("histograms" in series or "histogram" in series)
 
 
-def _field(series: Any, key: str, place: int) -> Any:
+def _field(series: Any, key: str, number: int) -> Any:
     if not isinstance(series, dict) or not isinstance(series.get("metric"), dict):
-        raise WireError(f"data.result[{place}] has no metric")
+        raise _Shape(f"data.result[{number}] has no metric", *_RESULT, number)
     found = series.get(key)
     if not isinstance(found, list):
-        raise WireError(f"data.result[{place}].{key} is no list")
+        raise _Shape(f"data.result[{number}].{key} is no list", *_RESULT, number, key)
     return found
 
 
@@ -107,17 +130,20 @@ def _columns(series: list[tuple[dict[str, Any], list[Any]]], warnings: tuple[str
     times: list[float] = []
     values: list[float] = []
     starts = [0]
-    for place, (one, pairs) in enumerate(series):
+    for number, (one, pairs) in enumerate(series):
         metric = one["metric"]
         if not all(isinstance(v, str) for v in metric.values()):
-            raise WireError(f"data.result[{place}].metric has a label that is no text")
+            raise _Shape(
+                f"data.result[{number}].metric has a label that is no text", *_RESULT, number, "metric"
+            )
         try:
             for time, value in pairs:
                 times.append(float(time))
                 values.append(float(value))
         except (TypeError, ValueError, OverflowError) as bad:
-            raise WireError(
-                f"data.result[{place}] sample {len(values) - starts[-1]} is no [time, value]: {bad}"
+            sample = len(values) - starts[-1]
+            raise _Shape(
+                f"data.result[{number}] sample {sample} is no [time, value]: {bad}", *_RESULT, number
             ) from None
         labels.append(metric)
         starts.append(len(times))
@@ -128,13 +154,13 @@ def _columns(series: list[tuple[dict[str, Any], list[Any]]], warnings: tuple[str
 
 def _check_order(answer: Answer) -> None:
     if not np.isfinite(answer.times).all():
-        raise WireError("a sample's time is not finite")
+        raise _Shape("a sample's time is not finite", *_RESULT)
     back = np.diff(answer.times) <= 0
     joints = answer.starts[1:-1]
     back[joints[(joints > 0) & (joints <= len(back))] - 1] = False
     if back.any():
-        place = int(np.searchsorted(answer.starts, np.argmax(back), side="right")) - 1
-        raise WireError(f"data.result[{place}] has times that do not ascend")
+        number = int(np.searchsorted(answer.starts, np.argmax(back), side="right")) - 1
+        raise _Shape(f"data.result[{number}] has times that do not ascend", *_RESULT, number)
 
 
 def _warnings(document: dict[str, Any]) -> tuple[str, ...]:

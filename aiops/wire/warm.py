@@ -5,6 +5,7 @@ import numpy as np
 from aiops.model.series import NAME, SeriesIndex
 from aiops.wire._bytes import PAD
 from aiops.wire._named import refs
+from aiops.wire.exposition import Exposition
 from aiops.wire.intake import Intake
 from aiops.wire.remote_write import RemoteWrite
 
@@ -31,3 +32,11 @@ def named() -> None:
     intake = Intake(SeriesIndex())
     found = refs(intake, np.ones(1, np.uint64), lambda k: {NAME: "x"}, np.zeros(1, np.int64))
     intake.take(found, np.full(1, 1000), np.zeros(1))
+
+
+def exposition() -> None:
+    """All that an `Exposition` may run."""
+    one = Exposition(Intake(SeriesIndex()))
+    for k in range(2):
+        one.decode(b'# TYPE x histogram\nx_bucket{le="+Inf"} 1\n', 1000.0 + k)
+    one.intake.histograms.watched(np.zeros(1, np.int32), 1000)

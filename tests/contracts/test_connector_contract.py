@@ -26,6 +26,7 @@ from aiops.plugin.connector import Batch
 from aiops.plugin.load import HOUSE, UnknownKind, kinds, load
 from tests.database import free_port
 from tests.loki_api import LokiApi
+from tests.metrics_page import MetricsPage
 from tests.prometheus_api import PrometheusApi
 from tests.search_api import SearchApi
 
@@ -47,6 +48,12 @@ def _prometheus(folder: Path, api: PrometheusApi) -> dict[str, Any]:
 
 STUBS = ExitStack()
 """Stubs that an example started; they end with the test."""
+
+
+def _scrape(folder: Path, api: PrometheusApi) -> dict[str, Any]:
+    page = STUBS.enter_context(MetricsPage())
+    page.say("# TYPE a gauge\na 1\nb_total 5\n")
+    return {"targets": [page.address]}
 
 
 def _loki(folder: Path, api: PrometheusApi) -> dict[str, Any]:
@@ -73,6 +80,7 @@ EXAMPLES: dict[str, Callable[[Path, PrometheusApi], dict[str, Any]]] = {
     "journald": _journald,
     "loki": _loki,
     "prometheus": _prometheus,
+    "scrape": _scrape,
     "syslog": lambda folder, api: {"udp": "127.0.0.1:0", "tcp": "127.0.0.1:0"},
 }
 

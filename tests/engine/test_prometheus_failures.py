@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from aiops.model.frame import Frame
 from aiops.plugin import Connector, Fatal, NotConnected, Retryable
 from aiops.plugin.load import load
-from connectors._prometheus_http import Tls
+from connectors._prometheus_http import Refused, Tls
 from tests.prometheus_api import PrometheusApi, pull, source
 
 T0 = 1_700_000_010.0  # a multiple of 15
@@ -38,8 +38,8 @@ def api() -> Iterator[PrometheusApi]:
             None,
         ),
         ((500, {}, b'{"status":"error","error":"disk gone"}'), Retryable, "disk gone", None),
-        ((400, {}, b'{"status":"error","error":"1:7: parse error"}'), Fatal, "1:7: parse error", None),
-        ((422, {}, b'{"status":"error","error":"too many samples"}'), Fatal, "too many samples", None),
+        ((400, {}, b'{"status":"error","error":"1:7: parse error"}'), Refused, "1:7: parse error", None),
+        ((422, {}, b'{"status":"error","error":"too many samples"}'), Refused, "too many samples", None),
         ((401, {}, b"no"), Fatal, "check the credentials", None),
         ((404, {}, b"<html>"), Fatal, "without /api/v1", None),
         ((200, {}, b'{"status":"success","data":{'), Retryable, "byte 28: not JSON", None),
@@ -54,13 +54,33 @@ async def test_failures_are_classified(
 ) -> None:
     api.fail.append(answer)
     one = source(api)
-    with pytest.raises(Retryable if kind is not Fatal else Fatal, match=words) as caught:
+    with pytest.raises(Fatal if issubclass(kind, Fatal) else Retryable, match=words) as caught:
         await pull(one, T0, T0 + 15)
     assert type(caught.value) is kind
     if after is not None:
         assert isinstance(caught.value, Retryable)
         assert caught.value.after == after
     await one.close()
+
+
+async def test_a_query_that_is_refused_does_not_stop_the_others(
+    api: PrometheusApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.add({"__name__": "g", "job": "a"}, [(T0 + 15 * k, 1.0) for k in range(1, 4)])
+    one = source(api, queries=[{"name": "bad", "query": 'g{job="a"}'}])
+    refusal = (422, {}, b'{"status":"error","errorType":"execution","error":"too many samples"}')
+    for tick in range(2):
+        api.fail += [
+            (200, {}, api.answer("/api/v1/query", {"query": "g[15000ms]", "time": str(T0 + 15 * tick + 15)})),
+            refusal,
+        ]
+        assert answered(await pull(one, T0 + 15 * tick, T0 + 15 * tick + 15))
+    assert [r.message for r in caplog.records if "is left out" in r.message] == [
+        f'source prod: g{{job="a"}} is left out: {api.url}/api/v1/query answered 422: too many samples'
+    ]
+    api.fail += [refusal, refusal]
+    with pytest.raises(Fatal, match="too many samples"):
+        await pull(one, T0 + 30, T0 + 45)
 
 
 async def test_redirect_on_the_same_server_is_followed(api: PrometheusApi) -> None:

@@ -86,6 +86,17 @@ async def test_version_2_says_how_much_it_has_taken(tmp_path: Path) -> None:
         assert answer.headers["x-prometheus-remote-write-samples-written"] == "1"
 
 
+async def test_native_histograms_are_counted(tmp_path: Path) -> None:
+    async with receiving(tmp_path) as (engine, client, mounted):
+        native = gen.field(4, b"\x08\x01")
+        series = gen.field(1, gen.labels(UP) + native)
+        answer = await client.post(WRITE, content=gen.pack(series))
+        assert answer.status_code == 204
+        mounted.health()
+        sample = {"source": "push", "fate": "native"}
+        assert engine.metrics.registry.get_sample_value("forewarn_received_samples_total", sample) == 1
+
+
 async def test_what_cannot_be_read_is_refused_with_its_place(tmp_path: Path) -> None:
     async with receiving(tmp_path) as (engine, client, mounted):
         answer = await client.post(WRITE, content=gen.pack(b"\x0a\xff"))
@@ -124,6 +135,13 @@ async def test_samples_beyond_the_rate_are_told_when_to_come_again(tmp_path: Pat
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "20")
         await engine.clock.advance(20)  # type: ignore[attr-defined]
         assert (await client.post(WRITE, content=up(START + 100))).status_code == 204
+
+
+async def test_a_page_in_a_browser_may_not_push(tmp_path: Path) -> None:
+    async with receiving(tmp_path) as (engine, client, _):
+        headers = {"Origin": "http://elsewhere.example", "Content-Type": "text/plain"}
+        assert (await client.post(WRITE, content=up(START), headers=headers)).status_code == 403
+        assert len(engine.index) == 0
 
 
 async def test_large_bodies_are_refused(tmp_path: Path) -> None:
