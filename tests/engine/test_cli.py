@@ -68,7 +68,7 @@ def test_check_says_good_or_everything_that_is_bad(tmp_path: Path) -> None:
     good = forewarn("check", file)
     assert (good.returncode, good.stderr) == (0, "")
     assert good.stdout == f"{file} is good: 1 source, 0 SLIs, 0 limits, 0 sinks, 0 playbooks\n"
-    file.write_text("sources: [{kind: host, evry: 2s}]\nstor: x\n")
+    file.write_text("sources: [{kind: host, evry: 2s}]\nsotre: x\n")
     bad = forewarn("check", file)
     assert bad.returncode == 1
     assert f"--> {file}:1:24" in bad.stderr
