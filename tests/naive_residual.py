@@ -6,6 +6,7 @@ numpy's matrices for least squares, dictionaries for the tables of day and week,
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors import _residual_fields as k
 from detectors import _residual_judge as judge
@@ -67,8 +68,8 @@ class NaiveResidual:
 
         return (1 - part) * known(at) + part * known(other)
 
-    def _inputs(self) -> np.ndarray:  # type: ignore[type-arg]
-        return np.r_[1.0, (self.lags - self.mean) / max(self.about, 1e-9)]
+    def _inputs(self) -> NDArray[np.float64]:
+        return np.append(1.0, (self.lags - self.mean) / max(self.about, 1e-9))
 
     def _forecast(self, value: float) -> float:
         if self.n <= k.ORDER:

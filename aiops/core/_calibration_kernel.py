@@ -38,7 +38,8 @@ def _learn(s: Row, log: float) -> None:
         s[1] -= gain * k.SHARE
 
 
-_score_of, _learn_of = njit(_score, error_model="numpy"), njit(_learn, error_model="numpy")
+_score_of = cast(Callable[[Row, float], float], njit(_score, error_model="numpy"))
+_learn_of = cast(Callable[[Row, float], None], njit(_learn, error_model="numpy"))
 
 
 def _advance(

@@ -17,8 +17,10 @@ WEEK = 7 * 86400.0
 LOWEST, HIGHEST, STEP = 0.5, 30.0, 0.05
 """Levels that are told apart; -log10 p."""
 MEMORY = 26 * WEEK
-SURE = 20.0
-"""Episodes that tell a rate to a quarter; rarer levels are extrapolated from them."""
+SURE = 5.0
+"""The bar is the level of the n-th highest episode, n being as many as were asked for: an order statistic,
+whose chance of being exceeded is known, whatever the distribution. Below SURE the counts' own course is
+extrapolated."""
 FIT = 4.0
 """Times SURE: the episodes from which on the course is taken as straight in log counts."""
 LEAST = 200.0

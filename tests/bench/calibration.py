@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from aiops.core.budget import WEEK, Budget, firing_levels
 from aiops.model.frame import Frame
 from aiops.plugin import Detector
-from aiops.plugin.load import load
+from detectors.adaptive import Adaptive
+from detectors.residual import Residual
 
 Matrix = NDArray[np.float64]
 Rng = np.random.Generator
@@ -101,7 +102,7 @@ def real(folder: Path, weeks: int) -> Iterator[Matrix]:
 def count_pages(days: Iterator[Matrix]) -> dict[float, tuple[int, float]]:
     """Per knob, ``pages, weeks``; each day is judged by the bar of the days before."""
     detector, knobs = (
-        load("detectors", "adaptive", Detector).model_validate({}),
+        Adaptive(),
         {a: Budget(a) for a in ASKED},
     )
     pages, counted = dict.fromkeys(ASKED, 0), 0
@@ -125,7 +126,9 @@ def _scored(detector: Detector, values: Matrix, start: float, every: float = EVE
     return np.concatenate(
         [
             np.asarray(
-                detector.update(Frame(start + every * (at + np.arange(len(part))), slots, part), free).score,
+                detector.update(
+                    Frame(start + every * np.arange(at, at + len(part), dtype=float), slots, part), free
+                ).score,
                 float,
             )
             for at in range(0, len(values), step)
@@ -154,7 +157,7 @@ NOISES: dict[str, Callable[[Rng, tuple[int, int]], Matrix]] = {
 def share(kind: str, noise: str) -> float:
     """Of samples that score above 4."""
     values = NOISES[noise](np.random.default_rng(11), (15_000, 320))
-    detector = load("detectors", kind, Detector).model_validate({})
+    detector = Adaptive() if kind == "adaptive" else Residual()
     scores = _scored(detector, values, START, 15.0)
     return float(f"{np.mean(scores[3000:] > 4):.2e}")
 

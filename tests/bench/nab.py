@@ -16,6 +16,7 @@ The last line is one JSON object.
 """
 
 import argparse
+import importlib
 import json
 import math
 from pathlib import Path
@@ -70,7 +71,7 @@ def scorer_error(folder: Path, files: list[NabFile]) -> float:
                 final = optimised(files, scores, weights)[0]
                 errors.append(abs(final - published[name][profile]))
                 print(f"{name:18s} {profile:20s} {final:.3f}, published {published[name][profile]:.3f}")
-    return max(errors)
+    return float(max(errors))
 
 
 def _restored(name: str, scores: NDArray[np.float32], file: NabFile) -> Array:
@@ -150,24 +151,25 @@ def river_figures(files: list[NabFile]) -> dict[str, dict[str, float]]:
 
 
 def river(name: str, values: Array) -> Array:
-    from river import anomaly, preprocessing, time_series
-
+    """Scores of one of river's detectors; of the forecaster, its error."""
+    river_of: Any = importlib.import_module("river.time_series" if name == "SNARIMAX" else "river.anomaly")
     scores = np.zeros(len(values))
     if name == "SNARIMAX":
-        forecaster = time_series.SNARIMAX(p=8, d=1, q=0)
+        forecaster = river_of.SNARIMAX(p=8, d=1, q=0)
         for i, value in enumerate(values.tolist()):
             scores[i] = abs(value - forecaster.forecast(1)[0]) if i > 20 else 0.0
             forecaster.learn_one(value)
         return np.nan_to_num(scores, posinf=0.0)
     if name == "HalfSpaceTrees":
-        forest, scaler = anomaly.HalfSpaceTrees(seed=0), preprocessing.MinMaxScaler()
+        scaler: Any = importlib.import_module("river.preprocessing").MinMaxScaler()
+        forest = river_of.HalfSpaceTrees(seed=0)
         for i, value in enumerate(values.tolist()):
             scaler.learn_one({"value": value})
             features = scaler.transform_one({"value": value})
             scores[i] = forest.score_one(features)
             forest.learn_one(features)
         return scores
-    model = anomaly.GaussianScorer() if name == "GaussianScorer" else anomaly.StandardAbsoluteDeviation()
+    model = getattr(river_of, name)()
     for i, value in enumerate(values.tolist()):
         scores[i] = model.score_one(None, value)
         model.learn_one(None, value)

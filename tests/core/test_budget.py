@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from aiops.core import budget
 from aiops.core.budget import WEEK, Budget, firing_levels
 
 
-def _levels(rng: np.random.Generator, a_week: float, decades: float) -> np.ndarray:  # type: ignore[type-arg]
+def _levels(rng: np.random.Generator, a_week: float, decades: float) -> NDArray[np.float64]:
     """A week of episodes: exponential beyond level 1, `decades` of counts to a level."""
     return 1.0 + rng.exponential(1 / (decades * math.log(10)), rng.poisson(a_week))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from aiops.model.frame import Frame
 from detectors import _novelty_fields as k
@@ -10,11 +11,12 @@ from tests.naive_novelty import NaiveNovelty
 
 START = 1_700_000_000.0
 SLOT = np.zeros(1, np.int32)
+Row = NDArray[np.float64]
 
 
-def _run(values: np.ndarray, warmup: int = 360, every: float = 300.0) -> np.ndarray:  # type: ignore[type-arg]
+def _run(values: Row, warmup: int = 360, every: float = 300.0) -> Row:
     detector = Novelty(warmup_samples=warmup)
-    frame = Frame(START + every * np.arange(len(values)), SLOT, values[:, None])
+    frame = Frame(START + every * np.arange(len(values), dtype=float), SLOT, values[:, None])
     return np.asarray(detector._scored(frame, np.ones((len(values), 1), np.bool_)).score[:, 0], float)
 
 
@@ -31,8 +33,7 @@ def test_scores_are_the_oracles(seed: int, warmup: int) -> None:
     slots = np.array([3, 70], np.int32)
     for time, row, hold in zip(times, values, held, strict=True):
         got = detector.update(Frame(np.array([time]), slots, row[None]), hold).score[0]
-        pairs = zip(plain, row, hold, strict=True)
-        want = [naive.step(float(time), float(value), not held) for naive, value, held in pairs]
+        want = [p.step(float(time), float(row[i]), not hold[i]) for i, p in enumerate(plain)]
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
 
 

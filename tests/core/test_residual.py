@@ -43,8 +43,7 @@ def test_scores_are_the_oracles(seed: int) -> None:
     slots = np.array([0, 5, 70], np.int32)
     for time, row, hold in zip(START + np.cumsum(gaps), values, held, strict=True):
         got = detector.update(Frame(np.array([time]), slots, row[None]), hold).score[0]
-        pairs = zip(plain, row, hold, strict=True)
-        want = [naive.step(float(time), float(value), not held) for naive, value, held in pairs]
+        want = [p.step(float(time), float(row[i]), not hold[i]) for i, p in enumerate(plain)]
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
 
 
