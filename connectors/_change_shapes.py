@@ -41,8 +41,8 @@ def read(headers: Mapping[str, str], body: Any) -> list[Change]:
         return _cloud_event(event | {"subject": headers.get("ce-subject")}, headers)
     if "specversion" in body and "type" in body:
         return _cloud_event(body, headers)
-    if event := headers.get("x-github-event"):
-        return _GITHUB.get(event, _nothing)(body)
+    if about := headers.get("x-github-event"):
+        return _GITHUB.get(about, _nothing)(body)
     if "x-gitlab-event" in headers:
         return _GITLAB.get(str(body.get("object_kind")), _nothing)(body)
     return next((found for known, found in _SHAPES if known(body)), _generic)(body)

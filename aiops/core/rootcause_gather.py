@@ -195,7 +195,7 @@ def _troubled(
 def _silent(measures: Sequence[Measure], normal: Floats, late: Floats) -> frozenset[str]:
     """Components of which much was known before, and of late nothing."""
     had = (np.isfinite(normal).mean(0) >= PRESENT).tolist()
-    has = np.isfinite(late).any(0).tolist()
+    has = [bool(column.any()) for column in np.isfinite(late).T]
     own = {m.component for m, then in zip(measures, had, strict=True) if then and not m.callee}
     return frozenset(
         own - {m.component for m, now in zip(measures, has, strict=True) if now and not m.callee}

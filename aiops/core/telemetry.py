@@ -216,8 +216,11 @@ class Telemetry:
     def _others(self, number: int) -> NDArray[np.intp]:
         """The other targets of its job."""
         job = self._seen["job"][: len(self._targets)]
-        found = np.flatnonzero(job == job[number]) if job[number] >= 0 else np.zeros(0, np.intp)
-        return found[found != number]
+        found: NDArray[np.intp] = np.zeros(0, np.intp)
+        if job[number] >= 0:
+            found = np.flatnonzero(job == job[number])
+        same: NDArray[np.intp] = found[found != number]
+        return same
 
     def _gravity(self, number: int) -> Severity:
         """One of several of a job, of which nothing says that it is still there, may have been let go."""

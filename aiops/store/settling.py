@@ -61,7 +61,7 @@ def _settling(names: tuple[str, ...]) -> sa.Update:
     c, bound = delivery.c, sa.bindparam
     mine = (c.id == bound("b_id")) & (c.lease_owner == bound("b_owner"))
     held = mine & (c.attempts == bound("b_attempts")) & (c.state == DUE)
-    news = {name: bound(f"new_{name}") for name in names}
+    news: dict[str, Any] = {name: bound(f"new_{name}") for name in names}
     return delivery.update().where(held).values(lease_until=0.0, lease_owner="", **news)
 
 

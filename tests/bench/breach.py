@@ -6,8 +6,8 @@ Series are made by `breach_data`, ``each`` of five kinds, with other seeds for t
 method gets the one threshold that on the tuning seeds announces most breaches an hour ahead at no more than
 .02 false alarms a series-day in 49 of 50 sets as large as the test's, their number being Poisson: with .02 on
 the mean of the tuning seeds, every second other seed would be over. An alarm has to hold for three samples,
-as in the product, ends after an hour without, is true when a breach comes while it stands or within 12 h of its
-start (it is not judged where the data end before), and its lead is counted up to 12 h; two days of each
+as in the product, ends after an hour without, is true when a breach comes while it stands or within 12 h of
+its start (it is not judged where the data end before), and its lead is counted up to 12 h; two days of each
 series are for learning.
 """
 
