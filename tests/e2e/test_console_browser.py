@@ -257,6 +257,19 @@ async def test_nothing_is_wider_than_a_phone(page: Page, engine: Engine, url: st
     assert await page.evaluate("document.documentElement.scrollWidth") == 360
 
 
+async def test_menus_open_within_a_phone(page: Page, engine: Engine, url: str) -> None:
+    await signed_in(page, engine, url)
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await page.goto(f"{url}/problems/3", wait_until="networkidle")
+    for menu in ("assign", "resolve", "more"):
+        await page.locator(f"#menu-{menu} > summary").click()
+        box = await page.locator(f"#menu-{menu} > :not(summary)").bounding_box()
+        assert box
+        assert box["x"] >= 0, menu
+        assert box["x"] + box["width"] <= 360, menu
+        await page.keyboard.press("Escape")
+
+
 @pytest.mark.parametrize(("scheme", "low", "high"), [("dark", 0, 60), ("light", 200, 255)])
 async def test_both_themes_have_contrast(
     browser: Browser, engine: Engine, url: str, scheme: str, low: int, high: int
