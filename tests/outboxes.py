@@ -39,12 +39,17 @@ def say(
 
 
 def queue(
-    db: Database, problems: int, *reasons: NotifyReason, sink: str = "itsm", state: str = "open"
+    db: Database,
+    problems: int,
+    *reasons: NotifyReason,
+    sink: str = "itsm",
+    state: str = "open",
+    first: int = 0,
 ) -> None:
     """`problems` new problems ``P-0``, ``P-1``, ... with their messages, in one transaction."""
     fields = {"title": "x", "state": state, "stage": "active", "severity": "major", "labels": {}}
     with db.begin() as conn:
-        for n in range(problems):
+        for n in range(first, first + problems):
             row = problem.insert().values(key=f"P-{n}", **fields, opened=1.0, updated=1.0)
             ident = int((conn.execute(row).inserted_primary_key or (0,))[0])
             for reason in reasons:
