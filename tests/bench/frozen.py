@@ -7,8 +7,8 @@ A whole engine watches services that break now and then, and repairs them by a p
 webhook whose receiver takes connections and says nothing, with `problems` (two messages each) in the outbox.
 Seconds from fault to problem (`detected`) and to verified repair (`repaired`) are medians of `faults` faults,
 calm and frozen. Then the receiver thaws: `per_second` messages are taken from the first to the last, each
-problem's in their order; `cpu_ms_each` is what one takes of a processor, engine and receiver together, however
-busy the machine is with others.
+problem's in their order; `cpu_ms_each` is what one takes of a processor, engine and receiver together,
+however busy the machine is with others.
 """
 
 import argparse
