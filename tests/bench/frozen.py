@@ -73,7 +73,11 @@ class World:
             "sinks": [sink],
             "storm": {"most": 100_000},
             "playbooks": [self.folder / "mend.yaml"],
-            "remediation": {"enabled": True},
+            # as many faults as are asked for, and no brake on repairing them
+            "remediation": {
+                "enabled": True,
+                "brakes": {"blast_radius": {"targets": 100}, "storm": {"problems": 100}},
+            },
             "alerting": {"fire": 1, "of": 1, "resolve_after": "500ms"},
         }
 
