@@ -109,6 +109,9 @@ class Ramps:
         found = np.where(seen, np.stack([earliest, expected, latest]), np.inf)
         scale = found[1].argmin(axis=1)[None, :, None]
         soonest: NDArray[np.float64] = np.take_along_axis(found, scale, axis=2)[:, :, 0]
+        # a ramp that has just begun is flattened by what was before it: a shorter scale knows how steep it is
+        steepest = np.where(sure, earliest, np.inf).min(axis=1)
+        soonest[0] = np.where(np.isfinite(soonest[1]), np.minimum(soonest[0], steepest), soonest[0])
         return soonest
 
     def _points(

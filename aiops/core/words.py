@@ -90,8 +90,6 @@ def of_alert(alert: Alert) -> str:
             return f"{alert.rule} in {where.removeprefix('a series').strip(' ()') or 'the logs'}{pattern}"
         case AlertKind.FOREIGN:
             return alert.examples[0] if alert.examples and alert.examples[0] else name
-        case AlertKind.FOREIGN:
-            return alert.examples[0] if alert.examples and alert.examples[0] else name
         case AlertKind.SILENCE:
             return _of_telemetry(alert)
         case _:
