@@ -123,4 +123,4 @@ class NaiveNovelty:
 def _second_nearest(window: Window, known: list[Window]) -> float:
     if len(known) < k.NEIGHBOUR:
         return 0.0
-    return float(sorted(np.abs(window - other).sum() for other in known[-k.KEPT :])[k.NEIGHBOUR - 1])
+    return float(np.sort(np.abs(np.stack(known[-k.KEPT :]) - window).sum(axis=1))[k.NEIGHBOUR - 1])

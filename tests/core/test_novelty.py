@@ -31,7 +31,8 @@ def test_scores_are_the_oracles(seed: int, warmup: int) -> None:
     held = rng.random(values.shape) < 0.05
     detector, plain = Novelty(warmup_samples=warmup), [NaiveNovelty(warmup) for _ in range(2)]
     slots = np.array([3, 70], np.int32)
-    for time, row, hold in zip(times, values, held, strict=True):
+    for at, time in enumerate(times):
+        row, hold = values[at], held[at]
         got = detector.update(Frame(np.array([time]), slots, row[None]), hold).score[0]
         want = [p.step(float(time), float(row[i]), not hold[i]) for i, p in enumerate(plain)]
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)

@@ -20,7 +20,8 @@ START = 1_700_000_000.0
 def _run(values: Matrix, every: float = 60.0, **settings: Any) -> tuple[Matrix, Residual]:
     """Scores ``[T, S]``, each sample learnt after it was scored; one compiled call a series."""
     detector = Residual(**settings)
-    frame = Frame(START + every * np.arange(len(values)), np.arange(values.shape[1], dtype=np.int32), values)
+    times = START + every * np.arange(len(values), dtype=float)
+    frame = Frame(times, np.arange(values.shape[1], dtype=np.int32), values)
     return np.asarray(detector._scored(frame, np.ones(values.shape, np.bool_)).score, float), detector
 
 
@@ -41,7 +42,8 @@ def test_scores_are_the_oracles(seed: int) -> None:
     held = rng.random(values.shape) < 0.05
     detector, plain = Residual(warmup_samples=60), [NaiveResidual(60) for _ in range(3)]
     slots = np.array([0, 5, 70], np.int32)
-    for time, row, hold in zip(START + np.cumsum(gaps), values, held, strict=True):
+    for at, time in enumerate(START + np.cumsum(gaps)):
+        row, hold = values[at], held[at]
         got = detector.update(Frame(np.array([time]), slots, row[None]), hold).score[0]
         want = [p.step(float(time), float(row[i]), not hold[i]) for i, p in enumerate(plain)]
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
