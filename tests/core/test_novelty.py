@@ -28,7 +28,7 @@ def test_scores_are_the_oracles(seed: int, warmup: int) -> None:
     values[800:900] += 4
     values[rng.random(values.shape) < 0.05] = np.nan
     times = START + np.cumsum(rng.choice([300.0, 301.0, 600.0, -10.0], 1500, p=[0.7, 0.2, 0.08, 0.02]))
-    held = rng.random(values.shape) < 0.05
+    held = np.asarray(rng.random(values.shape)) < 0.05
     detector, plain = Novelty(warmup_samples=warmup), [NaiveNovelty(warmup) for _ in range(2)]
     slots = np.array([3, 70], np.int32)
     for at, time in enumerate(times):

@@ -39,7 +39,7 @@ def test_scores_are_the_oracles(seed: int) -> None:
     values[rng.integers(300, 700)] += 40
     values[rng.random(values.shape) < 0.05] = np.nan
     gaps = rng.choice([900.0, 901.0, 1800.0, 40_000.0, -10.0], 700, p=[0.7, 0.2, 0.06, 0.02, 0.02])
-    held = rng.random(values.shape) < 0.05
+    held = np.asarray(rng.random(values.shape)) < 0.05
     detector, plain = Residual(warmup_samples=60), [NaiveResidual(60) for _ in range(3)]
     slots = np.array([0, 5, 70], np.int32)
     for at, time in enumerate(START + np.cumsum(gaps)):
