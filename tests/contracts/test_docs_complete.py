@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from aiops.cli.reference import classes_of, pages
 from aiops.config import Config
-from aiops.config.playbooks import read_playbook
+from aiops.config.playbooks import read_cases, read_playbook
 from aiops.config.read import check
 from aiops.core.playbook import Playbook
 from aiops.model.frame import Frame
@@ -92,9 +92,12 @@ def _yaml_blocks(page: Path) -> list[str]:
 
 
 def _complaints(text: str) -> list[Any]:
-    """What is wrong with a YAML example: a playbook, a config, or a part of one."""
+    """What is wrong with a YAML example: a playbook, its cases, a config, or a part of one."""
     if re.search(r"^playbook:", text, re.M):
         read_playbook(text, "example.yaml")
+        return []
+    if text.startswith("cases:"):
+        read_cases(text, "example.test.yaml")
         return []
     whole = text if re.search(r"^sources:", text, re.M) else f"sources: [{{kind: host}}]\n{text}"
     return check(whole, str(HOUSE / "example.yaml"))[1]
