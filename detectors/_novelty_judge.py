@@ -58,7 +58,8 @@ def _profile(s: Row, day: Row, day_n: NDArray[np.uint8], second: float) -> float
     level, seen, beside = s[k.LEVEL], float(day_n[at]), float(day_n[other])
     here = (day[at] * seen + 0.5 * level) / (seen + 0.5)
     near = (day[other] * beside + 0.5 * level) / (beside + 0.5)
-    return (1.0 - part) * here + part * near
+    told: float = (1.0 - part) * here + part * near
+    return told
 
 
 @fast

@@ -62,7 +62,8 @@ def _profile(s: Row, day: Row, day_n: Counts, second: float) -> float:
     level, seen, beside = s[k.LEVEL], float(day_n[at]), float(day_n[other])
     here = (day[at] * seen + 0.5 * level) / (seen + 0.5)
     near = (day[other] * beside + 0.5 * level) / (beside + 0.5)
-    return (1.0 - part) * here + part * near
+    told: float = (1.0 - part) * here + part * near
+    return told
 
 
 @compiled
@@ -72,14 +73,15 @@ def departure(week: Row, week_n: Counts, second: float, weekday: int) -> float:
     at, other = weekday * k.HOURS + at, weekday * k.HOURS + other
     here = week[at] * week_n[at] / (week_n[at] + k.WEEK_DOUBT)
     near = week[other] * week_n[other] / (week_n[other] + k.WEEK_DOUBT)
-    return (1.0 - part) * here + part * near
+    told: float = (1.0 - part) * here + part * near
+    return told
 
 
 @compiled
 def _foresee(s: Row) -> float:
     """The autoregression's forecast."""
     scale, mean = max(s[k.ABOUT], 1e-9), s[k.MEAN]
-    told = mean + s[k.WEIGHTS] * scale
+    told: float = mean + s[k.WEIGHTS] * scale
     for lag in range(k.ORDER):
         told += s[k.WEIGHTS + 1 + lag] * (s[k.LAGS + lag] - mean)
     return told
@@ -88,7 +90,8 @@ def _foresee(s: Row) -> float:
 @compiled
 def unit(s: Row, channel: int, value: float) -> float:
     """The scale of one kind of residual, never below what matters."""
-    return s[k.SCALES + channel] + k.FLOOR * s[k.ABOUT] + k.RELATIVE * abs(value) + 1e-12
+    told: float = s[k.SCALES + channel] + k.FLOOR * s[k.ABOUT] + k.RELATIVE * abs(value) + 1e-12
+    return told
 
 
 @compiled
