@@ -150,7 +150,7 @@ class Grouping(Block):
     """Which alerts are one problem."""
 
     by: list[str] = Field(
-        ["service", "service_name", "host", "instance"],
+        ["service", "service_name", "host", "instance", "pod", "unit"],
         description="Labels of which one equal value joins.",
     )
     calls: dict[str, list[str]] = Field(

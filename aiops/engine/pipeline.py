@@ -166,6 +166,9 @@ class Pipeline:
                     await self._walk(work)
                 await self._walk(Work(self._clock.now()))
             case Call(work, done):
+                # Whoever asked may have been cancelled meanwhile, at a stop
+                if done.done():
+                    return
                 try:
                     done.set_result(work(self.state))
                 except Exception as why:
