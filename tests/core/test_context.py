@@ -23,7 +23,7 @@ def test_the_context_is_plain_json_without_nan() -> None:
     assert json.loads(json.dumps(context, allow_nan=False)) == context
     assert set(context) == {
         "id", "key", "title", "severity", "level", "stage", "state", "team", "opened", "labels", "metrics",
-        "evidence",
+        "evidence", "cause",
     }  # fmt: skip
 
 
