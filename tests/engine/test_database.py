@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,8 +135,8 @@ async def test_a_problem_and_its_alerts_are_read_as_they_were_written(db: Databa
     await made.row({labels("up", service="web"): 0.0, labels("up", service="web", instance="2"): 0.0})
     loaded = await db.read(problems.load, made.problem.id)
     assert loaded is not None
-    # NaN is not equal to itself
-    assert repr(loaded) == repr(made.problem)
+    # NaN is not equal to itself; the likely causes are read by a store of their own
+    assert repr(loaded) == repr(replace(made.problem, causes=None))
 
 
 async def test_a_former_firing_of_an_alert_gives_way_to_the_later_one(db: Database) -> None:
