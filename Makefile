@@ -29,7 +29,7 @@ test-servers:              ## the real servers that the end-to-end tests talk to
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
 	  prometheus prometheus-node-exporter prometheus-blackbox-exporter prometheus-alertmanager \
-	  victoria-metrics nginx-light rsyslog systemd-journal-remote postgresql chromium
+	  victoria-metrics nginx-light redis-server rsyslog systemd-journal-remote postgresql chromium openssl
 	# Request Tracker: its tests make databases of their own, so the package is to make none
 	echo "request-tracker5 request-tracker5/dbconfig-install boolean false" | debconf-set-selections
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
