@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
-from aiops.plugin import Duration, Message, TicketRef
+from aiops.plugin import Duration, Message, OneWay
 from aiops.plugin.http import HttpSink
 
 
-class Alertmanager(HttpSink):
+class Alertmanager(OneWay, HttpSink):
     """One alert a problem, for the routes and receivers that Alertmanager has already."""
 
     url: str = Field(description="Alertmanager's address, such as http://alertmanager:9093.")
@@ -21,14 +21,7 @@ class Alertmanager(HttpSink):
         30 * 86400.0, description="When Alertmanager forgets an alert of which it hears nothing more.", gt=0
     )
 
-    async def create(self, message: Message) -> TicketRef:
-        await self._post(message)
-        return TicketRef(message.key)
-
-    async def update(self, ref: str, message: Message) -> None:
-        await self._post(message)
-
-    async def _post(self, message: Message) -> None:
+    async def tell(self, message: Message) -> None:
         over = message.reason == "resolved"
         own = {"alertname": "ForewarnProblem", "forewarn_key": message.key}
         link = (message.body.get("links") or {}).get("problem")

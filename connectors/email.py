@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from aiops.plugin import Duration, Fatal, Message, NotConnected, Retryable, Secret, Sink, TicketRef
+from aiops.plugin import Duration, Fatal, Message, NotConnected, OneWay, Retryable, Secret
 from aiops.plugin.egress import first_allowed
 from aiops.plugin.http import plain, without
 
@@ -31,7 +31,7 @@ def _is_address(text: str) -> str:
 MailAddress = Annotated[str, AfterValidator(_is_address)]
 
 
-class Email(Sink):
+class Email(OneWay):
     """A mail a message, threaded by problem."""
 
     host: str = Field(description="The mail server.", min_length=1)
@@ -46,14 +46,7 @@ class Email(Sink):
     to: list[MailAddress] = Field(description="To whom.", min_length=1)
     timeout: Duration = Field(10.0, description="Longest wait for one answer of the server.", gt=0, le=15)
 
-    async def create(self, message: Message) -> TicketRef:
-        await self._send(message)
-        return TicketRef(message.key)
-
-    async def update(self, ref: str, message: Message) -> None:
-        await self._send(message)
-
-    async def _send(self, message: Message) -> None:
+    async def tell(self, message: Message) -> None:
         """In a thread: the standard library's client blocks."""
         try:
             await asyncio.to_thread(self._deliver, message)

@@ -12,9 +12,10 @@ from pydantic import Field, PrivateAttr
 
 from aiops.plugin import Fatal, Message, Retryable, Secret, SinkChange, TicketRef
 from aiops.plugin.http import HINTS, Answer, plain
+from aiops.plugin.params import Zone
 from aiops.plugin.signed import hashed, timely
 from aiops.plugin.sink import TicketSeen
-from aiops.plugin.ticketing import TicketSink, Zone, as_html, moment, stamp, told_by_us, without_html
+from aiops.plugin.ticketing import TicketSink, as_html, moment, stamp, told_by_us, without_html
 
 URGENCY = {"info": 2, "minor": 3, "major": 4, "critical": 5}
 SOLVED, CLOSED = 5, ("5", "6")

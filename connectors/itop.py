@@ -12,9 +12,10 @@ from pydantic import Field
 
 from aiops.plugin import Fatal, Message, Retryable, Secret, SinkChange, TicketRef
 from aiops.plugin.http import plain
+from aiops.plugin.params import Zone
 from aiops.plugin.signed import shown
 from aiops.plugin.sink import TicketSeen
-from aiops.plugin.ticketing import TicketSink, Zone, as_html, moment, stamp, told_by_us, without_html
+from aiops.plugin.ticketing import TicketSink, as_html, moment, stamp, told_by_us, without_html
 
 URGENCY = {"info": "4", "minor": "3", "major": "2", "critical": "1"}
 IMPACT = {"info": "3", "minor": "3", "major": "2", "critical": "1"}

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
-from aiops.plugin import Message, Retryable, Secret, TicketRef
+from aiops.plugin import Message, OneWay, Retryable, Secret
 from aiops.plugin.http import HttpSink, basic, plain
 
 SEVERITY = {"critical": "1", "major": "2", "minor": "3", "info": "5"}
 CLEAR = "0"
 
 
-class ServiceNowEvent(HttpSink):
+class ServiceNowEvent(OneWay, HttpSink):
     """An event a message into `em_event`, through the web service of Event Management."""
 
     url: str = Field(description="The instance, such as https://example.service-now.com.")
@@ -30,14 +30,7 @@ class ServiceNowEvent(HttpSink):
         description="Labels of the problem of which the first that it has names the configuration item.",
     )
 
-    async def create(self, message: Message) -> TicketRef:
-        await self._send(message)
-        return TicketRef(message.key)
-
-    async def update(self, ref: str, message: Message) -> None:
-        await self._send(message)
-
-    async def _send(self, message: Message) -> None:
+    async def tell(self, message: Message) -> None:
         labels = message.body.get("labels") or {}
         evidence = message.body.get("evidence") or [{}]
         details = {"text": message.text, "mark": message.mark, "labels": labels, "key": message.key}

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field
 
-from aiops.plugin import Message, Secret, TicketRef
+from aiops.plugin import Message, OneWay, Secret
 from aiops.plugin.http import HttpSink, plain
 
 COLOURS = {"info": "Default", "minor": "Warning", "major": "Attention", "critical": "Attention"}
@@ -17,20 +17,13 @@ MOST = 20_000
 """Characters; a message of more than 28 KB is refused."""
 
 
-class Teams(HttpSink):
+class Teams(OneWay, HttpSink):
     """A card a message in a channel or chat of Teams."""
 
     url: str = Field(description="The workflow's address without its last parameter, `&sig=...`.")
     signature: Secret = Field(description="The value of that parameter.")
 
-    async def create(self, message: Message) -> TicketRef:
-        await self._post(message)
-        return TicketRef(message.key)
-
-    async def update(self, ref: str, message: Message) -> None:
-        await self._post(message)
-
-    async def _post(self, message: Message) -> None:
+    async def tell(self, message: Message) -> None:
         query = dict(parse_qsl(urlsplit(self.url).query))
         card = {"contentType": "application/vnd.microsoft.card.adaptive", "content": _card(message)}
         await self._ask(

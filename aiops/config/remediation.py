@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from aiops.config.blocks import Block
-from aiops.config.routing import DAYS, Day, Zone
+from aiops.config.routing import DAYS, Day
 from aiops.core.brakes import Brakes
 from aiops.model.selector import Selector
 from aiops.plugin import Duration, SelectorText
+from aiops.plugin.params import Zone
 
 
 class Maintenance(Block):

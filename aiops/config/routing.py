@@ -2,27 +2,16 @@
 
 from datetime import date, time
 from typing import Annotated, Any, Literal, get_args
-from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from aiops.config.blocks import Block, CelText
 from aiops.core.hours import Hours
 from aiops.plugin import Duration
+from aiops.plugin.params import Zone
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = get_args(Day)
-
-
-def _is_zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError) as why:
-        raise ValueError(f"no time zone {text!r}; give an IANA name such as Europe/Berlin") from why
-    return text
-
-
-Zone = Annotated[str, AfterValidator(_is_zone)]
 
 
 class HoursRule(Block):

@@ -7,7 +7,7 @@ from aiops.plugin.detector import Detector
 from aiops.plugin.errors import Fatal, NotConnected, PluginError, Retryable, Unproven
 from aiops.plugin.miner import Merge, Miner, Template
 from aiops.plugin.params import Duration, Plugin, Secret, SelectorText
-from aiops.plugin.sink import Message, Sink, SinkChange, TicketRef
+from aiops.plugin.sink import Message, OneWay, Sink, SinkChange, TicketRef
 
 __all__ = [
     "LANES",
@@ -23,6 +23,7 @@ __all__ = [
     "Message",
     "Miner",
     "NotConnected",
+    "OneWay",
     "Outcome",
     "Plugin",
     "PluginError",

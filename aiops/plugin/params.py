@@ -4,8 +4,10 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -55,6 +57,18 @@ Duration = Annotated[
     Field(ge=0, json_schema_extra={"type": "string", "format": "duration"}),
 ]
 """Seconds; written as 30s, 5m, 14d."""
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError) as why:
+        raise ValueError(f"no time zone {text!r}; give an IANA name such as Europe/Berlin") from why
+    return text
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+"""A time zone's IANA name."""
 
 
 def parse_selector(value: Any) -> Any:

@@ -165,3 +165,18 @@ class Sink(Plugin):
 async def _none() -> AsyncIterator[SinkChange]:
     return
     yield
+
+
+class OneWay(Sink):
+    """Base of sinks that are told and answer nothing: the record there has no name but the problem's key."""
+
+    @abstractmethod
+    async def tell(self, message: Message) -> None:
+        """Pass the message on."""
+
+    async def create(self, message: Message) -> TicketRef:
+        await self.tell(message)
+        return TicketRef(message.key)
+
+    async def update(self, ref: str, message: Message) -> None:
+        await self.tell(message)

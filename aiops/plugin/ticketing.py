@@ -25,19 +25,8 @@ def _speaks_of_the_problem(text: str) -> str:
     return text
 
 
-def _is_zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError) as why:
-        raise ValueError(f"no time zone {text!r}; give an IANA name such as Europe/Berlin") from why
-    return text
-
-
 FieldText = Annotated[str, AfterValidator(_speaks_of_the_problem)]
 """CEL over `problem`: the ticket's body, and its `level`."""
-
-Zone = Annotated[str, AfterValidator(_is_zone)]
-"""A time zone's IANA name."""
 
 
 class TicketSink(HttpSink):

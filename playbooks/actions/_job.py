@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import httpx
 from pydantic import Field, field_validator
 
-from aiops.plugin import Action, Duration, Fatal, NotConnected, Outcome, Retryable, Secret
+from aiops.plugin import Action, Duration, Fatal, NotConnected, Outcome, Retryable, Secret, egress
 
 _BUSY = (429, 502, 503, 504)
 
@@ -51,10 +51,9 @@ class JobAction(Action):
         try:
             async with (
                 asyncio.timeout(self.timeout),
-                httpx.AsyncClient(
-                    base_url=self.url, headers=headers, verify=self.verify_tls, trust_env=False, timeout=30.0
-                ) as client,
+                egress.client(self.url, self.verify_tls, httpx.Timeout(30.0)) as client,
             ):
+                client.base_url, client.headers = self.url, headers
                 started = await self._start(client, key)
                 return await self._watch(client, started)
         except httpx.ConnectError as why:

@@ -10,9 +10,10 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field
 
 from aiops.plugin import Action, Fatal, Outcome, Retryable
+from playbooks.actions._argv import Argv
 
 MAX_OUTPUT = 65_536
 """Bytes kept of each stream; the rest is read and dropped, so that the program never blocks on it."""
@@ -44,22 +45,13 @@ class Command(Action):
         }
     )
 
-    argv: list[str] = Field(min_length=1, max_length=256, description="The program and its arguments.")
+    argv: Argv = Field(description="The program and its arguments.")
     cwd: Path | None = Field(None, description="Where it runs; the engine's own folder when left out.")
     env: dict[str, str] = Field(default_factory=dict, description="Variables that it gets.")
     inherit: list[str] = Field(
         ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"],
         description="Variables of the engine that it gets too; no other, so that secrets stay here.",
     )
-
-    @field_validator("argv")
-    @classmethod
-    def _program(cls, value: list[str]) -> list[str]:
-        if not value[0].strip():
-            raise ValueError("the program's name is empty")
-        if any("\x00" in part for part in value):
-            raise ValueError("an argument holds a NUL character")
-        return value
 
     @property
     def target(self) -> str:

@@ -5,8 +5,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from aiops.plugin import Action, Fatal, Outcome, Retryable, Secret
-from aiops.plugin.extras import needed
+from aiops.plugin import Action, Outcome, Retryable, Secret
+from aiops.plugin.apprise import notify
+from aiops.plugin.http import without
 
 
 class Notify(Action):
@@ -42,14 +43,11 @@ class Notify(Action):
         return f"tell people: {self.title}: {' '.join(self.body.split())[:200]}"
 
     async def run(self, key: str) -> Outcome:
-        apprise = needed("apprise", "apprise")
-        messenger = apprise.Apprise()
-        if not messenger.add(self.to.read().get_secret_value()):
-            raise Fatal("notify: what `to` refers to is no address that Apprise knows")
+        address = self.to.read().get_secret_value()
         try:
             async with asyncio.timeout(self.timeout):
-                sent = await messenger.async_notify(body=self.body, title=self.title, notify_type=self.level)
+                sent, said = await asyncio.to_thread(notify, address, self.title, self.body, self.level)
         except TimeoutError as why:
             raise Retryable(f"notify: not sent within {self.timeout:g} s", ambiguous=True) from why
-        said = "the message was sent" if sent else "the service did not take the message"
-        return Outcome(bool(sent), said, {"sent": bool(sent)})
+        words = without([address], said)[:300] or "the service did not take the message"
+        return Outcome(sent, "the message was sent" if sent else words, {"sent": sent})

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from aiops.plugin import Action, Fatal, NotConnected, Outcome, Retryable
 from aiops.plugin.extras import needed
+from playbooks.actions._argv import Argv
 
 MAX_OUTPUT = 65_536
 """Characters kept of each stream."""
@@ -48,22 +49,13 @@ class Ssh(Action):
         Path("~/.ssh/known_hosts"),
         description="File of the host keys that are trusted; there is no way around it.",
     )
-    argv: list[str] = Field(min_length=1, max_length=256, description="The program and its arguments.")
+    argv: Argv = Field(description="The program and its arguments.")
 
     @field_validator("host", "username")
     @classmethod
     def _name(cls, value: str) -> str:
         if value.startswith("-") or not value.isprintable() or any(c.isspace() for c in value):
             raise ValueError("expected a plain name")
-        return value
-
-    @field_validator("argv")
-    @classmethod
-    def _program(cls, value: list[str]) -> list[str]:
-        if not value[0].strip():
-            raise ValueError("the program's name is empty")
-        if any("\x00" in part for part in value):
-            raise ValueError("an argument holds a NUL character")
         return value
 
     @property

@@ -10,8 +10,6 @@ import pytest
 from aiops.plugin import Action, Fatal, Outcome
 from tests.acting import action
 
-NOW = time.time()
-
 
 def prune(folder: Path, **values: Any) -> Action:
     return action("file_prune", **{"under": str(folder), "files": ["*.log.*"], "keep": 0, **values})
@@ -21,7 +19,8 @@ def made(folder: Path, name: str, age: float = 0.0, size: int = 8192) -> Path:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x" * size)
-    os.utime(path, (NOW - age, NOW - age))
+    changed = time.time() - age
+    os.utime(path, (changed, changed))
     return path
 
 
