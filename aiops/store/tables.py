@@ -2,20 +2,24 @@
 
 import sqlalchemy as sa
 
+from aiops.store import tables_safety
 from aiops.store.columns import metadata
 from aiops.store.columns import own_id as _id
 from aiops.store.columns import problem_id as _problem_id
 from aiops.store.columns import table as _table
+from aiops.store.tables_access import account, session, token
 from aiops.store.tables_cause import cause, change
-from aiops.store.tables_safety import approval, hold, seal
+from aiops.store.tables_safety import approval, autonomy, hold, seal
 from aiops.store.tables_ties import answer, likeness, link, mark, trait
 
 __all__ = [
+    "account",
     "alert",
     "answer",
     "approval",
     "attempt",
     "audit",
+    "autonomy",
     "cause",
     "change",
     "delivery",
@@ -30,6 +34,7 @@ __all__ = [
     "problem",
     "run",
     "seal",
+    "session",
     "silence",
     "step",
     "ticket",
@@ -180,6 +185,7 @@ run = _table(
     sa.Column("ended", sa.Float),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("approved_by", sa.Text, nullable=False, server_default=""),
+    *tables_safety.terms_of_a_run(),
 )
 
 step = _table(
@@ -221,15 +227,6 @@ silence = _table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("created", sa.Float, nullable=False),
-)
-
-token = _table(
-    "token",
-    _id(),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("digest", sa.String(128), nullable=False, unique=True),
-    sa.Column("created", sa.Float, nullable=False),
-    sa.Column("last_used", sa.Float),
 )
 
 watermark = _table(
