@@ -16,7 +16,7 @@ from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import SETTLED, Pipeline, Pulled
 from aiops.engine.state import State
 from aiops.model.lifecycle import LIVE_RUN, ProblemState
-from aiops.store import answers, backlog, log_templates, seals, silences
+from aiops.store import answers, backlog, causes, log_templates, seals, silences
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
@@ -120,3 +120,4 @@ def _purge(conn: Connection, now: float, problems_before: float, deliveries_befo
     answers.purge(conn, now)
     backlog.prune(conn, deliveries_before)
     log_templates.purge(conn, problems_before)
+    causes.purge_changes(conn, problems_before)

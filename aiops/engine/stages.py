@@ -78,8 +78,9 @@ def correlate(state: State, work: Work) -> None:
 def remediate(state: State, work: Work) -> None:
     """A playbook for what has opened or worsened, or a person when a guard refuses; none for telemetry."""
     by = state.config.grouping.by
-    openings = [problem.opened for problem in state.problems.known]
-    for problem in {c.problem.key: c.problem for c in work.problem_changes if _is_news(c)}.values():
+    news = {c.problem.key: c.problem for c in work.problem_changes if _is_news(c)}
+    openings = [problem.opened for problem in state.problems.known] if news else []
+    for problem in news.values():
         if problem.state is not ProblemState.OPEN or only_telemetry(problem, state.telemetry.silent, by):
             continue
         decision = state.remediation.consider(problem, problem_context(problem), work.now, openings)

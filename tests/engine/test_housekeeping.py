@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.housekeeping import EVERY, RARELY, Housekeeping
-from aiops.store import silences, tables
+from aiops.model.frame import Change
+from aiops.store import causes, silences, tables
 from aiops.store.database import Database
 from aiops.testing import eventually
 from tests.making import labels
@@ -97,6 +98,17 @@ async def test_problems_beyond_their_retention_go(made: Walk, tmp_path: Path) ->
         assert len(await made.stored(tables.problem)) == 1
         await house.rarely(made.clock.now() + 86401.0)
         assert await made.stored(tables.problem) == []
+
+
+async def test_changes_go_with_the_problems_of_their_time(made: Walk, tmp_path: Path) -> None:
+    await made.row({UP: 1.0})
+    deploy = Change(made.clock.now(), "deploy", "web 1.2", UP)
+    await made.db.run(causes.add_change, "ci", deploy, "default")
+    async with keeping(made, tmp_path) as house:
+        await house.rarely(deploy.time + 86399.0)
+        assert len(await made.stored(tables.change)) == 1
+        await house.rarely(deploy.time + 86401.0)
+        assert await made.stored(tables.change) == []
 
 
 async def test_gauges_show_what_there_is(made: Walk, tmp_path: Path) -> None:
