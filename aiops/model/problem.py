@@ -187,6 +187,24 @@ class Run:
     ended: float = NAN
     reason: str = ""
     approved_by: str = ""
+    asked_by: str = ""
+    """Who asked for it by hand; empty: the engine."""
+    needs: int = 1
+    """Approvals that let it begin, where it waits for any."""
+    approvers: list[str] = field(default_factory=list)
+    """Who may approve it; empty: anybody who may act."""
+    expires: float = NAN
+    """When it stops to wait for its approval."""
+    plan: list[str] = field(default_factory=list)
+    """What each step would do, in words: what an approval is given for."""
+    service: str = ""
+    """For which its playbook earns autonomy: the problem's service, else the target."""
+    domain: str = ""
+    """The failure domain in which it acts, such as a zone; empty when not known."""
+    replicas: int = 0
+    """Replicas of the service that are watched; 0 when not known."""
+    not_before: float = 0.0
+    """It is held back until then, to see whether the problem heals without it."""
     team: str = "default"
     id: int = 0
 

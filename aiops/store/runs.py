@@ -10,27 +10,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from aiops.model.lifecycle import LIVE_RUN, ProblemState, RunState, check
+from aiops.model.lifecycle import LIVE_RUN, RunState, check
 from aiops.model.problem import NAN, EscalationReason, Run, Step
-from aiops.store import audit
-from aiops.store.tables import playbook_revision, problem, run, step
+from aiops.store import audit, leases, notices
+from aiops.store.leases import HOLDING as HOLDING
+from aiops.store.leases import RunChanged as RunChanged
+from aiops.store.tables import playbook_revision, run, step
 
-HOLDING = (RunState.RUNNING, RunState.VERIFYING)
-"""States in which a run holds its target."""
 WAITING = (RunState.QUEUED, RunState.AWAITING_APPROVAL)
-
-_UNHEARD = (
-    EscalationReason.APPROVAL_EXPIRED.value,
-    EscalationReason.APPROVAL_REFUSED.value,
-    EscalationReason.BY_HAND.value,
-)
 
 MAX_OUTPUT = 16_384
 """Characters of a step's output that are kept."""
-
-
-class RunChanged(Exception):
-    """The run is not in the state that the caller saw; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +111,16 @@ def save(conn: Connection, one: Run, was: RunState, at: float, actor: str = audi
     }
     if conn.execute(change.values(**values)).rowcount != 1:
         raise RunChanged(f"run {one.id} is no longer {was}, or another run holds {one.target}")
+    if one.state not in LIVE_RUN:
+        leases.end(conn, one.id)
+    notices.add(conn, one)
     _audit(conn, one, was, at=at, actor=actor)
+
+
+def begin(conn: Connection, one: Run, was: RunState, at: float, owner: str, seconds: float) -> int:
+    """Store that `one` runs, under a lease of `owner`; returns its epoch. Raises `RunChanged`."""
+    save(conn, one, was, at)
+    return leases.grant(conn, one.id, owner, seconds)
 
 
 def approve(conn: Connection, run_id: int, by: str, at: float) -> Run:
@@ -142,7 +141,14 @@ def cancel(conn: Connection, run_id: int, by: str, at: float) -> Run:
 
 
 def intend(conn: Connection, one: Step) -> Step:
-    """Store what is about to be done, before it is; sets and returns its id."""
+    """Store what is about to be done, before it is; sets and returns its id.
+
+    Again changes nothing: a server that goes away while it commits may have done so.
+    """
+    same = (step.c.run_id == one.run_id) & (step.c.number == one.number) & (step.c.name == one.name)
+    if (ident := conn.execute(sa.select(step.c.id).where(same)).scalar()) is not None:
+        one.id = int(ident)
+        return one
     values = {name: _null(getattr(one, name)) for name in _STEP_COLUMNS if name != "id"}
     made = conn.execute(step.insert().values(**values))
     assert made.inserted_primary_key is not None
@@ -154,26 +160,13 @@ def conclude(conn: Connection, one: Step) -> None:
     """Store what came of a step."""
     one.output = one.output[:MAX_OUTPUT].replace("\x00", "\ufffd")
     change = step.update().where(step.c.id == one.id)
-    conn.execute(change.values(ended=_null(one.ended), ok=one.ok, output=one.output))
+    conn.execute(change.values(ended=_null(one.ended), ok=one.ok, output=one.output, data=one.data))
 
 
-def ended_but_untold(conn: Connection) -> list[Run]:
-    """The newest runs of problems that do not show that the run has ended.
-
-    Those are problems still being remediated (a crash came between), and open ones whose run a person refused
-    or took back, or nobody approved.
-    """
-    newest = run.alias()
-    latest = sa.select(sa.func.max(newest.c.id)).where(newest.c.problem_id == problem.c.id).scalar_subquery()
-    asked = (problem.c.state == ProblemState.OPEN) & sa.or_(*(run.c.reason.startswith(t) for t in _UNHEARD))
-    query = (
-        sa.select(run)
-        .join(problem, problem.c.id == run.c.problem_id)
-        .where(run.c.id == latest, run.c.state.not_in(LIVE_RUN))
-        .where((problem.c.state == ProblemState.REMEDIATING) | asked)
-        .order_by(run.c.id)
-    )
-    return [_run(row) for row in conn.execute(query).mappings()]
+def untold(conn: Connection) -> list[tuple[RunState, Run]]:
+    """News of runs that their problems have not heard of, oldest first: what came about, and the run."""
+    found = ((state, get(conn, run_id)) for run_id, state in notices.waiting(conn))
+    return [(state, one) for state, one in found if one is not None]
 
 
 def _decide(conn: Connection, run_id: int, to: RunState, reason: str, by: str, at: float) -> Run:
@@ -227,8 +220,10 @@ def _null(value: Any) -> Any:
 def _run(row: sa.RowMapping) -> Run:
     values = {name: row[name] for name in _RUN_COLUMNS}
     values["state"] = RunState(values["state"])
-    for name in ("started", "ended"):
+    for name in ("started", "ended", "expires"):
         values[name] = NAN if values[name] is None else values[name]
+    for name in ("approvers", "plan"):
+        values[name] = values[name] or []
     return Run(**values)
 
 
