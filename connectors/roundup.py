@@ -11,10 +11,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr
 
-from aiops.plugin import Message, Retryable, Secret, SinkChange, TicketRef
+from aiops.plugin import Fatal, Message, Retryable, Secret, SinkChange, TicketRef
 from aiops.plugin.http import HINTS, Answer, basic, plain
 from aiops.plugin.sink import TicketSeen
 from aiops.plugin.ticketing import TicketSink, moment, rows, stamp
+
+FELL_OVER = "An error occurred. Please check the server log"
+"""With which Roundup answers any fault of its own, and 400 beside it as for a fault of ours."""
 
 
 class Roundup(TicketSink):
@@ -49,6 +52,8 @@ class Roundup(TicketSink):
     """Issue -> whether its first message is a problem's."""
     _read: set[str] = PrivateAttr(default_factory=set)
     """Messages that are no person's."""
+    _orphans: dict[str, str] = PrivateAttr(default_factory=dict)
+    """Mark -> the message that the last search found to be in no issue."""
 
     async def find(self, key: str) -> TicketRef | None:
         """The oldest issue whose first message is the problem's."""
@@ -67,8 +72,13 @@ class Roundup(TicketSink):
     async def _issues(self, key: str) -> list[str]:
         """Issues that hold the problem's first message, the oldest first."""
         found: list[str] = []
-        for ident in await self._search("msg", {"messageid:": f"[{key}#1]"}):
+        mark = f"[{key}#1]"
+        self._orphans.pop(mark, None)
+        said = await self._search("msg", {"messageid:": mark})
+        for ident in said:
             found += await self._search("issue", {"messages": ident})
+        if said and not found:
+            self._orphans[mark] = said[0]
         return sorted(set(found), key=int)
 
     async def create(self, message: Message) -> TicketRef:
@@ -84,13 +94,14 @@ class Roundup(TicketSink):
     async def update(self, ref: str, message: Message) -> None:
         """Message and status in one change, which the server refuses if the issue changed meanwhile."""
         ident = await self._said(message)
-        got = await self._rest("GET", f"/issue/{ref}", now=message.sent_at)
+        got = await self._rest("GET", f"/issue/{ref}", now=message.sent_at, query={"@verbose": "2"})
         data = got.object().get("data")
         fields = data.get("attributes") if isinstance(data, dict) else None
         if not isinstance(fields, dict):
             raise Retryable(f"{self.where} answered {got.status} without the issue", ambiguous=True)
         have = [str(one.get("id")) for one in fields.get("messages") or [] if isinstance(one, dict)]
-        status = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
+        wanted = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
+        status = None if wanted == _named(fields.get("status"), "name") else wanted
         if ident in have and status is None:
             return
         change = {"messages": [*have, *([] if ident in have else [ident])]}
@@ -164,6 +175,8 @@ class Roundup(TicketSink):
 
     async def _said(self, message: Message) -> str:
         """The number of the message's `msg`, which is written unless an earlier attempt has done so."""
+        if orphan := self._orphans.pop(message.mark, ""):
+            return orphan
         if message.attempt > 1 and (found := await self._search("msg", {"messageid:": message.mark})):
             return found[0]
         # without an author the tracker's own detectors refuse the issue
@@ -191,7 +204,13 @@ class Roundup(TicketSink):
             "origin": f"{parts.scheme}://{parts.netloc}",
             "referer": self.url,
         }
-        return await self._ask(method, f"/rest/data{path}", headers={**fixed, **(headers or {})}, **other)
+        try:
+            return await self._ask(method, f"/rest/data{path}", headers={**fixed, **(headers or {})}, **other)
+        except Fatal as why:
+            if FELL_OVER not in str(why):
+                raise
+            text = f"{self.where}: Roundup itself failed, as when its database is locked; its log says how"
+            raise Retryable(text, ambiguous=True) from why
 
     def _ref(self, ident: str) -> TicketRef:
         return TicketRef(ident, f"{self.url.rstrip('/')}/issue{ident}")

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from aiops.engine.breaker import Breaker
 from aiops.engine.clock import Clock
 from aiops.engine.patience import RelaySettings
-from aiops.plugin import Message, NotConnected, PluginError, Retryable, Sink, TicketRef
+from aiops.plugin import Busy, Message, NotConnected, PluginError, Retryable, Sink, TicketRef
 from aiops.store import outbox
 from aiops.store.database import Database
 from aiops.store.settling import Claimed
@@ -53,8 +53,8 @@ class Ended:
     got: TicketRef | PluginError
     at: float
     seconds: float
-    silent: bool = False
-    """The sink was being probed, and was silent: that says nothing against the message."""
+    excused: bool = False
+    """The sink was being probed, and was silent or busy: that says nothing against the message."""
 
 
 class CutOff(Retryable):
@@ -156,7 +156,8 @@ class Lane:
         # one lost answer among others that came is the network's doing, and no silence
         silent = lost and self.health.last_ok <= started
         self._heed(got, now, silent)
-        self._ended.append(Ended(claimed, got, now, now - started, silent and probe))
+        excused = probe and (silent or isinstance(got, Busy))
+        self._ended.append(Ended(claimed, got, now, now - started, excused))
 
     async def _try(self, claimed: Claimed, now: float) -> TicketRef | PluginError:
         """One attempt; every way in which it can fail is a value."""
@@ -211,7 +212,7 @@ class Lane:
         got = ended.got
         if isinstance(got, TicketRef):
             return "sent"
-        if isinstance(got, NotConnected) or ended.silent:
+        if isinstance(got, NotConnected) or ended.excused:
             return "retried"
         last = ended.claimed.attempts >= self.settings.attempts
         return "dead" if last or not isinstance(got, Retryable) else "retried"
@@ -224,8 +225,8 @@ class Lane:
             outbox.succeed(conn, claimed, self.owner, at, seconds, got)
         elif outcome == "retried" and isinstance(got, Retryable):
             wait = self._wait(got, claimed.attempts)
-            # of a silent probe the first still counts: whoever comes next has to search
-            counted = not (isinstance(got, NotConnected) or (ended.silent and claimed.attempts > 1))
+            # of excused attempts the first still counts: whoever comes next has to search
+            counted = not (isinstance(got, NotConnected) or (ended.excused and claimed.attempts > 1))
             outbox.retry(conn, claimed, self.owner, at, seconds, str(got), at + wait, counted)
             log.warning("%s: attempt %d: %s; again in %.1f s", claimed.title, claimed.attempts, got, wait)
         else:

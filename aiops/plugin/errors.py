@@ -3,6 +3,7 @@
 PluginError
 +-- Retryable        may work later: the engine backs off, or waits `after` seconds
 |   +-- NotConnected   nobody answered; counts against the source's or sink's health
+|   +-- Busy           nobody is served just now, whatever is asked
 +-- Fatal            will not work again as it stands: a person has to change something
     +-- Unproven       somebody spoke to us without proving who they are
 """
@@ -26,6 +27,10 @@ class Retryable(PluginError):
 
 class NotConnected(Retryable):
     """Nobody answered at the address."""
+
+
+class Busy(Retryable):
+    """Nobody is served just now: too much is asked, or the server behind a gateway is away."""
 
 
 class Fatal(PluginError):

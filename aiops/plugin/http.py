@@ -20,7 +20,7 @@ import httpx
 from pydantic import Field, PrivateAttr, field_validator
 
 from aiops.plugin import egress
-from aiops.plugin.errors import Fatal, NotConnected, Retryable
+from aiops.plugin.errors import Busy, Fatal, NotConnected, Retryable
 from aiops.plugin.params import Duration, Secret
 from aiops.plugin.sink import Sink
 
@@ -235,10 +235,11 @@ def failure(
     """What an answer other than 2xx means. After 429 and 503 nothing was done; after other 5xx who knows."""
     said = " ".join(text.split())[:EXCERPT]
     words = f"{where} answered {status}" + (f": {said}" if said else "")
-    if status in (429, 503):
-        return Retryable(words, after=retry_after(headers.get("retry-after", ""), now))
+    after = retry_after(headers.get("retry-after", ""), now)
+    if status in (429, 502, 503, 504):
+        return Busy(words, after, ambiguous=status in (502, 504))
     if status in (408, 425) or status >= 500:
-        return Retryable(words, after=retry_after(headers.get("retry-after", ""), now), ambiguous=True)
+        return Retryable(words, after, ambiguous=True)
     if 300 <= status < 400:
         return Fatal(
             f"{where} answered {status}, a redirect, which is not followed: give its target as `url`"

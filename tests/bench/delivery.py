@@ -1,7 +1,7 @@
 """Tickets on a bad day: lost, doubled and disordered messages after faults and kill -9, on real servers.
 
     python -m tests.bench.delivery [--server rt|roundup|webhook] [--messages 200] [--kills 10]
-                                   [--store sqlite|postgresql|both] [--engines 1]
+                                   [--store sqlite|postgresql|both] [--engines 1] [--seed 7]
 
 Four messages a problem (opened, breached, remediating, resolved) go through a relay in a process of its own,
 which is killed and started anew, and through a proxy that loses 25 % of all answers after the server has
@@ -141,16 +141,22 @@ def main() -> None:
     asking.add_argument("--messages", type=int, default=200)
     asking.add_argument("--kills", type=int, default=10)
     asking.add_argument("--engines", type=int, default=1)
+    asking.add_argument("--seed", type=int, default=7, help="of the network's faults")
     asking.add_argument("--store", choices=["sqlite", "postgresql", "both"], default="both")
     given = asking.parse_args()
     kinds = ["sqlite", "postgresql"] if given.store == "both" else [given.store]
-    total: dict[str, Any] = {"bench": "delivery", "server": given.server, "engines": given.engines}
+    total: dict[str, Any] = {
+        "bench": "delivery",
+        "server": given.server,
+        "engines": given.engines,
+        "seed": given.seed,
+    }
     for kind in kinds:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fw-delivery-")))
             url = stack.enter_context(store(kind, folder))
             server = stack.enter_context(SERVERS[given.server](folder))
-            found = asyncio.run(run(url, server, given.messages, given.kills, given.engines))
+            found = asyncio.run(run(url, server, given.messages, given.kills, given.engines, given.seed))
         print(f"{kind}: {found}", file=sys.stderr)
         total[kind] = found
     for name in ("duplicates", "lost", "out_of_order", "undone"):

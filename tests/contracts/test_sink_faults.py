@@ -107,6 +107,27 @@ async def test_200_with_an_error_in_it_is_no_yes(
     assert len(itsm.requests) == 1
 
 
+async def test_roundup_s_own_faults_are_not_taken_for_ours(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Roundup 2.6 answers any exception of its own, a locked database too, with 400."""
+    monkeypatch.setenv("SINK_SECRET", SECRET)
+    said = "Sun Nov 22 04:08:57 2026: An error occurred. Please check the server log for more information."
+    told = json.dumps({"error": {"status": 400, "msg": said}}).encode()
+    itsm = Receiver(answer=lambda _r: (400, {}, told), signed=False)
+    async with itsm.serve():
+        sink = a_class("roundup").model_validate(block("roundup", itsm.url))
+        say(db, a_problem(db), R.OPENED, sink=sink.name)
+        await relayed(db, sink)
+        await sink.close()
+    with db.read_only() as conn:
+        (state,) = conn.execute(sa.select(delivery.c.state)).scalars()
+        (tried,) = conn.execute(sa.select(attempt.c.error)).scalars()
+    assert (state, len(itsm.requests)) == ("due", 1)
+    assert "Roundup itself failed" in tried
+    assert "its log says how" in tried
+
+
 async def test_no_secret_reaches_the_log_whatever_a_server_echoes(
     db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

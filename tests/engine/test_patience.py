@@ -6,7 +6,7 @@ import pytest
 
 from aiops.engine.breaker import Breaker
 from aiops.engine.deliver import RelaySettings
-from aiops.plugin import Fatal, Message, NotConnected, Retryable, TicketRef
+from aiops.plugin import Busy, Fatal, Message, NotConnected, Retryable, TicketRef
 from aiops.store import outbox
 from aiops.store.database import Database
 from aiops.testing import FakeClock, RecordingSink, eventually
@@ -123,6 +123,39 @@ async def test_a_night_with_a_frozen_sink_kills_no_message(db: Database) -> None
         itsm.script()
         assert await pass_time(db, clock, 3600, until=lambda: settled(db), step=30.0)
     assert len(itsm.heard) == 3
+
+
+async def test_an_afternoon_of_maintenance_kills_no_message(db: Database) -> None:
+    queue(db, 3, R.OPENED)
+    clock, itsm = FakeClock(), RecordingSink(name="itsm")
+    itsm.script(always=Busy("503 down for maintenance"))
+    async with running(db, itsm, clock=clock, settings=RelaySettings(poll=30.0)):
+        await pass_time(db, clock, 4 * 3600, step=60.0)
+        assert states(db) == ["due"] * 3, "nobody is served: that says nothing against a message"
+        assert len(itsm.attempts) < 4 * 3600 / 30, "it was probed, and not hammered"
+        itsm.script()
+        assert await pass_time(db, clock, 3600, until=lambda: settled(db), step=30.0)
+    assert len(itsm.heard) == 3
+
+
+async def test_a_message_for_which_alone_the_sink_is_busy_dies(db: Database) -> None:
+    (bad,) = say(db, a_problem(db, "bad"), R.OPENED)
+    clock = FakeClock()
+
+    class Choosy(RecordingSink):
+        async def create(self, message: Message) -> TicketRef:
+            if message.key == "bad":
+                raise Busy("504 this one takes too long")
+            return await super().create(message)
+
+    itsm = Choosy(name="itsm")
+    settings = RelaySettings(longest_wait=10.0)
+    async with running(db, itsm, clock=clock, settings=settings):
+        for n in range(40):
+            say(db, a_problem(db, f"Q-{n}"), R.OPENED, at=clock.now())
+            await pass_time(db, clock, 10)
+    dead = [row["id"] for row in rows(db, delivery) if row["state"] == "dead"]
+    assert dead == [bad]
 
 
 async def test_failures_in_a_row_pause_the_sink_and_one_probe_opens_it_again(
