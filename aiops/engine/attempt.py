@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiops.core.acts import Retry
@@ -17,16 +17,28 @@ BACKSTOP = 5.0
 """Seconds over its own timeout after which an action that ignores it is cut off."""
 
 
+SETTLE = 2.0
+"""Seconds between a lost answer and the probe: what was asked for may take effect a moment later."""
+LOOK = 0.5
+
+
 async def attempts(
-    action: Action, retry: Retry, key: str, context: Mapping[str, Any], clock: Clock
+    action: Action,
+    retry: Retry,
+    key: str,
+    context: Mapping[str, Any],
+    clock: Clock,
+    sure: Callable[[], Awaitable[None]],
 ) -> tuple[bool, str]:
     """Do it, and again as `retry` allows; whether it was done, and what it said.
 
     What may have acted although its answer was lost is done again only when it is idempotent, or when its
-    probe says that it has not happened.
+    probe says that it has not happened. `sure` is called before each attempt and raises when the run is no
+    longer ours.
     """
     left = retry.times
     while True:
+        await sure()
         wait = retry.wait
         try:
             ok, said = judged(action, await once(action, key), context)
@@ -35,7 +47,7 @@ async def attempts(
             ok, said, again = False, str(why), True
             wait = max(wait, why.after or 0.0)
             if why.ambiguous and not action.idempotent:
-                happened = await probe(action, key)
+                happened = await probe_until(action, key, clock, SETTLE)
                 ok, again = happened is True, happened is False
         except Fatal as why:
             ok, said, again = False, str(why), False
@@ -70,6 +82,19 @@ async def probe(action: Action, key: str) -> bool | None:
     except Exception as why:
         log.warning("%s: the probe of %s: %s", key, action.kind, why)
         return None
+
+
+async def probe_until(action: Action, key: str, clock: Clock, seconds: float) -> bool | None:
+    """As `probe`, but no is the answer only after `seconds`, in which it may still come about."""
+    if type(action).probe is Action.probe:
+        return None
+    end = clock.now() + seconds
+    while True:
+        happened = await probe(action, key)
+        left = end - clock.now()
+        if happened is not False or left <= 0:
+            return happened
+        await clock.sleep(min(LOOK, left))
 
 
 def judged(action: Action, outcome: Outcome, context: Mapping[str, Any]) -> tuple[bool, str]:

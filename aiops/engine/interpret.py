@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from aiops.core.acts import Act, BadArguments
 from aiops.core.playbook import Playbook
 from aiops.core.remediate import Resume, on_resume
-from aiops.engine.attempt import attempts, judged, once, probe
+from aiops.engine.attempt import BACKSTOP, attempts, judged, once, probe_until
 from aiops.engine.clock import Clock
 from aiops.model.lifecycle import RunState
 from aiops.model.problem import EscalationReason, Run, Step
@@ -53,7 +53,8 @@ class Write(Protocol):
 class Interpreter:
     """Interprets `playbook` for one run. `steps` are what an earlier process left; `halt` asks for a stop.
 
-    `held` says before every step why a person does not want it done, or nothing.
+    `held` says before every step why a person does not want it done, or nothing; `sure` raises, right before
+    something is done, when another engine has taken the run over.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Interpreter:
         write: Write,
         halt: asyncio.Event,
         held: Callable[[], Awaitable[str]],
+        sure: Callable[[], Awaitable[None]],
     ) -> None:
         self.run = run
         self.playbook = playbook
@@ -75,6 +77,7 @@ class Interpreter:
         self._write = write
         self._halt = halt
         self._held = held
+        self._sure = sure
 
     @property
     def has_acted(self) -> bool:
@@ -185,22 +188,28 @@ class Interpreter:
             await self._conclude(await self._intend(act, plan), None, "")
             return True, plan
         key = f"{self.run.id}:{act.name}"
-        if row is not None and await self._was_done(row, action, key):
+        if row is not None and await self._was_done(row, act, action, key):
             said = "it had been done when the engine stopped"
             await self._conclude(row, True, said)
             return True, said
         assert action is not None
         row = row or await self._intend(act, action.plan())
-        ok, said = await attempts(action, act.retry, key, self.context, self._clock)
+        ok, said = await attempts(action, act.retry, key, self.context, self._clock, self._sure)
         await self._conclude(row, ok, said)
         return ok, said
 
-    async def _was_done(self, row: Step, action: Action | None, key: str) -> bool:
-        """Whether a step that a crash cut off need not be done any more. Raises `CutOff`."""
+    async def _was_done(self, row: Step, act: Act, action: Action | None, key: str) -> bool:
+        """Whether a step that a crash cut off need not be done any more. Raises `CutOff`.
+
+        Whoever began it may be gone, and what it began still under way: until the step's timeout is over, a
+        probe that says no is asked again.
+        """
         decision = on_resume(row, action)
         happened: bool | None = False
         if decision is Resume.PROBE and action is not None:
-            happened = await probe(action, key)
+            longest = action.timeout + BACKSTOP
+            past = 0.0 if act.retry.times else max(0.0, self._clock.now() - row.started)
+            happened = await probe_until(action, key, self._clock, longest - past)
         if decision is Resume.INTERRUPT or happened is None:
             text = (
                 f"{row.name}: the engine stopped while it was under way, and nothing says whether it was done"

@@ -9,13 +9,14 @@ from sqlalchemy.engine import Connection
 from aiops.core.notify import Told
 from aiops.core.problems import ProblemChange
 from aiops.engine import effects
+from aiops.engine.messages import RunEnded, RunStarted
 from aiops.engine.state import State
 from aiops.engine.tell import tell
 from aiops.engine.work import Work
-from aiops.model.lifecycle import AlertState
+from aiops.model.lifecycle import AlertState, RunState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
-from aiops.store import audit, causes, runs
+from aiops.store import audit, causes, notices, runs
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 from aiops.store.problems import is_noted, note_number
@@ -94,6 +95,11 @@ class Recorder:
                 causes.save(conn, problem.id, problem.causes, problem.team)
         for made in work.changes:
             causes.add_change(conn, work.source, made, state.config.team)
+        match work.message:
+            case RunStarted(run_id=run_id):
+                notices.heard(conn, run_id, RunState.RUNNING)
+            case RunEnded(run_id=run_id, state=ended):
+                notices.heard(conn, run_id, ended)
         for source, until in state.acted_until.items():
             problem_rows.save_watermark(conn, source, until)
         if work.row is not None:

@@ -2,15 +2,17 @@
 
 The store is the truth. Each look at it finds what is to be done, so a run that this process lost sight of (a
 crash, a store that was away) is found again by the next look.
+
+Several workers may share a store. Each holds a lease on the runs that it carries out, and takes over those
+whose lease has run out; whoever was only slow is refused its next write, and is sure of its lease before it
+acts.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
-
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError
+from contextlib import suppress
+from typing import Any, TypeAlias
 
 from aiops.config import Remediation as Settings
 from aiops.config.playbooks import PlaybookError, read_playbook
@@ -22,21 +24,16 @@ from aiops.core.templates import BadTemplate, render
 from aiops.engine.clock import Clock
 from aiops.engine.interpret import Drained, Ending, Interpreter
 from aiops.engine.messages import Message, RunEnded, RunStarted
+from aiops.engine.tenure import AWAY, LEASE, Holder, Tenure, first_line
 from aiops.model.lifecycle import LIVE_RUN, RunState
 from aiops.model.problem import EscalationReason, Run
 from aiops.plugin.params import format_duration
-from aiops.store import holds, runs
+from aiops.store import holds, leases, runs
 from aiops.store.database import Database
 
 log = logging.getLogger("aiops.run")
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 Context: TypeAlias = dict[str, Any]
-
-AWAY = (OperationalError, InterfaceError, OSError)
-"""The store cannot be used for now; any other error of it is a fault of ours."""
 
 GRACE = 15.0
 """Seconds that steps under way get when the engine stops."""
@@ -60,8 +57,12 @@ class RunWorker:
         wake: asyncio.Event,
         settings: Settings,
         poll: float = 1.0,
+        lease: float = LEASE,
+        hears: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`tell` is called only while `hears` says that somebody keeps the problems here."""
         self.settings = settings
+        self.tenure = Tenure(db, clock, lease)
         self._db = db
         self._clock = clock
         self._playbooks = playbooks
@@ -69,9 +70,10 @@ class RunWorker:
         self._tell = tell
         self._wake = wake
         self._poll = poll
+        self._hears = hears
         self._halt = asyncio.Event()
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._told: set[int] = set()
+        self._told: set[tuple[int, RunState]] = set()
         self._pinned: dict[str, Playbook] = {}
 
     def stop(self) -> None:
@@ -80,39 +82,46 @@ class RunWorker:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until `stop`. Runs that have steps left are taken up by the next process."""
+        """Until `stop`. Runs that have steps left are taken up by another worker, or by the next process."""
+        beat = asyncio.create_task(self.tenure.keep(self._leave), name="run leases")
         try:
             while not self._halt.is_set():
                 self._wake.clear()
                 try:
                     await self._look()
                 except AWAY as why:
-                    log.error("the store cannot be asked for runs: %s", _first_line(why))
+                    log.error("the store cannot be asked for runs: %s", first_line(why))
                 await self._sleep()
             if self._tasks:
                 log.info("%d runs finish their step", len(self._tasks))
                 await asyncio.wait(self._tasks.values(), timeout=GRACE)
         finally:
-            left = list(self._tasks.values())
+            left = [*self._tasks.values(), beat]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+            await self.tenure.let_go()
+
+    def _leave(self, run_id: int) -> None:
+        if run_id in self._tasks:
+            self._tasks[run_id].cancel()
 
     async def _look(self) -> None:
         # Before the store is read: a run that ends while it is read is not one that nobody carries out
         ours = set(self._tasks)
         found = await self._db.read(runs.waiting, self.settings.parallel)
+        free = await self._db.read(leases.free, self.tenure.owner) if found.begun else ()
         for run in found.begun:
-            if run.id not in ours:
+            if run.id not in ours and run.id in free:
                 self._spawn(run, self._go_on)
         for run in found.unapproved:
             await self._guarded(run, self._expire)
         for run in found.queued:
             if run.id not in self._tasks and len(self._tasks) < self.settings.parallel:
                 self._spawn(run, self._begin)
-        for run in await self._db.read(runs.ended_but_untold):
-            if run.id not in self._told:
-                await self._say_ended(run)
+        for state, run in await self._db.read(runs.untold) if self._hears() else ():
+            if run.id not in self._tasks:  # it tells by itself
+                await self._say(run, state)
 
     async def _begin(self, run: Run) -> None:
         """Everything that was so when the run was queued must still be so."""
@@ -136,8 +145,15 @@ class RunWorker:
                 return await self._end(run, RunState.EXPIRED, reason)
         if self._halt.is_set():
             return
-        await self._move(run, RunState.RUNNING, f"playbook {playbook.name} begins on {run.target}")
+        await self._start(run, playbook)
         await self._carry_out(run, playbook, context)
+
+    async def _start(self, run: Run, playbook: Playbook) -> None:
+        """Make the transition, under a lease. Raises `RunChanged` when somebody else was first."""
+        was, now = run.state, self._clock.now()
+        said = advance(run, RunState.RUNNING, f"playbook {playbook.name} begins on {run.target}", now)
+        await self.tenure.begin(run, was, now)
+        log.info(said)
 
     async def _forbidden(self, playbook: Playbook, context: Context) -> str:
         """What people have said: remediation is off, on hold, or frozen at this time of the week."""
@@ -154,7 +170,8 @@ class RunWorker:
         return await self._db.read(holds.openings, now - self.settings.brakes.storm.within)
 
     async def _go_on(self, run: Run) -> None:
-        """Take up what an earlier process left."""
+        """Take up what another worker left, or an earlier process. Raises `LeaseLost` when that one lives."""
+        await self.tenure.take(run, self._clock.now())
         log.info("run %s is taken up where it was left: %s", run.id, run.state)
         playbook = await self._pinned_playbook(run)
         context, firing = await self._context_of(run.problem_id)
@@ -169,13 +186,21 @@ class RunWorker:
     async def _carry_out(self, run: Run, playbook: Playbook, context: Context) -> None:
         steps = await self._db.read(runs.steps, run.id)
         interpreter = Interpreter(
-            run, playbook, context, steps, self._clock, self._write, self._halt, lambda: self._held(playbook)
+            run,
+            playbook,
+            context,
+            steps,
+            self._clock,
+            Holder(self.tenure, run.id),
+            self._halt,
+            lambda: self._held(playbook),
+            lambda: self.tenure.be_sure(run.id),
         )
         try:
             if run.dry_run:
                 end = await interpreter.rehearse()
             else:
-                await self._tell(RunStarted(run.problem_id, run.id, f"playbook {playbook.name} runs"))
+                await self._say(run, RunState.RUNNING)
                 end = await interpreter.perform(lambda: self._move(run, RunState.VERIFYING, "all steps done"))
         except Drained:
             log.info("run %s is left %s: the engine stops", run.id, run.state)
@@ -211,29 +236,21 @@ class RunWorker:
         """Make and store a transition. Raises `RunChanged` when somebody else has changed the run."""
         was, now = run.state, self._clock.now()
         said = advance(run, to, reason, now)
-        await self._write(runs.save, run, was, now)
+        await self.tenure.within(run.id, runs.save, run, was, now)
         log.info(said)
 
     async def _end(self, run: Run, to: RunState, reason: str) -> None:
         await self._move(run, to, reason)
-        await self._say_ended(run)
+        await self._say(run, run.state)
 
-    async def _say_ended(self, run: Run) -> None:
-        self._told.add(run.id)
-        await self._tell(ended_message(run))
-
-    async def _write(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """In a write transaction, tried until the store is back: what was done must not be forgotten."""
-        wait = 0.1
-        while True:
-            try:
-                return await self._db.run(work, *args, **kwargs)
-            except AWAY as why:
-                log.error("cannot write to the store, trying again in %.1f s: %s", wait, _first_line(why))
-            await self._clock.sleep(wait)
-            wait = min(5.0, wait * 2)
+    async def _say(self, run: Run, state: RunState) -> None:
+        """Tell that `run` has come to be in `state`, once; where nobody listens, the store keeps the news."""
+        if not self._hears() or (run.id, state) in self._told:
+            return
+        self._told.add((run.id, state))
+        text = f"playbook {run.playbook} runs"
+        started = state in LIVE_RUN
+        await self._tell(RunStarted(run.problem_id, run.id, text) if started else ended_message(run))
 
     def _spawn(self, run: Run, work: Callable[[Run], Awaitable[None]]) -> None:
         async def inside() -> None:
@@ -241,6 +258,7 @@ class RunWorker:
                 await self._guarded(run, work)
             finally:
                 del self._tasks[run.id]
+                self.tenure.forget(run.id)
                 self._wake.set()
 
         self._tasks[run.id] = asyncio.create_task(inside(), name=f"run {run.id}")
@@ -252,12 +270,13 @@ class RunWorker:
         except runs.RunChanged as why:
             log.info("%s", why)
         except AWAY as why:
-            log.error("run %s waits for the store: %s", run.id, _first_line(why))
+            log.error("run %s waits for the store: %s", run.id, first_line(why))
         except Exception as why:
             log.exception("run %s broke", run.id)
             if run.state in LIVE_RUN:
                 text = ending(EscalationReason.INTERRUPTED, f"{type(why).__name__}: {why}")
-                await self._end(run, RunState.INTERRUPTED, text)
+                with suppress(runs.RunChanged):
+                    await self._end(run, RunState.INTERRUPTED, text)
 
     async def _sleep(self) -> None:
         nap = asyncio.ensure_future(self._clock.sleep(self._poll))
@@ -278,7 +297,3 @@ def _reason(end: Ending, playbook: Playbook, context: Context) -> str:
     except BadTemplate as why:
         note = str(why)
     return ending(end.reason, end.text + (f". {note}" if note else ""))
-
-
-def _first_line(why: Exception) -> str:
-    return str(getattr(why, "__cause__", None) or why).splitlines()[0]

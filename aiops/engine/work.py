@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from aiops.core.alerting import AlertChange
 from aiops.core.detect import Scored
 from aiops.core.problems import ProblemChange
-from aiops.engine.messages import Message
+from aiops.engine.messages import Message, RunEnded, RunStarted
 from aiops.model.frame import Change, Frame
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert, Report, Signal
@@ -41,9 +41,10 @@ class Work:
 
     @property
     def matters(self) -> bool:
-        """Whether there is anything to write down."""
+        """Whether there is anything to write down. News of a run is, if only that it was heard."""
         effects = (self.alert_changes, self.problem_changes, self.runs, self.refresh)
-        return any(effects) or bool(self.explained or self.changes)
+        heard = isinstance(self.message, RunStarted | RunEnded)
+        return any(effects) or heard or bool(self.explained or self.changes)
 
     def problems(self) -> list[Problem]:
         """Every problem that this work touches, once."""

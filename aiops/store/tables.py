@@ -9,6 +9,7 @@ from aiops.store.columns import problem_id as _problem_id
 from aiops.store.columns import table as _table
 from aiops.store.tables_access import account, session, token
 from aiops.store.tables_cause import cause, change
+from aiops.store.tables_duty import leadership, lease, notice
 from aiops.store.tables_safety import approval, autonomy, hold, seal
 from aiops.store.tables_ties import answer, likeness, link, mark, trait
 
@@ -25,11 +26,14 @@ __all__ = [
     "delivery",
     "evidence",
     "hold",
+    "leadership",
+    "lease",
     "likeness",
     "link",
     "log_template",
     "mark",
     "metadata",
+    "notice",
     "playbook_revision",
     "problem",
     "run",

@@ -1,7 +1,7 @@
 """What the tests of the run worker share: a problem in a real store, playbooks of real commands, a worker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from aiops.engine.messages import Message, RunEnded, RunStarted
 from aiops.engine.run import RunWorker
 from aiops.model.lifecycle import RunState
 from aiops.model.problem import Problem, Run, Step
-from aiops.store import runs
+from aiops.store import notices, runs
 from aiops.store.database import Database
 from aiops.store.tables import problem
 
@@ -109,11 +109,17 @@ class Bench:
         return self.context(), self.firing
 
     async def tell(self, message: Message) -> None:
+        """Take it in as the pipeline does: the news is heard, and gone from the store."""
         self.heard.append(message)
+        if isinstance(message, RunStarted | RunEnded):
+            state = message.state if isinstance(message, RunEnded) else RunState.RUNNING
+            await self.db.run(notices.heard, message.run_id, state)
 
-    def worker(self) -> RunWorker:
-        books, wake = (lambda: self.books), self.wake
-        return RunWorker(self.db, CLOCK, books, self.context_of, self.tell, wake, self.settings, poll=0.05)
+    def worker(self, lease: float = 1.0, hears: Callable[[], bool] = lambda: True) -> RunWorker:
+        books, wake, settings = (lambda: self.books), self.wake, self.settings
+        return RunWorker(
+            self.db, CLOCK, books, self.context_of, self.tell, wake, settings, 0.05, lease, hears
+        )
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[RunWorker]:
