@@ -5,35 +5,29 @@ EndpointSlice), listed in pages. Annotations ``prometheus.io/scrape``, ``port``,
 heeded as usual.
 """
 
-import os
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 import orjson
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from aiops.plugin import Duration, Fatal, Plugin, Secret
-from connectors._prometheus_http import Tls
+from aiops.plugin import Duration
+from connectors._kubernetes_api import Access
 from connectors._scrape_targets import PATH, SCHEME
 
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _PAGE = 500
 _MOST = 64 << 20
 _ANNOTATION = "prometheus.io/"
 
 
-class Kubernetes(Plugin):
+class Kubernetes(Access):
     """Discovery by the API server; in a pod nothing more than `role` is needed."""
 
     role: Literal["pod", "node", "service"] = Field(
         "pod",
         description="pod: annotated pods; service: ready endpoints of annotated services; node: kubelets.",
     )
-    api: str = Field("", description="Address of the API server; the cluster's own when left out.")
-    token: Secret | None = Field(None, description="Where the token is; the pod's own when left out.")
-    tls: Tls | None = Field(None, description="Certificates; the pod's own authority when left out.")
     namespaces: list[str] = Field([], description="Namespaces that are looked into; none: all.")
     selector: str = Field("", description="Label selector, such as app=api,tier!=test.")
     annotated: bool = Field(
@@ -44,34 +38,6 @@ class Kubernetes(Plugin):
         description="Kubernetes labels that series get; signs other than letters and digits become _.",
     )
     refresh: Duration = Field(30.0, gt=0, description="How often it asks what there is.")
-
-    @model_validator(mode="after")
-    def _somewhere(self) -> "Kubernetes":
-        if self.api and not self.api.startswith(("http://", "https://")):
-            raise ValueError(f"expected an address such as https://10.0.0.1:6443, got {self.api!r}")
-        return self
-
-    def client(self, timeout: float) -> httpx.AsyncClient:
-        """Raises `Fatal`."""
-        host, port = (
-            os.environ.get("KUBERNETES_SERVICE_HOST", ""),
-            os.environ.get("KUBERNETES_SERVICE_PORT", ""),
-        )
-        address = self.api or (f"https://{host}:{port or 443}" if host else "")
-        if not address:
-            raise Fatal("kubernetes: this is no pod; give the address of the API server as api")
-        ca = _ACCOUNT / "ca.crt"
-        tls = self.tls or Tls.model_validate({"ca": ca if ca.exists() and not self.api else None})
-        return httpx.AsyncClient(base_url=address, verify=tls.context(), timeout=timeout)
-
-    def _headers(self) -> dict[str, str]:
-        try:
-            if self.token:
-                return {"authorization": f"Bearer {self.token.read().get_secret_value()}"}
-            own = _ACCOUNT / "token"
-            return {"authorization": f"Bearer {own.read_text().strip()}"} if own.exists() else {}
-        except (ValueError, OSError) as why:
-            raise Fatal(f"kubernetes: {why}") from why
 
     async def groups(self, client: httpx.AsyncClient) -> list[tuple[list[str], dict[str, str]]]:
         """(addresses, labels) as in a target file. Raises `httpx.HTTPError`, ValueError or `Fatal`."""
@@ -99,7 +65,7 @@ class Kubernetes(Plugin):
             while True:
                 asked = {"limit": str(_PAGE)} | ({"continue": following} if following else {})
                 asked |= {"labelSelector": self.selector} if self.selector and select else {}
-                answer = await client.get(path, params=asked, headers=self._headers())
+                answer = await client.get(path, params=asked, headers=self.headers())
                 answer.raise_for_status()
                 if len(answer.content) > _MOST:
                     raise ValueError(f"{path}: more than {_MOST >> 20} MiB a page")

@@ -25,6 +25,7 @@ from aiops.plugin import Connector, Fatal, NotConnected, Plugin
 from aiops.plugin.connector import Batch
 from aiops.plugin.load import HOUSE, UnknownKind, kinds, load
 from tests.database import free_port
+from tests.kubernetes_server import api_server
 from tests.loki_api import LokiApi
 from tests.metrics_page import MetricsPage
 from tests.prometheus_api import PrometheusApi
@@ -74,10 +75,20 @@ def _journald(folder: Path, api: PrometheusApi) -> dict[str, Any]:
     return {"directory": folder}
 
 
+def _kubernetes(folder: Path, api: PrometheusApi) -> dict[str, Any]:
+    server = STUBS.enter_context(api_server())
+    server.put("pods", "web-1", status={"phase": "Running"}, creationTimestamp="2023-11-14T00:00:00Z")
+    about = {"type": "Warning", "message": "a line", "lastTimestamp": "2023-11-14T22:13:50Z"}
+    server.put("events", "e", body=about)
+    (folder / "token").write_text(server.token)
+    return {"api": server.url, "token": {"file": str(folder / "token")}}
+
+
 EXAMPLES: dict[str, Callable[[Path, PrometheusApi], dict[str, Any]]] = {
     "elasticsearch": _elasticsearch,
     "file": _file,
     "journald": _journald,
+    "kubernetes": _kubernetes,
     "loki": _loki,
     "prometheus": _prometheus,
     "scrape": _scrape,
