@@ -12,11 +12,11 @@ from aiops.config.models import (
     SilenceRule,
     Sli,
     SliOf,
-    Web,
 )
 from aiops.config.remediation import Maintenance, Remediation
 from aiops.config.routing import EscalateAfter, HoursRule, RouteRule, Storm
 from aiops.config.tickets import Tickets, TicketStyle
+from aiops.config.web import Oidc, Web
 
 __all__ = [
     "Alerting",
@@ -29,6 +29,7 @@ __all__ = [
     "HoursRule",
     "Limit",
     "Maintenance",
+    "Oidc",
     "Remediation",
     "Retention",
     "RouteRule",

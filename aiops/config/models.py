@@ -7,9 +7,11 @@ from pydantic import Field, field_validator, model_validator
 
 from aiops.config.blocks import AnyDetector, AnyMiner, AnySink, AnySource, Block, Moment, build
 from aiops.config.faults import broken_references, refusal
+from aiops.config.operation import Watchdog
 from aiops.config.remediation import Maintenance, Remediation
 from aiops.config.routing import HoursRule, RouteRule, Storm
 from aiops.config.tickets import Tickets
+from aiops.config.web import Web
 from aiops.model.signal import Severity
 from aiops.plugin import Detector, Duration, Miner, SelectorText
 from aiops.plugin.egress import Egress
@@ -82,12 +84,23 @@ class Detection(Block):
         description="What scores the series; the columnar default when left out.",
     )
     false_pages_per_week: float = Field(2.0, gt=0, description="How many false problems a week are bearable.")
+    false_pages_of: dict[str, float] = Field(
+        {}, description="The same, of the teams for which it differs: `{payments: 0.5}`."
+    )
     relearn_after: Duration = Field(
         3600.0, description="After this long, a new level is taken as the new normal."
     )
     forget_after: Duration = Field(
         86400.0, description="A series unseen for this long is dropped with its model."
     )
+
+    @field_validator("false_pages_of")
+    @classmethod
+    def _are_positive(cls, value: dict[str, float]) -> dict[str, float]:
+        for team, pages in value.items():
+            if not pages > 0:
+                raise ValueError(f"{team}: {pages:g} is not more than 0")
+        return value
 
 
 class Logs(Block):
@@ -190,28 +203,6 @@ class SilenceRule(Block):
     reason: str = Field(description="Shown wherever an alert is held back.")
 
 
-class Web(Block):
-    """API and console."""
-
-    listen: str = Field("127.0.0.1:8750", description="Address and port.")
-
-    @field_validator("listen")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        host, colon, port = value.rpartition(":")
-        if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
-            raise ValueError("expected an address and a port, such as 127.0.0.1:8750")
-        return value
-
-    @property
-    def host(self) -> str:
-        return self.listen.rpartition(":")[0].strip("[]") or "127.0.0.1"
-
-    @property
-    def port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
-
-
 class Retention(Block):
     """How long what has ended is kept."""
 
@@ -249,6 +240,10 @@ class Config(Block):
     web: Web = Field(default_factory=Web)
     checkpoint_every: Duration = Field(30.0, description="How often learnt state is saved.", gt=0)
     retention: Retention = Field(default_factory=Retention)
+    reload_every: Duration = Field(
+        0.0, description="How often file and playbooks are looked at, to take up changes; 0: only when asked."
+    )
+    watchdogs: list[Watchdog] = Field(default_factory=list, description="Who hears that all is well.")
 
     @field_validator("store")
     @classmethod

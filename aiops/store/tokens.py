@@ -3,12 +3,14 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from aiops.model.role import Role
 from aiops.store import audit
 from aiops.store.tables import token
 
@@ -22,44 +24,66 @@ _USED_EVERY = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a token speaks for."""
+    """Who asks: what a token, or the account that signed in, speaks for."""
 
     token_id: int
+    """0: an account, not a token."""
     name: str
     stale: bool = False
     """Whether `touch` is due."""
+    role: Role = Role.ADMIN
+    scopes: frozenset[str] = frozenset()
+    """Rooms of the API; empty: all of them."""
+    account_id: int = 0
+
+    def may(self, role: Role) -> bool:
+        return self.role.covers(role)
 
 
-def create(conn: Connection, name: str, at: float, by: str = audit.ACTOR) -> str:
-    """A new token in plain text, never to be read again: only its digest is stored. ``at``: epoch s."""
+def create(
+    conn: Connection,
+    name: str,
+    at: float,
+    by: str = audit.ACTOR,
+    role: Role = Role.ADMIN,
+    scopes: Iterable[str] = (),
+    expires: float | None = None,
+) -> str:
+    """A new token in plain text, never to be read again: only its digest is stored.
+
+    ``at`` and ``expires`` (None: never): epoch s. ``scopes``: rooms of the API; none: all of them.
+    """
     number = int.from_bytes(secrets.token_bytes(32), "big")
     digits = []
     for _ in range(_DIGITS):
         number, rest = divmod(number, 62)
         digits.append(_ALPHABET[rest])
     plain = PREFIX + "".join(reversed(digits))
-    row = conn.execute(token.insert().values(name=name, digest=_digest(plain), created=at))
-    audit.note(
-        conn,
-        at=at,
-        entity="token",
-        entity_id=(row.inserted_primary_key or (0,))[0],
-        current="",
-        to="created",
-        reason=name,
-        actor=by,
-    )
+    rooms = " ".join(sorted(set(scopes)))
+    values = {"name": name, "digest": _digest(plain), "created": at, "made_by": by}
+    row = conn.execute(token.insert().values(**values, role=role, scopes=rooms, expires=expires))
+    reason = f"{name}: {role.value}" + (f", only {rooms}" if rooms else "")
+    _note(conn, at, (row.inserted_primary_key or (0,))[0], "", "created", reason, by)
     return plain
 
 
 def verify(conn: Connection, plain: str, at: float) -> Principal | None:
-    """Whom `plain` speaks for, or None. All digests are compared, each in constant time."""
+    """Whom `plain` speaks for at `at` (epoch s), or None. Digests are compared in constant time."""
     wanted = _digest(plain)
-    found = None
-    for row in conn.execute(sa.select(token)).mappings():
-        if hmac.compare_digest(row["digest"], wanted):
-            found = Principal(row["id"], row["name"], at - (row["last_used"] or 0.0) >= _USED_EVERY)
-    return found
+    # The digest is not the secret: finding its row by it tells nobody how to make one
+    row = conn.execute(sa.select(token).where(token.c.digest == wanted)).mappings().first()
+    if row is None or not hmac.compare_digest(row["digest"], wanted) or _over(row["expires"], at):
+        return None
+    return _principal(row, at - (row["last_used"] or 0.0) >= _USED_EVERY)
+
+
+def _principal(row: Any, stale: bool = False) -> Principal:
+    scopes = frozenset(row["scopes"].split())
+    return Principal(row["id"], row["name"], stale, Role(row["role"]), scopes)
+
+
+def _over(expires: float | None, at: float) -> bool:
+    return expires is not None and at >= expires
 
 
 def touch(conn: Connection, token_id: int, at: float) -> None:
@@ -67,33 +91,34 @@ def touch(conn: Connection, token_id: int, at: float) -> None:
     conn.execute(token.update().where(token.c.id == token_id).values(last_used=at))
 
 
-def holder(conn: Connection, token_id: int) -> Principal | None:
-    """Whom the token with this id speaks for; None once it was revoked."""
-    row = conn.execute(sa.select(token.c.id, token.c.name).where(token.c.id == token_id)).first()
-    return Principal(row.id, row.name) if row else None
+def holder(conn: Connection, token_id: int, at: float) -> Principal | None:
+    """Whom the token with this id speaks for at `at` (epoch s); None once it was revoked or has expired."""
+    row = conn.execute(sa.select(token).where(token.c.id == token_id)).mappings().first()
+    return None if row is None or _over(row["expires"], at) else _principal(row)
 
 
 def revoke(conn: Connection, token_id: int, at: float, by: str = audit.ACTOR) -> bool:
     """Delete the token, and with it every session it opened; False when there is none."""
     gone = conn.execute(token.delete().where(token.c.id == token_id)).rowcount
     if gone:
-        audit.note(
-            conn,
-            at=at,
-            entity="token",
-            entity_id=token_id,
-            current="created",
-            to="revoked",
-            reason="by hand",
-            actor=by,
-        )
+        _note(conn, at, token_id, "created", "revoked", "by hand", by)
     return bool(gone)
 
 
 def listed(conn: Connection) -> list[dict[str, Any]]:
-    """All of them, without what would open a door: ``id, name, created, last_used``."""
-    columns = (token.c.id, token.c.name, token.c.created, token.c.last_used)
-    return [dict(row) for row in conn.execute(sa.select(*columns).order_by(token.c.id)).mappings()]
+    """All of them, without what would open a door."""
+    columns = (
+        token.c.id,
+        token.c.name,
+        token.c.created,
+        token.c.last_used,
+        token.c.role,
+        token.c.scopes,
+        token.c.expires,
+        token.c.made_by,
+    )
+    rows = conn.execute(sa.select(*columns).order_by(token.c.id)).mappings()
+    return [{**row, "scopes": row["scopes"].split()} for row in rows]
 
 
 def exist(conn: Connection) -> bool:
@@ -103,3 +128,7 @@ def exist(conn: Connection) -> bool:
 
 def _digest(plain: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _note(conn: Connection, at: float, ident: int, current: str, to: str, reason: str, by: str) -> None:
+    audit.note(conn, at=at, entity="token", entity_id=ident, current=current, to=to, reason=reason, actor=by)

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends, FastAPI
 import aiops
 from aiops.web import ops
 from aiops.web.api import (
+    access,
     alerts,
     back,
     config,
@@ -19,14 +20,16 @@ from aiops.web.api import (
     series,
     silences,
 )
+from aiops.web.attempts import Attempts
 from aiops.web.console import install as install_console
 from aiops.web.errors import Trouble
 from aiops.web.events import Events
+from aiops.web.passwords import Passwords
 from aiops.web.ports import Engine
 from aiops.web.repeats import Repeats, Tags
 from aiops.web.security import Guard, reader
 from aiops.web.series import Finder
-from aiops.web.session import Sessions, session_key
+from aiops.web.session import Signer, session_key
 
 TAGS = [
     {"name": "problems", "description": "Alerts with one likely cause: read them, say what people decided."},
@@ -39,6 +42,7 @@ TAGS = [
     {"name": "holds", "description": "Playbooks that may not act until a person lets them."},
     {"name": "deliveries", "description": "The outbox: what the ITSM was told, and what it would not take."},
     {"name": "silences", "description": "Alerts that are not to become problems for a while."},
+    {"name": "access", "description": "Tokens and accounts: who may come in, and what they may do."},
     {"name": "configuration", "description": "Sources and the one YAML file."},
     {"name": "inbound", "description": "What ticket systems say; each proves itself in its own way."},
     {"name": "events", "description": "What happens, as it happens."},
@@ -66,11 +70,13 @@ def create_app(engine: Engine) -> FastAPI:
     )
     app.state.engine = engine
     app.state.finder = Finder(engine)
-    app.state.sessions = Sessions(session_key(engine.config.data))
+    app.state.signer = Signer(session_key(engine.config.data))
+    app.state.passwords = Passwords()
+    app.state.attempts = Attempts()
     app.state.events = Events(engine)
     app.add_middleware(Repeats, engine=engine)
     app.add_middleware(Tags)
-    app.add_middleware(Guard, listen=engine.config.web.host)
+    app.add_middleware(Guard, listen=engine.config.web.host, url=engine.config.web.url)
     app.include_router(_api())
     app.include_router(inbound.router, prefix="/api/v1")
     app.include_router(ops.router)
@@ -93,6 +99,7 @@ def _api() -> APIRouter:
         silences,
         ledger,
         back,
+        access,
         config,
     ):
         api.include_router(room.router)

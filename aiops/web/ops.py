@@ -11,7 +11,7 @@ from starlette.responses import Response
 from aiops.web.api import config
 from aiops.web.errors import responses
 from aiops.web.ports import Engine
-from aiops.web.security import EngineDep, Writer
+from aiops.web.security import Author, EngineDep
 
 router = APIRouter(tags=["operations"])
 
@@ -48,7 +48,9 @@ def waiting_for(engine: Engine) -> str:
     return f"no answer yet from source {', '.join(silent)}" if silent else "the pipeline has not started"
 
 
-@router.post("/-/reload", status_code=204, summary="Take up the file anew", responses=responses(401, 422))
-async def reload(engine: EngineDep, who: Writer) -> Response:
+@router.post(
+    "/-/reload", status_code=204, summary="Take up the file anew", responses=responses(401, 403, 422)
+)
+async def reload(engine: EngineDep, who: Author) -> Response:
     """The same as `POST /api/v1/config/reload`."""
     return await config.reload(engine, who)

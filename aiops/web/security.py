@@ -1,4 +1,4 @@
-"""Who may do what: host check, headers, and the token that every change needs."""
+"""Host check and headers; who asks, and the role that every change needs."""
 
 import ipaddress
 import socket
@@ -10,11 +10,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aiops.store import tokens
+from aiops.model.role import Role
+from aiops.store import sessions, tokens
+from aiops.store.sessions import Signed
 from aiops.store.tokens import Principal
 from aiops.web.errors import trouble
 from aiops.web.ports import Engine
-from aiops.web.session import COOKIE, Session, Sessions
+from aiops.web.session import COOKIE, Signer
 
 POLICY = "; ".join(
     (
@@ -40,20 +42,13 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY = frozenset({"0.0.0.0", "::", "*"})
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address to bind to is reached from this machine only."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class Guard:
     """ASGI middleware: refuses foreign Host headers (DNS rebinding), adds headers to every answer."""
 
-    def __init__(self, app: ASGIApp, listen: str) -> None:
+    def __init__(self, app: ASGIApp, listen: str, url: str = "") -> None:
         self.app = app
         self.listen = listen.lower()
+        self.proxied = (urlsplit(url).hostname or "").lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,7 +75,7 @@ class Guard:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
             return False
-        if name in _LOOPBACK_NAMES or name == self.listen:
+        if name in _LOOPBACK_NAMES or name == self.listen or name == self.proxied != "":
             return True
         # Rebinding needs a name that an attacker's DNS answers for; an address literal is none
         return self.listen in _ANY and (_is_address(name) or name == socket.gethostname().lower())
@@ -100,25 +95,35 @@ def engine_of(request: Request) -> Engine:
     return engine
 
 
-def sessions_of(request: Request) -> Sessions:
-    sessions: Sessions = request.app.state.sessions
-    return sessions
+def signer_of(request: Request) -> Signer:
+    signer: Signer = request.app.state.signer
+    return signer
 
 
 EngineDep = Annotated[Engine, Depends(engine_of)]
 _bearer = HTTPBearer(auto_error=False, description="A token such as `fw_...`, shown once when it is made.")
 
 
-def session_of(request: Request) -> Session | None:
-    """The console session that the cookie names, if its signature holds."""
+async def session_of(request: Request) -> Signed | None:
+    """The console session that the cookie names; notes its use. Looked up once a request."""
     cookie = request.cookies.get(COOKIE, "")
-    return sessions_of(request).read(cookie, engine_of(request).clock.now()) if cookie else None
+    if not cookie:
+        return None
+    if "forewarn_session" not in request.scope:
+        engine = engine_of(request)
+        now = engine.clock.now()
+        found = await engine.db.read(sessions.find, cookie, now)
+        if found and found.stale:
+            await engine.db.run(sessions.seen, found.id, now)
+        request.scope["forewarn_session"] = found
+    signed: Signed | None = request.scope["forewarn_session"]
+    return signed
 
 
 async def by_session(request: Request) -> Principal | None:
-    """Who is signed in to the console; nobody once the token was revoked."""
-    session = session_of(request)
-    return await engine_of(request).db.read(tokens.holder, session.token_id) if session else None
+    """Who is signed in to the console; nobody once the token was revoked or the account closed."""
+    found = await session_of(request)
+    return found.who if found else None
 
 
 async def by_token(engine: Engine, plain: str) -> Principal | None:
@@ -130,17 +135,29 @@ async def by_token(engine: Engine, plain: str) -> Principal | None:
     return found
 
 
-async def writer(
-    request: Request,
-    engine: EngineDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
-) -> Principal:
-    """Dependency of every API route that changes something: a bearer token."""
-    found = await by_token(engine, credentials.credentials) if credentials else None
-    if found is None:
-        told = "this token is not known" if credentials else "this changes something and needs a token"
-        raise HTTPException(401, f"{told}; send `Authorization: Bearer fw_...`", _challenge())
-    return found
+class Needs:
+    """Dependency of every API route that changes something: a bearer token with this role.
+
+    A token that is limited to some rooms of the API opens only routes that carry one of their tags.
+    """
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    async def __call__(
+        self,
+        request: Request,
+        engine: EngineDep,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
+    ) -> Principal:
+        found = await by_token(engine, credentials.credentials) if credentials else None
+        if found is None:
+            told = "this token is not known" if credentials else "this changes something and needs a token"
+            raise HTTPException(401, f"{told}; send `Authorization: Bearer fw_...`", _challenge())
+        _within(request, found)
+        if not found.may(self.role):
+            raise HTTPException(403, f"this needs the role {self.role}; {found.name} is {found.role}")
+        return found
 
 
 async def reader(
@@ -149,16 +166,26 @@ async def reader(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
 ) -> Principal | None:
     """Dependency of every API route that only reads: open on loopback, else a token or a console session."""
-    if is_loopback(engine.config.web.host):
+    if engine.config.web.open:
         return None
     found = await by_token(engine, credentials.credentials) if credentials else await by_session(request)
     if found is None:
         raise HTTPException(401, "reading needs a token where others can reach the port", _challenge())
+    _within(request, found)
     return found
+
+
+def _within(request: Request, who: Principal) -> None:
+    """Raises 403 for a room that the token was not made for."""
+    if who.scopes and not who.scopes & set(request.scope["route"].tags):
+        rooms = ", ".join(sorted(who.scopes))
+        raise HTTPException(403, f"this token was made for {rooms} only")
 
 
 def _challenge() -> dict[str, Any]:
     return {"WWW-Authenticate": 'Bearer realm="forewarn"'}
 
 
-Writer = Annotated[Principal, Depends(writer)]
+Writer = Annotated[Principal, Depends(Needs(Role.RESPONDER))]
+Author = Annotated[Principal, Depends(Needs(Role.AUTHOR))]
+Admin = Annotated[Principal, Depends(Needs(Role.ADMIN))]

@@ -1,49 +1,41 @@
-"""Console sessions: an opaque signed cookie that names a token, and the CSRF token that goes with it."""
+"""The console's cookie, and the key under which CSRF tokens and passing states are signed."""
 
+import base64
 import hmac
+import json
 import os
 import secrets
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 COOKIE = "forewarn_session"
-LIFETIME = 12 * 3600.0
-"""Seconds until a person signs in again: one shift."""
 KEY_FILE = "session.key"
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A session whose signature holds and which has not expired."""
-
-    token_id: int
-    csrf: str
-
-
-class Sessions:
-    """Signs and reads cookies ``token_id.expires.nonce.signature``. Nothing is stored on the server.
-
-    HMAC-SHA256 under a key that only this installation has; revoking the token ends its sessions.
-    """
+class Signer:
+    """HMAC-SHA256 under a key that only this installation has."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def open(self, token_id: int, now: float) -> str:
-        """A cookie value for `token_id`, good for `LIFETIME` from `now` (epoch s)."""
-        body = f"{token_id}.{int(now + LIFETIME)}.{secrets.token_urlsafe(18)}"
-        return f"{body}.{self._sign('session', body)}"
+    def csrf(self, cookie: str) -> str:
+        """What the forms of the session with this cookie carry."""
+        return self._sign("csrf", cookie)
 
-    def read(self, cookie: str, now: float) -> Session | None:
-        """The session, unless the cookie was tampered with or has expired."""
-        body, _, signature = cookie.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign("session", body).encode()):
+    def seal(self, purpose: str, values: dict[str, Any], until: float) -> str:
+        """`values` as text that can be given away and known again, good until `until` (epoch s)."""
+        body = base64.urlsafe_b64encode(json.dumps([until, values]).encode()).decode()
+        return f"{body}.{self._sign(purpose, body)}"
+
+    def unseal(self, purpose: str, text: str, now: float) -> dict[str, Any] | None:
+        """What `seal` was given, unless somebody changed it or its time is over."""
+        body, _, signature = text.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._sign(purpose, body).encode()):
             return None
-        token_id, expires, _nonce = body.split(".")
-        if now >= int(expires):
-            return None
-        return Session(int(token_id), self._sign("csrf", body))
+        until, values = json.loads(base64.urlsafe_b64decode(body))
+        found: dict[str, Any] | None = values if now < until else None
+        return found
 
     def _sign(self, purpose: str, body: str) -> str:
         return hmac.new(self._key, f"{purpose}:{body}".encode(), sha256).hexdigest()

@@ -147,20 +147,20 @@ async def test_a_text_is_tried_and_nothing_changes(ana: httpx.AsyncClient, engin
 
 async def test_a_token_is_made_shown_once_and_revoked(ana: httpx.AsyncClient, engine: Engine) -> None:
     csrf = await csrf_of(ana)
-    made = await ana.post("/settings/tokens", data={"csrf": csrf, "name": "deploy job"})
+    made = await ana.post("/access/tokens", data={"csrf": csrf, "name": "deploy job", "role": "admin"})
     found = re.search(r"fw_\w{43}", made.text)
     assert found
-    assert found[0] not in (await ana.get("/settings")).text
+    assert found[0] not in (await ana.get("/access")).text
     header = {"Authorization": f"Bearer {found[0]}"}
     (mine,) = [
         one
         for one in (await ana.get("/api/v1/tokens", headers=header)).json()["items"]
         if one["name"] == "deploy job"
     ]
-    answer = await ana.post(f"/settings/tokens/{mine['id']}/revoke", data={"csrf": csrf})
+    answer = await ana.post(f"/access/tokens/{mine['id']}/revoke", data={"csrf": csrf})
     assert answer.status_code == 303
     assert (await ana.get("/api/v1/tokens", headers=header)).status_code == 401
-    assert (await ana.post("/settings/tokens", data={"csrf": csrf, "name": " "})).status_code == 422
+    assert (await ana.post("/access/tokens", data={"csrf": csrf, "name": " "})).status_code == 422
     trail = (await ana.get("/api/v1/audit", params={"entity": "token", "actor": "ana"})).json()["items"]
     assert [one["to_state"] for one in trail[:2]] == ["revoked", "created"]
 

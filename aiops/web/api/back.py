@@ -1,20 +1,20 @@
-"""What looks back and around: the audit trail, log patterns, topology; and the tokens."""
+"""What looks back and around: the audit trail, log patterns, topology."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from aiops.store import log_templates, tokens, trail
+from aiops.store import log_templates, trail
 from aiops.web.api.paging import PagingDep, decode, encode
 from aiops.web.api.problems import whole_problem
 from aiops.web.console.markdown import problem_text
 from aiops.web.errors import not_found, responses
 from aiops.web.inputs import Ident, Words
-from aiops.web.schema_base import Instant, MaybeInstant, Page, Schema
+from aiops.web.schema_base import Instant, Page, Schema
 from aiops.web.schemas import TimelineEntry
-from aiops.web.security import EngineDep, Writer
+from aiops.web.security import EngineDep
 
 router = APIRouter()
 
@@ -44,22 +44,6 @@ class Pattern(Schema):
 class CallOut(BaseModel):
     caller: str
     callee: str
-
-
-class TokenOut(Schema):
-    id: int
-    name: str
-    created: Instant
-    last_used: MaybeInstant
-
-
-class TokenIn(BaseModel):
-    name: Words = Field(min_length=1, max_length=100, examples=["deploy job"])
-
-
-class TokenMade(BaseModel):
-    name: str
-    token: str = Field(description="Shown only now.")
 
 
 @router.get("/audit", tags=["operations"], summary="The audit trail", responses=responses(401, 422))
@@ -114,33 +98,3 @@ async def markdown(engine: EngineDep, problem_id: Ident) -> Markdown:
     url = f"http://{engine.config.web.listen}/problems/{problem_id}"
     text = problem_text(whole, engine.clock.now(), url)
     return Markdown(text)
-
-
-@router.get("/tokens", tags=["configuration"], summary="List tokens", responses=responses(401))
-async def listed(engine: EngineDep, who: Writer) -> Page[TokenOut]:
-    """Without what would open a door."""
-    rows = await engine.db.read(tokens.listed)
-    return Page(items=[TokenOut.model_validate(row) for row in rows])
-
-
-@router.post(
-    "/tokens", status_code=201, tags=["configuration"], summary="Make a token", responses=responses(401, 422)
-)
-async def made(engine: EngineDep, who: Writer, body: TokenIn) -> TokenMade:
-    """It is not shown again."""
-    plain = await engine.db.run(tokens.create, body.name, engine.clock.now(), who.name)
-    return TokenMade(name=body.name, token=plain)
-
-
-@router.post(
-    "/tokens/{token_id}/revoke",
-    status_code=204,
-    tags=["configuration"],
-    summary="Revoke a token",
-    responses=responses(401, 404),
-)
-async def revoke(engine: EngineDep, who: Writer, token_id: Ident) -> Response:
-    """With the sessions that it opened."""
-    if not await engine.db.run(tokens.revoke, token_id, engine.clock.now(), who.name):
-        raise not_found("token", token_id)
-    return Response(status_code=204)

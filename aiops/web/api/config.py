@@ -11,7 +11,7 @@ from aiops.config.playbooks import PlaybookError
 from aiops.web import schemas
 from aiops.web.errors import Invalid, responses, trouble
 from aiops.web.redact import redacted
-from aiops.web.security import EngineDep, Writer
+from aiops.web.security import Author, EngineDep
 
 router = APIRouter(tags=["configuration"])
 
@@ -34,8 +34,8 @@ async def shown(engine: EngineDep) -> dict[str, Any]:
     return redacted(engine.config)
 
 
-@router.post("/config/check", summary="Check a configuration", responses=responses(401, 422))
-async def checked(engine: EngineDep, who: Writer, body: ConfigText) -> schemas.Checked:
+@router.post("/config/check", summary="Check a configuration", responses=responses(401, 403, 422))
+async def checked(engine: EngineDep, who: Author, body: ConfigText) -> schemas.Checked:
     """Nothing is changed; each complaint names line, column and key, and what was probably meant."""
     found = await engine.check_text(body.text)
     complaints = [schemas.ComplaintOut.model_validate(one) for one in found]
@@ -43,9 +43,9 @@ async def checked(engine: EngineDep, who: Writer, body: ConfigText) -> schemas.C
 
 
 @router.post(
-    "/config/reload", status_code=204, summary="Take up the file anew", responses=responses(401, 422)
+    "/config/reload", status_code=204, summary="Take up the file anew", responses=responses(401, 403, 422)
 )
-async def reload(engine: EngineDep, who: Writer) -> Response:
+async def reload(engine: EngineDep, who: Author) -> Response:
     """All or nothing: when anything is wrong with the file, the old configuration keeps running."""
     try:
         await engine.reload()

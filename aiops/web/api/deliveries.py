@@ -59,7 +59,9 @@ async def replayed(engine: Engine, delivery_id: int, by: str) -> dict[str, Any]:
     return await engine.db.read(whole_delivery, delivery_id) or {}
 
 
-@router.post("/{delivery_id}/replay", summary="Send a dead letter again", responses=responses(401, 404, 409))
+@router.post(
+    "/{delivery_id}/replay", summary="Send a dead letter again", responses=responses(401, 403, 404, 409)
+)
 async def replay(engine: EngineDep, who: Writer, delivery_id: Ident) -> schemas.DeliveryDetail:
     """Due at once, under the same message id."""
     return schemas.DeliveryDetail.model_validate(await replayed(engine, delivery_id, who.name))

@@ -87,7 +87,7 @@ async def _told(engine: Engine, act: Act, message: say.Handling) -> schemas.Told
 
 def _route(act: Act, summary: str) -> Callable[[F], F]:
     path = f"/problems/{{problem_id}}/{act.value}"
-    return router.post(path, status_code=202, summary=summary, responses=responses(401, 404, 409, 422))
+    return router.post(path, status_code=202, summary=summary, responses=responses(401, 403, 404, 409, 422))
 
 
 @_route(Act.ACKNOWLEDGE, "Say that somebody looks")

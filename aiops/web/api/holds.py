@@ -57,13 +57,13 @@ async def listed(
     return schemas.Page(items=[_shown(one) for one in await engine.db.read(holds.listed, lifted=lifted)])
 
 
-@router.post("", status_code=201, summary="Hold remediation", responses=responses(401, 422))
+@router.post("", status_code=201, summary="Hold remediation", responses=responses(401, 403, 422))
 async def create(engine: EngineDep, who: Writer, body: HoldIn) -> HoldOut:
     """The kill switch: with no playbook named, nothing acts any more."""
     return _shown(await created(engine, body.playbook, body.reason, who.name))
 
 
-@router.post("/{hold_id}/lift", summary="Lift a hold", responses=responses(401, 404))
+@router.post("/{hold_id}/lift", summary="Lift a hold", responses=responses(401, 403, 404))
 async def lift(engine: EngineDep, who: Writer, hold_id: Ident) -> HoldOut:
     """One that was lifted already stays as it is."""
     found = await engine.db.run(holds.lift, hold_id, by=who.name, at=engine.clock.now())

@@ -90,13 +90,13 @@ async def _woken(engine: Engine, run_id: int) -> dict[str, Any]:
     return await engine.db.read(whole_run, run_id) or {}
 
 
-@router.post("/{run_id}/approve", summary="Approve a run", responses=responses(401, 404, 409))
+@router.post("/{run_id}/approve", summary="Approve a run", responses=responses(401, 403, 404, 409))
 async def approve(engine: EngineDep, who: Writer, run_id: Ident) -> schemas.RunDetail:
     """It starts as soon as its target is free."""
     return schemas.RunDetail.model_validate(await approve_run(engine, run_id, who.name))
 
 
-@router.post("/{run_id}/refuse", summary="Refuse a run", responses=responses(401, 404, 409))
+@router.post("/{run_id}/refuse", summary="Refuse a run", responses=responses(401, 403, 404, 409))
 async def refuse(
     engine: EngineDep, who: Writer, run_id: Ident, body: Refusal | None = None
 ) -> schemas.RunDetail:

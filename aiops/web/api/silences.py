@@ -65,14 +65,14 @@ async def listed(
     return schemas.Page(items=[schemas.SilenceOut.model_validate(as_schema(one, now)) for one in found])
 
 
-@router.post("", status_code=201, summary="Create a silence", responses=responses(401, 422))
+@router.post("", status_code=201, summary="Create a silence", responses=responses(401, 403, 422))
 async def create(engine: EngineDep, who: Writer, body: SilenceIn) -> schemas.SilenceOut:
     """Alerts that match are kept, and become no problem while it holds."""
     made = await created(engine, body, who.name)
     return schemas.SilenceOut.model_validate(as_schema(made, engine.clock.now()))
 
 
-@router.post("/{silence_id}/expire", summary="End a silence now", responses=responses(401, 404))
+@router.post("/{silence_id}/expire", summary="End a silence now", responses=responses(401, 403, 404))
 async def expire(engine: EngineDep, who: Writer, silence_id: Ident) -> schemas.SilenceOut:
     """One that has ended already stays as it is."""
     now = engine.clock.now()

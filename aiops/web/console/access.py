@@ -6,8 +6,10 @@ from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Form, HTTPException, Request
 
+from aiops.model.role import Role
 from aiops.store.tokens import Principal
-from aiops.web.security import by_session, engine_of, is_loopback, session_of
+from aiops.web.security import by_session, engine_of, signer_of
+from aiops.web.session import COOKIE
 
 
 class SignInFirst(Exception):
@@ -21,7 +23,7 @@ class SignInFirst(Exception):
 async def visitor(request: Request) -> Principal | None:
     """Dependency of every page: open on loopback, else signed in."""
     found = await by_session(request)
-    if found is None and not is_loopback(engine_of(request).config.web.host):
+    if found is None and not engine_of(request).config.web.open:
         raise SignInFirst(request)
     return found
 
@@ -33,16 +35,31 @@ def same_origin(request: Request) -> None:
         raise HTTPException(403, "the form came from another site")
 
 
-async def actor(request: Request, csrf: Annotated[str, Form()] = "") -> Principal:
-    """Dependency of every action: same origin, signed in, and the form's own CSRF token."""
-    same_origin(request)
-    session, found = session_of(request), await by_session(request)
-    if session is None or found is None:
-        raise SignInFirst(request)
-    if not hmac.compare_digest(csrf.encode(), session.csrf.encode()):
-        raise HTTPException(403, "the form is out of date: load the page again")
-    return found
+def csrf_of(request: Request) -> str:
+    """What the forms of this session carry."""
+    return signer_of(request).csrf(request.cookies.get(COOKIE, ""))
+
+
+class Acts:
+    """Dependency of every action: same origin, signed in with this role, and the form's own CSRF token."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    async def __call__(self, request: Request, csrf: Annotated[str, Form()] = "") -> Principal:
+        same_origin(request)
+        found = await by_session(request)
+        if found is None:
+            raise SignInFirst(request)
+        if not hmac.compare_digest(csrf.encode(), csrf_of(request).encode()):
+            raise HTTPException(403, "the form is out of date: load the page again")
+        if not found.may(self.role):
+            raise HTTPException(403, f"this needs the role {self.role}; {found.name} is {found.role}")
+        return found
 
 
 Visitor = Annotated[Principal | None, Depends(visitor)]
-Actor = Annotated[Principal, Depends(actor)]
+Anybody = Annotated[Principal, Depends(Acts(Role.VIEWER))]
+Actor = Annotated[Principal, Depends(Acts(Role.RESPONDER))]
+Author = Annotated[Principal, Depends(Acts(Role.AUTHOR))]
+Admin = Annotated[Principal, Depends(Acts(Role.ADMIN))]

@@ -15,6 +15,7 @@ from aiops.web.console.handling import shown
 from aiops.web.console.lists import render_silences
 from aiops.web.errors import not_found
 from aiops.web.inputs import Ident, Words
+from aiops.web.language import gettext as _
 from aiops.web.security import EngineDep
 
 router = APIRouter()
@@ -25,13 +26,13 @@ Note = Annotated[Words, Form(max_length=10_000)]
 @router.post("/runs/{run_id}/approve")
 async def approve(request: Request, engine: EngineDep, who: Actor, run_id: Ident) -> Response:
     run = await runs.approve_run(engine, run_id, who.name)
-    return await shown(request, engine, who, run["problem_id"], "Approved")
+    return await shown(request, engine, who, run["problem_id"], _("Approved"))
 
 
 @router.post("/runs/{run_id}/refuse")
 async def refuse(request: Request, engine: EngineDep, who: Actor, run_id: Ident, note: Note = "") -> Response:
     run = await runs.refuse_run(engine, run_id, who.name, note.strip())
-    return await shown(request, engine, who, run["problem_id"], "Refused")
+    return await shown(request, engine, who, run["problem_id"], _("Refused"))
 
 
 @router.post("/deliveries/{delivery_id}/replay")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Request
@@ -19,6 +20,8 @@ from aiops.web.api.handling import SnoozeIn
 from aiops.web.console.access import Actor
 from aiops.web.console.pages import render_problem
 from aiops.web.inputs import LARGEST, Ident, Words
+from aiops.web.language import gettext as _
+from aiops.web.language import noted
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep
 
@@ -37,7 +40,7 @@ async def _tell(
     """Tell the pipeline, wait a moment until it has noted it, and show the problem as it then is."""
     before = await _deeds(engine, message)
     await handling.tell(engine, act, message)
-    for _ in range(PATIENCE):
+    for _look in range(PATIENCE):
         if await _deeds(engine, message) > before:
             break
         await asyncio.sleep(0.05)
@@ -65,14 +68,8 @@ def _number(text: str, optional: bool = False) -> int:
     if optional and not digits:
         return 0
     if not digits.isdecimal() or not 0 < int(digits) <= LARGEST:
-        raise HTTPException(422, "the other problem's number is needed, such as 42")
+        raise HTTPException(422, _("the other problem's number is needed, such as 42"))
     return int(digits)
-
-
-@router.post("/acknowledge")
-async def acknowledge(request: Request, engine: EngineDep, who: Actor, problem_id: Ident) -> Response:
-    message = say.Acknowledge(problem_id, who.name)
-    return await _tell(request, engine, who, Act.ACKNOWLEDGE, message, "Acknowledged")
 
 
 @router.post("/assign")
@@ -80,7 +77,7 @@ async def assign(
     request: Request, engine: EngineDep, who: Actor, problem_id: Ident, to: Note = ""
 ) -> Response:
     message = say.Assign(problem_id, who.name, to.strip()[:200])
-    return await _tell(request, engine, who, Act.ASSIGN, message, "Assigned")
+    return await _tell(request, engine, who, Act.ASSIGN, message, _("Assigned"))
 
 
 @router.post("/snooze")
@@ -95,15 +92,10 @@ async def snooze(
     try:
         wish = SnoozeIn(duration=_DURATION.validate_python(duration.strip()))
     except ValidationError as why:
-        raise HTTPException(422, "for how long? Such as 30m, 2h, 1d") from why
+        raise HTTPException(422, _("for how long? Such as 30m, 2h, 1d")) from why
     ends = wish.ends(engine.clock.now())
     message = say.Snooze(problem_id, who.name, ends, note.strip())
-    return await _tell(request, engine, who, Act.SNOOZE, message, "Snoozed")
-
-
-@router.post("/wake")
-async def wake(request: Request, engine: EngineDep, who: Actor, problem_id: Ident) -> Response:
-    return await _tell(request, engine, who, Act.WAKE, say.Wake(problem_id, who.name), "Awake")
+    return await _tell(request, engine, who, Act.SNOOZE, message, _("Snoozed"))
 
 
 @router.post("/comment")
@@ -111,9 +103,9 @@ async def comment(
     request: Request, engine: EngineDep, who: Actor, problem_id: Ident, text: Note = ""
 ) -> Response:
     if not text.strip():
-        raise HTTPException(422, "an empty comment says nothing")
+        raise HTTPException(422, _("an empty comment says nothing"))
     message = say.Comment(problem_id, who.name, text.strip())
-    return await _tell(request, engine, who, Act.COMMENT, message, "Comment added")
+    return await _tell(request, engine, who, Act.COMMENT, message, _("Comment added"))
 
 
 @router.post("/link")
@@ -121,7 +113,7 @@ async def link(
     request: Request, engine: EngineDep, who: Actor, problem_id: Ident, other: Other = "", note: Note = ""
 ) -> Response:
     message = say.Link(problem_id, who.name, _number(other), note.strip())
-    return await _tell(request, engine, who, Act.LINK, message, "Linked")
+    return await _tell(request, engine, who, Act.LINK, message, _("Linked"))
 
 
 @router.post("/merge")
@@ -129,7 +121,7 @@ async def merge(
     request: Request, engine: EngineDep, who: Actor, problem_id: Ident, other: Other = "", note: Note = ""
 ) -> Response:
     message = say.Merge(problem_id, who.name, _number(other), note.strip())
-    return await _tell(request, engine, who, Act.MERGE, message, "Merged")
+    return await _tell(request, engine, who, Act.MERGE, message, _("Merged"))
 
 
 @router.post("/split")
@@ -142,7 +134,7 @@ async def split(
     note: Note = "",
 ) -> Response:
     message = say.Split(problem_id, who.name, tuple(alert or ()), note.strip())
-    return await _tell(request, engine, who, Act.SPLIT, message, "Split")
+    return await _tell(request, engine, who, Act.SPLIT, message, _("Split"))
 
 
 @router.post("/mark")
@@ -157,28 +149,29 @@ async def mark(
 ) -> Response:
     of = _number(other, optional=True) if verdict is Verdict.DUPLICATE else 0
     message = say.Judge(problem_id, who.name, verdict, note.strip(), of)
-    return await _tell(request, engine, who, Act.MARK, message, "Marked")
+    return await _tell(request, engine, who, Act.MARK, message, _("Marked"))
 
 
-@router.post("/escalate")
-async def escalate(
-    request: Request, engine: EngineDep, who: Actor, problem_id: Ident, note: Note = ""
-) -> Response:
-    message = say.Escalate(problem_id, who.name, note.strip())
-    return await _tell(request, engine, who, Act.ESCALATE, message, "Escalated")
+Bare = Callable[[int, str, str], say.Handling]
+"""(problem, by whom, note) -> what the pipeline is told."""
+BARE: dict[Act, tuple[Bare, str]] = {
+    Act.ACKNOWLEDGE: (lambda problem_id, by, _note: say.Acknowledge(problem_id, by), noted("Acknowledged")),
+    Act.WAKE: (lambda problem_id, by, _note: say.Wake(problem_id, by), noted("Awake")),
+    Act.ESCALATE: (say.Escalate, noted("Escalated")),
+    Act.RESOLVE: (say.Resolve, noted("Resolved")),
+    Act.REOPEN: (say.Reopen, noted("Opened again")),
+}
+"""Acts that need a note at most, and what is said when they are done."""
 
 
-@router.post("/resolve")
-async def resolve(
-    request: Request, engine: EngineDep, who: Actor, problem_id: Ident, note: Note = ""
-) -> Response:
-    message = say.Resolve(problem_id, who.name, note.strip())
-    return await _tell(request, engine, who, Act.RESOLVE, message, "Resolved")
+def _bare(act: Act, message: Bare, said: str) -> None:
+    @router.post(f"/{act.value}", name=act.value)
+    async def done(
+        request: Request, engine: EngineDep, who: Actor, problem_id: Ident, note: Note = ""
+    ) -> Response:
+        told = message(problem_id, who.name, note.strip())
+        return await _tell(request, engine, who, act, told, _(said))
 
 
-@router.post("/reopen")
-async def reopen(
-    request: Request, engine: EngineDep, who: Actor, problem_id: Ident, note: Note = ""
-) -> Response:
-    message = say.Reopen(problem_id, who.name, note.strip())
-    return await _tell(request, engine, who, Act.REOPEN, message, "Opened again")
+for _act, (_message, _said) in BARE.items():
+    _bare(_act, _message, _said)

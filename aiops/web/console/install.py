@@ -10,9 +10,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from aiops.web import errors
-from aiops.web.console import actions, back, handling, lists, pages, settings, signin
+from aiops.web.console import actions, back, handling, lists, pages, people, settings, signin, single
 from aiops.web.console.access import SignInFirst
 from aiops.web.console.render import STATIC, Renderer
+from aiops.web.language import Speak
 
 log = logging.getLogger("aiops.web")
 
@@ -31,9 +32,10 @@ def install(app: FastAPI) -> None:
     """Add the console to `app`; says so in the log when the build hook did not bring its assets."""
     if not Path(STATIC, "vendor", "htmx.min.js").is_file():
         log.warning("the console is not live and draws no charts: run `python hatch_build.py` for its assets")
+    app.add_middleware(Speak)
     app.state.renderer = Renderer()
     app.mount("/static", Assets(directory=STATIC), name="static")
-    for room in (pages, lists, back, handling, actions, settings, signin):
+    for room in (pages, lists, back, handling, actions, settings, people, signin, single):
         app.include_router(room.router, include_in_schema=False)
     errors.install(app, _error_page)
 
@@ -52,4 +54,4 @@ def _error_page(request: Request, status: int, detail: str) -> Response | None:
         return None
     renderer: Renderer = request.app.state.renderer
     context: dict[str, Any] = {"status": status, "detail": detail}
-    return renderer.bare("error.html", context, status)
+    return renderer.bare(request, "error.html", context, status)

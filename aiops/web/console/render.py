@@ -13,11 +13,14 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from aiops.core import words as core_words
+from aiops.model.role import Role
 from aiops.store import views
 from aiops.store.tokens import Principal
 from aiops.web.console import spark, words
+from aiops.web.console.access import csrf_of
 from aiops.web.console.log_evidence import log_shown
-from aiops.web.security import engine_of, session_of
+from aiops.web.language import LANGUAGES, gettext, language, ngettext
+from aiops.web.security import engine_of
 from aiops.web.series import watch
 
 ROOM = Path(__file__).resolve().parent.parent
@@ -34,9 +37,11 @@ class Renderer:
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
         )
+        self._env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
         self._env.filters |= {
-            "duration": core_words.duration,
+            "duration": words.lasting,
             "number": _number,
             "clock": clock,
             "stamp": stamp,
@@ -44,14 +49,20 @@ class Renderer:
             "pretty": _pretty,
             "sentence": words.sentence,
         }
-        self._env.globals |= {"asset": asset, "words": words, "spark": spark, "log_shown": log_shown}
+        self._env.globals |= {
+            "asset": asset,
+            "words": words,
+            "spark": spark,
+            "log_shown": log_shown,
+            "language": language,
+        }
+        self._env.globals["languages"] = LANGUAGES
 
     async def page(
         self, request: Request, template: str, who: Principal | None, status: int = 200, **context: Any
     ) -> HTMLResponse:
         """`template` as a whole page, or as its live part for htmx."""
         engine = engine_of(request)
-        session = session_of(request) if who else None
         partial = request.headers.get("HX-Request") == "true"
         common = {
             "layout": "live.html" if partial else "page.html",
@@ -59,17 +70,21 @@ class Renderer:
             "path": request.url.path,
             "here": _here(request),
             "who": who,
-            "csrf": session.csrf if session else "",
+            "may": lambda role: who is not None and who.may(Role(role)),
+            "csrf": csrf_of(request) if who else "",
             "counts": await engine.db.read(views.counts),
             "watch": watch(engine),
             "ready": engine.ready(),
         }
         text = self._env.get_template(template).render(common | context)
-        return HTMLResponse(text, status, headers={"Vary": "HX-Request, Cookie"})
+        return HTMLResponse(text, status, headers={"Vary": "HX-Request, Cookie, Accept-Language"})
 
-    def bare(self, template: str, context: dict[str, Any], status: int = 200) -> HTMLResponse:
+    def bare(
+        self, request: Request, template: str, context: dict[str, Any], status: int = 200
+    ) -> HTMLResponse:
         """A page without navigation, which needs neither store nor engine."""
-        return HTMLResponse(self._env.get_template(template).render(context), status)
+        common = {"here": _here(request)}
+        return HTMLResponse(self._env.get_template(template).render(common | context), status)
 
 
 def renderer_of(request: Request) -> Renderer:

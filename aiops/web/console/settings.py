@@ -1,4 +1,4 @@
-"""The settings page: the file against what runs, a text to try, tokens."""
+"""The settings page: the file against what runs, and a text to try."""
 
 import asyncio
 import difflib
@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from ruamel.yaml import YAML
 
@@ -14,12 +14,10 @@ from aiops.config import Config
 from aiops.config.complaint import ConfigError
 from aiops.config.playbooks import PlaybookError
 from aiops.config.read import PACKAGED, check, move_data
-from aiops.store import tokens
+from aiops.model.role import Role
 from aiops.store.tokens import Principal
-from aiops.web.console.access import Actor, Visitor
+from aiops.web.console.access import Author, Visitor
 from aiops.web.console.render import renderer_of
-from aiops.web.errors import not_found
-from aiops.web.inputs import Ident, Words
 from aiops.web.ports import Engine
 from aiops.web.redact import redacted
 from aiops.web.security import EngineDep
@@ -29,13 +27,13 @@ router = APIRouter()
 
 @router.get("/settings")
 async def settings(request: Request, engine: EngineDep, who: Visitor) -> Response:
-    """What the file says, what runs, and whose tokens there are."""
+    """What the file says, and what runs."""
     return await _page(request, engine, who)
 
 
 @router.post("/settings/check")
 async def tried(
-    request: Request, engine: EngineDep, who: Actor, text: Annotated[str, Form(max_length=1_000_000)] = ""
+    request: Request, engine: EngineDep, who: Author, text: Annotated[str, Form(max_length=1_000_000)] = ""
 ) -> Response:
     """Only looked at: nothing is changed."""
     config, complaints = await asyncio.to_thread(check, text, str(engine.config_path or PACKAGED))
@@ -44,31 +42,12 @@ async def tried(
 
 
 @router.post("/settings/reload")
-async def reload(request: Request, engine: EngineDep, who: Actor) -> Response:
+async def reload(request: Request, engine: EngineDep, who: Author) -> Response:
     """All or nothing; what is wrong with the file then stands on the page."""
     try:
         await engine.reload()
     except (ConfigError, PlaybookError) as why:
         return await _page(request, engine, who, 422, wrong=str(why))
-    return RedirectResponse("/settings", 303)
-
-
-@router.post("/settings/tokens")
-async def token(
-    request: Request, engine: EngineDep, who: Actor, name: Annotated[Words, Form(max_length=100)] = ""
-) -> Response:
-    """Shown once, in the answer."""
-    if not name.strip():
-        raise HTTPException(422, "a token needs a name")
-    fresh = await engine.db.run(tokens.create, name.strip(), engine.clock.now(), who.name)
-    return await _page(request, engine, who, fresh=fresh)
-
-
-@router.post("/settings/tokens/{token_id}/revoke")
-async def revoke(engine: EngineDep, who: Actor, token_id: Ident) -> Response:
-    """With the sessions that it opened."""
-    if not await engine.db.run(tokens.revoke, token_id, engine.clock.now(), who.name):
-        raise not_found("token", token_id)
     return RedirectResponse("/settings", 303)
 
 
@@ -82,14 +61,12 @@ async def _page(
     if config is not None:
         move_data(config, engine.config.data)  # as a reload does
     context: dict[str, Any] = {
-        "path_of": path.name if engine.config_path else "the one that ships with Forewarn",
-        # secrets may stand in it as they should not: those who are not signed in see what is masked only
-        "file_text": text if who else "",
+        "path_of": path.name if engine.config_path else "",
+        # secrets may stand in it as they should not: who may not change it sees what is masked only
+        "file_text": text if who and who.may(Role.AUTHOR) else "",
         "complaints": complaints,
         "diff": _diff(engine.config, config) if config else [],
         "running": as_yaml(redacted(engine.config)),
-        "tokens": await engine.db.read(tokens.listed),
-        "fresh": "",
         "wrong": "",
         "tried": None,
         "trial": [],

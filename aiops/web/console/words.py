@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiops.core.words import duration
+from aiops.core import words as core_words
+from aiops.web.language import gettext as _
+from aiops.web.language import noted
 
 Row = Mapping[str, Any]
 
@@ -23,8 +25,17 @@ def rough(seconds: float) -> str:
     seconds = abs(seconds)
     for unit, size, until in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 129_600)):
         if seconds < until:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.0f} d"
+            return f"{seconds / size:.0f} {_(unit)}"
+    return f"{seconds / 86400:.0f} {_('d')}"
+
+
+_UNITS = (noted("ms"), noted("s"), noted("min"), noted("h"), noted("d"))
+
+
+def lasting(seconds: float) -> str:
+    """Two units at most: ``1 min 40 s``."""
+    parts = core_words.duration(seconds).split(" ")
+    return " ".join(_(part) if part in _UNITS else part for part in parts)
 
 
 def ago(at: float | None, now: float) -> str:
@@ -32,92 +43,102 @@ def ago(at: float | None, now: float) -> str:
     if at is None:
         return ""
     if abs(now - at) < 1:
-        return "now"
-    return f"{rough(now - at)} ago" if at < now else f"in {rough(at - now)}"
+        return _("now")
+    said = _("%(time)s ago") if at < now else _("in %(time)s")
+    return said % {"time": rough(now - at)}
 
 
 def due(problem: Row, now: float) -> Due:
     """What stands in a problem's time column."""
     if problem["state"] == "resolved":
-        return Due(rough((problem["resolved"] or now) - problem["opened"]), "open in all")
+        return Due(rough((problem["resolved"] or now) - problem["opened"]), _("open in all"))
     if problem["stage"] == "active":
-        return Due(rough(now - (problem["breached"] or problem["opened"])), "users affected")
+        return Due(rough(now - (problem["breached"] or problem["opened"])), _("users affected"))
     expected = problem["breach_expected"]
     if expected is None:
-        return Due(rough(now - problem["opened"]), "since first sign")
+        return Due(rough(now - problem["opened"]), _("since first sign"))
     if expected <= now:
-        return Due("due now", "forecast breach", interval(problem, now))
-    return Due(f"~{rough(expected - now)}", "to breach", interval(problem, now))
+        return Due(_("due now"), _("forecast breach"), interval(problem, now))
+    return Due(f"~{rough(expected - now)}", _("to breach"), interval(problem, now))
 
 
 def interval(row: Row, now: float) -> str:
     """``8 min to 20 min``: when the breach may come, at the earliest and at the latest."""
     early, late = row["breach_earliest"], row["breach_latest"]
-    if early is None or late is None:
+    if early is None or late is None or late <= now:
         return ""
-    first = "now" if early <= now else rough(early - now)
-    return f"{first} to {rough(late - now)}" if late > now else ""
+    first = _("now") if early <= now else rough(early - now)
+    return _("%(from)s to %(to)s") % {"from": first, "to": rough(late - now)}
 
 
 def headline(problem: Row, now: float) -> str:
     """The problem's standing in one sentence."""
     opened, breached = problem["opened"], problem["breached"]
     if problem["state"] == "resolved":
-        took = duration((problem["resolved"] or now) - opened)
-        reached = "; users noticed" if problem["stage"] == "active" else " before users noticed"
-        return f"Resolved after {took}{reached}."
+        took = {"time": lasting((problem["resolved"] or now) - opened)}
+        if problem["stage"] == "active":
+            return _("Resolved after %(time)s; users noticed.") % took
+        return _("Resolved after %(time)s before users noticed.") % took
     if problem["stage"] == "active":
-        since = duration(now - (breached or opened))
-        return f"Users have been affected for {since}{foreseen(problem)}."
+        return _affected(problem, lasting(now - (breached or opened)))
     expected = problem["breach_expected"]
     if expected is None:
-        return f"Unusual for {duration(now - opened)}. Users are not affected so far."
+        lasts = {"time": lasting(now - opened)}
+        return _("Unusual for %(time)s. Users are not affected so far.") % lasts
     span = interval(problem, now)
-    when = f"in about {duration(expected - now)}" if expected > now else "any moment now"
-    return f"Predicted to breach {when}{f' ({span})' if span else ''}. Users are not affected so far."
+    span = f" ({span})" if span else ""
+    if expected <= now:
+        return _("Predicted to breach any moment now%(span)s. Users are not affected so far.") % {
+            "span": span
+        }
+    when = {"time": lasting(expected - now), "span": span}
+    return _("Predicted to breach in about %(time)s%(span)s. Users are not affected so far.") % when
 
 
-def foreseen(problem: Row) -> str:
-    """How long before the breach the problem was opened."""
+def _affected(problem: Row, since: str) -> str:
+    """For how long, and how long before that the problem was opened."""
     if problem["breached"] is None:
-        return ""
+        return _("Users have been affected for %(time)s.") % {"time": since}
     lead = problem["breached"] - problem["opened"]
-    return f", foreseen {duration(lead)} ahead" if lead >= 1 else ", not foreseen"
+    if lead < 1:
+        return _("Users have been affected for %(time)s, not foreseen.") % {"time": since}
+    told = {"time": since, "lead": lasting(lead)}
+    return _("Users have been affected for %(time)s, foreseen %(lead)s ahead.") % told
 
 
 _RUNNING = {
-    "queued": "waiting for its turn",
-    "awaiting_approval": "awaits approval",
-    "running": "running",
-    "verifying": "verifying the repair",
-    "succeeded": "repaired and verified",
-    "failed": "failed",
-    "rolled_back": "rolled back",
-    "expired": "nobody approved in time",
-    "interrupted": "interrupted",
+    "queued": noted("waiting for its turn"),
+    "awaiting_approval": noted("awaits approval"),
+    "running": noted("running"),
+    "verifying": noted("verifying the repair"),
+    "succeeded": noted("repaired and verified"),
+    "failed": noted("failed"),
+    "rolled_back": noted("rolled back"),
+    "expired": noted("nobody approved in time"),
+    "interrupted": noted("interrupted"),
 }
 
 
 def run_state(run: Row) -> str:
     """A run's state in words; a dry run says that nothing was done."""
     if run["dry_run"] and run["state"] == "succeeded":
-        return "dry run: planned, not done"
-    said = _RUNNING.get(run["state"], plain(run["state"]))
-    return f"dry run {said}" if run["dry_run"] else said
+        return _("dry run: planned, not done")
+    said = _(_RUNNING[run["state"]]) if run["state"] in _RUNNING else plain(run["state"])
+    return _("dry run %(state)s") % {"state": said} if run["dry_run"] else said
 
 
 def doing(problem: Row, run: Row | None, now: float = 0.0) -> tuple[str, str]:
     """(what is being done, by what): the last column of the list."""
     snoozed = problem.get("snoozed_until")
     if snoozed is not None and snoozed > now:
-        return "snoozed", f"wakes {ago(snoozed, now)}"
+        return _("snoozed"), _("wakes %(when)s") % {"when": ago(snoozed, now)}
     if run is not None and problem["state"] != "escalated":
         return run_state(run), run["playbook"]
     if problem["state"] == "escalated":
-        return "asked a person", problem["escalation"] or ""
+        return _("asked a person"), problem["escalation"] or ""
     if problem["acknowledged"] is not None:
-        return "a person looks at it", problem["assignee"]
-    return "nothing yet", "no playbook fits"
+        return _("a person looks at it"), problem["assignee"]
+    return _("nothing yet"), _("no playbook fits")
 
 
 _ACRONYMS = frozenset(
@@ -167,6 +188,84 @@ def tone(state: str) -> str:
     return _TONES.get(state, "quiet")
 
 
+_STATES = (
+    noted("open"),
+    noted("remediating"),
+    noted("escalated"),
+    noted("resolved"),
+    noted("predicted"),
+    noted("active"),
+    noted("firing"),
+    noted("pending"),
+    noted("expired"),
+    noted("queued"),
+    noted("awaiting approval"),
+    noted("running"),
+    noted("verifying"),
+    noted("succeeded"),
+    noted("failed"),
+    noted("rolled back"),
+    noted("interrupted"),
+    noted("live"),
+    noted("due"),
+    noted("sent"),
+    noted("dead"),
+    noted("closed"),
+    noted("created"),
+    noted("revoked"),
+    noted("critical"),
+    noted("major"),
+    noted("minor"),
+    noted("info"),
+    noted("anomaly"),
+    noted("forecast"),
+    noted("limit"),
+    noted("log"),
+    noted("foreign"),
+    noted("silence"),
+    noted("problem"),
+    noted("alert"),
+    noted("run"),
+    noted("delivery"),
+    noted("ticket"),
+    noted("token"),
+    noted("account"),
+    noted("config"),
+    noted("hold"),
+    noted("viewer"),
+    noted("responder"),
+    noted("author"),
+    noted("admin"),
+    noted("warned"),
+    noted("silent"),
+    noted("averted"),
+    noted("empty"),
+    noted("observe"),
+    noted("suggest"),
+    noted("approve"),
+    noted("auto"),
+    noted("opened"),
+    noted("updated"),
+    noted("reopened"),
+    noted("acknowledged"),
+    noted("comment"),
+)
+
+
 def plain(state: str) -> str:
     """``awaiting_approval`` -> ``awaiting approval``."""
-    return "SLI" if state == "sli" else state.replace("_", " ")
+    return "SLI" if state == "sli" else _(state.replace("_", " ")) if state else ""
+
+
+def for_scripts() -> dict[str, str]:
+    """What scripts say, as data of the page: they carry no words of their own."""
+    return {
+        "away": _("The engine does not answer; trying again"),
+        "silent": _("The engine did not answer"),
+        "back": _("The engine is back"),
+        "link-copied": _("Link copied"),
+        "text-copied": _("Copied as Markdown"),
+        "expected": _("expected"),
+        "range-to": _("to"),
+        "failed": _("That did not work"),
+    }
