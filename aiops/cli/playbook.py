@@ -68,7 +68,8 @@ def dry_run(
 ) -> None:
     """Show what a playbook would do for a problem, step by step. Nothing is done.
 
-    The problem is what its conditions see: `labels`, `severity`, `stage`, and a list of `evidence`.
+    The problem is what its conditions see: `labels`, `severity`, `stage`, and a list of `evidence`. A file
+    with `problem` and `registered` also says what steps are taken to have found.
 
     Example:
 
@@ -80,12 +81,13 @@ def dry_run(
     from aiops.core.expressions import ExpressionError
     from aiops.core.playbook_cases import rehearsed
 
-    made, seen = _load(path), _problem(problem)
+    made = _load(path)
+    seen, found = _problem(problem)
     try:
         if not made.match.test({"problem": seen}):
             raise Failure(f"{made.name} does not fit this problem: its match does not hold")
         typer.echo(f"{made.name} fits, and would act on {made.target_of({'problem': seen})}")
-        for phase, plan in rehearsed(made, seen):
+        for phase, plan in rehearsed(made, seen, found):
             typer.echo(f"  {phase:<24} {plan}")
     except (BadArguments, ExpressionError) as why:
         raise Failure(f"{made.name} cannot be made for this problem: {why}") from why
@@ -153,7 +155,8 @@ def _load(path: Path) -> "Playbook":
         raise Failure(str(why)) from why
 
 
-def _problem(path: Path) -> dict[str, Any]:
+def _problem(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The problem, and what steps are taken to have found."""
     from aiops.config.document import parse
 
     try:
@@ -165,7 +168,10 @@ def _problem(path: Path) -> dict[str, Any]:
         said = document.complaints[0].message if document.complaints else "expected keys and values"
         raise Failure(f"{path}: {said}")
     inner = document.data.get("problem", document.data)
-    return dict(inner)
+    found = document.data.get("registered", {}) if inner is not document.data else {}
+    if not isinstance(inner, dict) or not isinstance(found, dict):
+        raise Failure(f"{path}: expected keys and values under `problem` and `registered`")
+    return inner, found
 
 
 def _words(made: "Playbook") -> list[str]:
@@ -189,7 +195,8 @@ def _words(made: "Playbook") -> list[str]:
         )
         when = f", if {act.when.text}" if act.when else ""
         name = act.phase if act.phase == act.name else f"{act.phase} {act.name}"
-        out.append(f"  {name}: {act.kind} ({given}){when}{_after_a_crash(act.phase, act.arguments)}")
+        kept = f"; what it finds is kept as {act.register}" if act.register else ""
+        out.append(f"  {name}: {act.kind} ({given}){when}{kept}{_after_a_crash(act.phase, act.arguments)}")
     if made.verify:
         spec = made.verify
         out.append(

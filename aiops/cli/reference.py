@@ -14,7 +14,8 @@ from pydantic_core import PydanticUndefined
 
 from aiops.config.blocks import CelText, kind_of
 from aiops.config.models import Config
-from aiops.core.playbook import Condition, Playbook, TemplateText
+from aiops.core.playbook import Playbook
+from aiops.core.playbook_blocks import Condition, StepCondition, TemplateText
 from aiops.plugin import Action, Detector, Miner, Plugin, Secret, Sink
 from aiops.plugin.connector import Source
 from aiops.plugin.load import kinds, load
@@ -32,6 +33,7 @@ CONVERTERS = {
     get_args(SelectorText)[1].func: "selector",
     get_args(CelText)[1].func: "CEL",
     get_args(Condition)[1].func: "CEL",
+    get_args(StepCondition)[1].func: "CEL",
     get_args(TemplateText)[1].func: "template",
 }
 PLAIN = {

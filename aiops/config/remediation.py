@@ -9,8 +9,10 @@ from pydantic import Field
 from aiops.config.blocks import Block
 from aiops.config.routing import DAYS, Day
 from aiops.core.brakes import Brakes
+from aiops.core.playbook import Approval, Earning
+from aiops.core.terms import HoldBack, Policy
 from aiops.model.selector import Selector
-from aiops.plugin import Duration, SelectorText
+from aiops.plugin import Duration, Secret, SelectorText
 from aiops.plugin.params import Zone
 
 
@@ -39,11 +41,35 @@ class Remediation(Block):
 
     enabled: bool = Field(False, description="While false every run is a dry run: planned, shown, not done.")
     approval_timeout: Duration = Field(900.0, description="How long a run waits for its approval.")
+    approval: Approval = Field(
+        default_factory=Approval, description="Who approves, of playbooks that do not say so themselves."
+    )
+    approval_links: bool = Field(
+        True,
+        description="Tickets carry a link by which their readers approve, once; false: in the console only.",
+    )
+    approval_key: Secret | None = Field(
+        None,
+        description="Signs those links; made, and kept in the data folder, when left out.",
+    )
+    earn: Earning = Field(
+        default_factory=Earning,
+        description="How playbooks earn their autonomy that do not say so themselves.",
+    )
+    hold_back: HoldBack = Field(
+        default_factory=HoldBack, description="Runs held back to measure what heals without them."
+    )
     parallel: int = Field(4, ge=1, description="Runs at one time; one target is never held by two.")
     brakes: Brakes = Field(default_factory=Brakes, description="What holds all playbooks back together.")
     freezes: list[Maintenance] = Field(
         default_factory=list, description="Windows in which nothing may be changed: no run begins."
     )
+
+    @property
+    def policy(self) -> Policy:
+        """The terms under which runs are queued."""
+        domains = self.brakes.blast_radius.domains
+        return Policy(self.approval, self.approval_timeout, self.earn, self.hold_back, domains)
 
 
 def frozen(windows: Iterable[Maintenance], labels: Mapping[str, str], now: float) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from aiops.core.expressions import Expression, ExpressionError
-from aiops.core.templates import BadTemplate, check_template, render_all, texts
+from aiops.core.templates import BadTemplate, check_template, names_in, render_all, texts
 from aiops.plugin import Action, Duration
 from aiops.plugin.load import UnknownKind, kinds, load
 
@@ -46,13 +46,52 @@ class Act:
     arguments: Mapping[str, Any]
     when: Expression | None = None
     retry: Retry = field(default_factory=lambda: Retry(times=0))
+    register: str = ""
+    """The name under which what came of it is kept for later steps; empty: it is not kept."""
+
+    @property
+    def asks(self) -> frozenset[str]:
+        """What it has to know besides the problem before it can be made: names that steps registered."""
+        named = self.when.names if self.when else set[str]()
+        return frozenset(named.union(*(names_in(text) for _, text in texts(self.arguments))) - {"problem"})
+
+    @property
+    def left_out(self) -> str:
+        """Its plan when its `when` does not hold."""
+        return f"left out, as `{self.when.text}` does not hold" if self.when else ""
+
+    def wanted(self, context: Mapping[str, Any]) -> bool:
+        """Whether its `when` holds; one that the problem cannot answer does not.
+
+        Raises `BadArguments` when it is what a step registered that cannot answer: that was written for it.
+        """
+        if self.when is None:
+            return True
+        try:
+            return self.when.test(context)
+        except ExpressionError as why:
+            if self.when.names - {"problem"}:
+                raise BadArguments(f"{self.name}: {why}") from why
+            return False
+
+    def plan(self, context: Mapping[str, Any]) -> str:
+        """What it would do, in words, as far as that is known before earlier steps are done.
+
+        Raises `BadArguments`.
+        """
+        if unknown := sorted(self.asks - context.keys()):
+            return f"{self.kind}, by what {' and '.join(unknown)} will tell"
+        return self.build(context).plan() if self.wanted(context) else self.left_out
 
     @property
     def reads_only(self) -> bool:
         return self.phase in ("precheck", "verify")
 
     def build(self, context: Mapping[str, Any]) -> Action:
-        """The action with its texts rendered over ``{"problem": ...}`` and checked. Raises `BadArguments`."""
+        """The action with its texts rendered over `context` and checked. Raises `BadArguments`.
+
+        `context`: ``{"problem": ...}`` and what earlier steps have registered, by name.
+        """
         try:
             rendered = render_all(dict(self.arguments), context)
             return load(SHELF, self.kind, Action).model_validate(rendered)  # type: ignore[type-abstract]

@@ -19,6 +19,16 @@ class BlastRadius(Block):
 
     targets: int = Field(5, ge=1, description="Different targets that may be acted on within the stretch.")
     per: Duration = Field(600.0, gt=0, description="The stretch.")
+    share: float = Field(
+        0.34,
+        gt=0,
+        le=1,
+        description="Share of one service's replicas that may be acted on within it; one always.",
+    )
+    domains: list[str] = Field(
+        ["zone", "availability_zone", "topology_kubernetes_io_zone", "datacenter", "region"],
+        description="Labels that name a failure domain: within the stretch only one of them is acted in.",
+    )
 
 
 class Storm(Block):
@@ -60,6 +70,8 @@ def braked(
     checks = (
         _stormy(brakes.storm, openings, now),
         _wide(brakes, run, acting, now),
+        _spread(brakes, run, acting, now),
+        _elsewhere(brakes, run, acting, now),
         _broken(playbook, acting, now),
     )
     return next((said for said in checks if said), "")
@@ -83,6 +95,33 @@ def _wide(brakes: Brakes, run: Run, acting: list[Run], now: float) -> str:
         f"playbooks have acted on {len(touched)} targets within {format_duration(radius.per)}, "
         f"all that the blast radius allows"
     )
+
+
+def _spread(brakes: Brakes, run: Run, acting: list[Run], now: float) -> str:
+    """Of a service whose replicas are counted, most stay as they are."""
+    radius = brakes.blast_radius
+    if run.replicas < 2:
+        return ""
+    most = max(1, int(run.replicas * radius.share))
+    touched = {one.target for one in acting if one.service == run.service and _since(one, now - radius.per)}
+    if run.target in touched or len(touched) < most:
+        return ""
+    within = format_duration(radius.per)
+    return (
+        f"playbooks have acted on {len(touched)} of the {run.replicas} replicas of {run.service} "
+        f"within {within}, all that the blast radius allows"
+    )
+
+
+def _elsewhere(brakes: Brakes, run: Run, acting: list[Run], now: float) -> str:
+    """One failure domain at a time: what a repair breaks, it breaks in one only."""
+    radius = brakes.blast_radius
+    kind = run.domain.partition("=")[0]
+    others = {one.domain for one in acting if _since(one, now - radius.per)} - {run.domain}
+    other = next((one for one in sorted(others) if kind and one.partition("=")[0] == kind), "")
+    if not other:
+        return ""
+    return f"playbooks act in {other} within {format_duration(radius.per)}, and in one {kind} at a time only"
 
 
 def _broken(playbook: Playbook, acting: list[Run], now: float) -> str:

@@ -1,6 +1,6 @@
 """A playbook's own tests: given this problem, it fits or not, and would do exactly this. Nothing is done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +15,9 @@ class Case(Block):
 
     name: str = Field(description="What the case shows.")
     problem: dict[str, Any] = Field(description="The problem as conditions and templates see it.")
+    registered: dict[str, dict[str, Any]] = Field(
+        {}, description="What earlier steps found, by the names under which they keep it."
+    )
     fits: bool = Field(True, description="Whether the playbook's `match` holds.")
     target: str | None = Field(None, description="What it would act on.")
     steps: list[str] | None = Field(None, description="What each step would do, in the words of the dry run.")
@@ -29,14 +32,16 @@ class Cases(Block):
     cases: list[Case] = Field(min_length=1, description="The tests, in order.")
 
 
-def rehearsed(playbook: Playbook, problem: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """``(phase: name, plan)`` of all that would be done for `problem`. Raises `BadArguments`."""
-    context = {"problem": problem}
+def rehearsed(
+    playbook: Playbook, problem: dict[str, Any], registered: Mapping[str, Any] | None = None
+) -> Iterator[tuple[str, str]]:
+    """``(phase: name, plan)`` of all that would be done for `problem`. Raises `BadArguments`.
+
+    `registered` is what steps are taken to have found; what asks for more is told as far as it is known.
+    """
+    context = {"problem": problem, **(registered or {})}
     for act in playbook.all_acts():
-        action = act.build(context)
-        left_out = act.when is not None and not act.when.test(context)
-        plan = f"left out, as `{act.when.text}` does not hold" if act.when and left_out else action.plan()
-        yield f"{act.phase} {act.name}" if act.phase != act.name else act.phase, plan
+        yield f"{act.phase} {act.name}" if act.phase != act.name else act.phase, act.plan(context)
 
 
 def failures(playbook: Playbook, case: Case) -> list[str]:
@@ -50,9 +55,12 @@ def failures(playbook: Playbook, case: Case) -> list[str]:
         return ["it fits" if fits else "it does not fit"]
     if not fits:
         return []
+    if strange := sorted(set(case.registered) - playbook.registers):
+        return [f"no step registers {strange[0]!r}"]
     try:
         target = playbook.target_of(context)
-        steps = [plan for phase, plan in rehearsed(playbook, case.problem) if phase.startswith("step ")]
+        plans = list(rehearsed(playbook, case.problem, case.registered))
+        steps = [plan for phase, plan in plans if phase.startswith("step ")]
     except (BadArguments, ExpressionError) as why:
         if case.refused is not None and case.refused in str(why):
             return []

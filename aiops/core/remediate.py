@@ -5,13 +5,33 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from aiops.core import autonomy
 from aiops.core.acts import BadArguments
+from aiops.core.autonomy import Levels
 from aiops.core.brakes import Brakes, braked
-from aiops.core.playbook import Autonomy, Playbook
+from aiops.core.endings import detail_of, ending, escalation_of
+from aiops.core.playbook import PHASES, Autonomy, Playbook
+from aiops.core.terms import Policy, approval_of, domain_of, held_back, service_of
 from aiops.model.lifecycle import LIVE_RUN, AlertState, ProblemState, RunState, check, sentence
-from aiops.model.problem import EscalationReason, Problem, Run, Step
+from aiops.model.problem import NAN, EscalationReason, Problem, Run, Step
 from aiops.plugin import Action
 from aiops.plugin.params import format_duration
+
+__all__ = [
+    "Decision",
+    "Refusal",
+    "Remediation",
+    "Resume",
+    "advance",
+    "detail_of",
+    "ending",
+    "escalation_of",
+    "history_seconds",
+    "on_resume",
+    "plan_of",
+    "refused_by",
+    "rest",
+]
 
 _MIN_HISTORY = 3600.0
 
@@ -40,7 +60,8 @@ class Remediation:
     """The choice of playbooks. `history` is every run of late; `note` keeps it so.
 
     `playbooks` are tried in order and the first that fits decides: whether it runs, waits or is refused.
-    Assign `playbooks`, `enabled` or `brakes` anew on a reload.
+    Assign `playbooks`, `enabled`, `brakes` or `policy` anew on a reload; `levels` is what playbooks have
+    earned, as the store knows it.
     """
 
     def __init__(
@@ -49,10 +70,13 @@ class Remediation:
         enabled: bool,
         history: Iterable[Run] = (),
         brakes: Brakes | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.playbooks = list(playbooks)
         self.enabled = enabled
         self.brakes = brakes or Brakes()
+        self.policy = policy or Policy()
+        self.levels: Levels = {}
         self._history = {run.id: run for run in history}
 
     def named(self, name: str) -> Playbook | None:
@@ -84,58 +108,131 @@ class Remediation:
         return list(self._history.values())
 
     def consider(
-        self, problem: Problem, context: Mapping[str, Any], now: float, openings: Iterable[float] = ()
+        self,
+        problem: Problem,
+        context: Mapping[str, Any],
+        now: float,
+        openings: Iterable[float] = (),
+        replicas: int = 0,
     ) -> Decision:
         """A run to store and queue, a refusal to escalate, or None: nothing fits or all is under way.
 
-        `context` is the `problem_context` of `problem`; `openings`: when problems opened of late (epoch s).
-        Asking again is harmless: a problem with a run that has not ended gets no other, and a dry run is not
-        repeated; a refusal is, while its cause lasts.
+        `context` is the `problem_context` of `problem`; `openings`: when problems opened of late (epoch s);
+        `replicas` of its service are watched, 0 when not known. Asking again is harmless: a problem with a
+        run that has not ended gets no other, and a dry run is not repeated; a refusal is, while its cause
+        lasts.
         """
         context = {"problem": context}
-        mine = [run for run in self._history.values() if run.problem_id == problem.id and problem.id]
+        mine = self._of(problem)
         if problem.state is ProblemState.RESOLVED or any(run.state in LIVE_RUN for run in mine):
             return None
         playbook = next((p for p in self.playbooks if p.match.matches(context)), None)
+        if playbook is None or (playbook.guards.only_while_firing and not _fires(problem)):
+            return None
+        decision = self._made(playbook, problem, context, now, "")
+        if isinstance(decision, Refusal):
+            return decision
+        decision.replicas = replicas
+        if decision.dry_run:
+            again = any(r.dry_run and _same(r, decision) for r in mine)
+            return None if again else decision
+        return self._held(playbook, decision, openings, now)
+
+    def asked(
+        self,
+        problem: Problem,
+        context: Mapping[str, Any],
+        name: str,
+        by: str,
+        now: float,
+        openings: Iterable[float] = (),
+        replicas: int = 0,
+    ) -> Run | Refusal:
+        """As `consider`, of the playbook `name` that a person, `by`, asks for.
+
+        It waits for another's approval unless the playbook may act by itself.
+        """
+        context = {"problem": context}
+        playbook = self.named(name)
         if playbook is None:
-            return None
-        if playbook.guards.only_while_firing and not _fires(problem):
-            return None
-        run, text = self._made(playbook, problem, context, now)
-        if run is None:
-            return Refusal(EscalationReason.REFUSED_BY_GUARD, text, playbook.name)
-        if run.dry_run:
-            again = any(r.dry_run and r.revision == run.revision and r.target == run.target for r in mine)
-            return None if again else run
+            return Refusal(EscalationReason.REFUSED_BY_GUARD, f"there is no playbook {name}", name)
+        why = ""
+        if any(run.state in LIVE_RUN for run in self._of(problem)):
+            why = "a run is under way"
+        elif not playbook.match.matches(context):
+            why = f"{name} does not fit this problem"
+        elif playbook.guards.only_while_firing and not _fires(problem):
+            why = "the problem does not fire any more"
+        if why:
+            return Refusal(EscalationReason.REFUSED_BY_GUARD, why, name)
+        decision = self._made(playbook, problem, context, now, by)
+        if isinstance(decision, Refusal) or decision.dry_run:
+            return decision
+        decision.replicas = replicas
+        return self._held(playbook, decision, openings, now)
+
+    def level(self, playbook: Playbook, service: str) -> Autonomy:
+        """How far the playbook may go by itself for the service."""
+        return autonomy.level(playbook, self.levels.get((playbook.name, service)), self.policy.earn)
+
+    def _of(self, problem: Problem) -> list[Run]:
+        return [run for run in self._history.values() if run.problem_id == problem.id and problem.id]
+
+    def _held(self, playbook: Playbook, run: Run, openings: Iterable[float], now: float) -> Run | Refusal:
+        """The run, unless a brake or a guard holds it."""
         history = self._history.values()
         refused = braked(self.brakes, playbook, run, history, openings, now)
         refused = refused or refused_by(playbook, run, history, now)
         return Refusal(EscalationReason.REFUSED_BY_GUARD, refused, playbook.name) if refused else run
 
     def _made(
-        self, playbook: Playbook, problem: Problem, context: Mapping[str, Any], now: float
-    ) -> tuple[Run | None, str]:
+        self, playbook: Playbook, problem: Problem, context: Mapping[str, Any], now: float, by: str
+    ) -> Run | Refusal:
         try:
             target = playbook.target_of(context)
-            for act in playbook.all_acts():
-                act.build(context)
+            plan = plan_of(playbook, context)
         except BadArguments as why:
-            return None, f"{playbook.name} cannot be made for this problem: {why}"
-        dry = not (self.enabled and playbook.autonomy.acts)
-        waits = playbook.autonomy is Autonomy.APPROVE and not dry
-        run = Run(
+            text = f"{playbook.name} cannot be made for this problem: {why}"
+            return Refusal(EscalationReason.REFUSED_BY_GUARD, text, playbook.name)
+        labels = dict(context["problem"].get("labels", {}))
+        service = service_of(labels, target)
+        level = self.level(playbook, service)
+        # A person may begin what is only suggested; what is only observed nobody begins
+        acts = level.acts or bool(by and playbook.autonomy is not Autonomy.OBSERVE)
+        dry = not (self.enabled and acts)
+        waits = not dry and level is not Autonomy.AUTO
+        needs, approvers, within = approval_of(playbook, self.policy)
+        wait = 0.0 if dry or waits or by else held_back(problem, playbook, self.policy)
+        return Run(
             problem_id=problem.id,
             playbook=playbook.name,
             revision=playbook.revision,
             target=target,
             state=RunState.AWAITING_APPROVAL if waits else RunState.QUEUED,
-            autonomy=playbook.autonomy.value,
+            autonomy=level.value,
             dry_run=dry,
             queued=now,
-            reason=f"playbook {playbook.name} fits" + (" (dry run)" if dry else ""),
+            reason=(f"asked for by {by}" if by else f"playbook {playbook.name} fits")
+            + (" (dry run)" if dry else ""),
+            asked_by=by,
+            needs=needs,
+            approvers=approvers,
+            expires=now + within if waits else NAN,
+            plan=plan,
+            service=service,
+            domain=domain_of(labels, self.policy.domains),
+            not_before=now + wait if wait else 0.0,
             team=problem.team,
         )
-        return run, ""
+
+
+def plan_of(playbook: Playbook, context: Mapping[str, Any]) -> list[str]:
+    """What each step would do, in words; `context` is ``{"problem": ...}``.
+
+    Raises `BadArguments` for whichever part of the playbook cannot be made.
+    """
+    plans = {phase: [f"{act.name}: {act.plan(context)}" for act in playbook.acts(phase)] for phase in PHASES}
+    return plans["step"]
 
 
 def advance(run: Run, to: RunState, reason: str, now: float) -> str:
@@ -195,21 +292,8 @@ def on_resume(step: Step | None, action: Action | None) -> Resume:
     return Resume.PROBE if type(action).probe is not Action.probe else Resume.INTERRUPT
 
 
-def ending(reason: EscalationReason, detail: str) -> str:
-    """A run's last reason, from which `escalation_of` reads the named one back."""
-    return f"{reason.value}: {detail}"
-
-
-def escalation_of(run: Run) -> EscalationReason | None:
-    """Why a person is asked about this ended run; None when nobody has to be."""
-    named = (reason for reason in EscalationReason if run.reason.startswith(f"{reason.value}: "))
-    return next(named, None)
-
-
-def detail_of(run: Run) -> str:
-    """A run's last reason without the named one: what `ending` was given."""
-    reason = escalation_of(run)
-    return run.reason.removeprefix(f"{reason.value}: ") if reason else run.reason
+def _same(one: Run, other: Run) -> bool:
+    return one.revision == other.revision and one.target == other.target
 
 
 def _fires(problem: Problem) -> bool:

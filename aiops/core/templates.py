@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import lru_cache, wraps
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import StrictUndefined, TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -126,6 +126,12 @@ def check_template(text: str) -> None:
         raise BadTemplate(f"{_short(text)} is no template: {why.message}") from why
     except RecursionError as why:
         raise BadTemplate(f"{_short(text)} is nested too deeply") from why
+
+
+def names_in(text: str) -> set[str]:
+    """What the template asks its context for. Raises `BadTemplate` as `check_template` does."""
+    check_template(text)
+    return meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
 
 
 def render(text: str, context: Mapping[str, Any]) -> str:

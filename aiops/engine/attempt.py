@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiops.core.acts import Retry
@@ -29,8 +30,8 @@ async def attempts(
     context: Mapping[str, Any],
     clock: Clock,
     sure: Callable[[], Awaitable[None]],
-) -> tuple[bool, str]:
-    """Do it, and again as `retry` allows; whether it was done, and what it said.
+) -> Outcome:
+    """Do it, and again as `retry` allows; whether it was done, what it said and what it found.
 
     What may have acted although its answer was lost is done again only when it is idempotent, or when its
     probe says that it has not happened. `sure` is called before each attempt and raises when the run is no
@@ -41,18 +42,18 @@ async def attempts(
         await sure()
         wait = retry.wait
         try:
-            ok, said = judged(action, await once(action, key), context)
-            again = not ok
+            came = judged(action, await once(action, key), context)
+            again = not came.ok
         except Retryable as why:
-            ok, said, again = False, str(why), True
+            came, again = Outcome(False, str(why)), True
             wait = max(wait, why.after or 0.0)
             if why.ambiguous and not action.idempotent:
                 happened = await probe_until(action, key, clock, SETTLE)
-                ok, again = happened is True, happened is False
+                came, again = Outcome(happened is True, str(why)), happened is False
         except Fatal as why:
-            ok, said, again = False, str(why), False
-        if ok or not again or left <= 0:
-            return ok, said
+            came, again = Outcome(False, str(why)), False
+        if came.ok or not again or left <= 0:
+            return came
         left -= 1
         await clock.sleep(wait)
 
@@ -97,12 +98,16 @@ async def probe_until(action: Action, key: str, clock: Clock, seconds: float) ->
         await clock.sleep(min(LOOK, left))
 
 
-def judged(action: Action, outcome: Outcome, context: Mapping[str, Any]) -> tuple[bool, str]:
-    """The outcome by the step's own `expect`, else by what the action itself says."""
+def judged(action: Action, outcome: Outcome, context: Mapping[str, Any]) -> Outcome:
+    """The outcome by the step's own `expect`, else by what the action itself says.
+
+    The action's own data hides what earlier steps registered, and `problem` hides both.
+    """
     if not action.expect:
-        return outcome.ok, outcome.output
+        return outcome
     try:
-        held = Expression(action.expect).test({**outcome.data, **context})
+        held = Expression(action.expect).test({**context, **outcome.data, "problem": context["problem"]})
     except ExpressionError as why:
-        return False, f"{why}\n{outcome.output}"
-    return held, f"`{action.expect}` {'holds' if held else 'does not hold'}: {outcome.output}"
+        return replace(outcome, ok=False, output=f"{why}\n{outcome.output}")
+    said = f"`{action.expect}` {'holds' if held else 'does not hold'}: {outcome.output}"
+    return replace(outcome, ok=held, output=said)

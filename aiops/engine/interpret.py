@@ -10,12 +10,13 @@ from sqlalchemy.engine import Connection
 
 from aiops.core.acts import Act, BadArguments
 from aiops.core.playbook import Playbook
+from aiops.core.registers import registered
 from aiops.core.remediate import Resume, on_resume
 from aiops.engine.attempt import BACKSTOP, attempts, judged, once, probe_until
 from aiops.engine.clock import Clock
 from aiops.model.lifecycle import RunState
 from aiops.model.problem import EscalationReason, Run, Step
-from aiops.plugin import Action, PluginError
+from aiops.plugin import Action, Outcome, PluginError
 from aiops.plugin.params import format_duration
 from aiops.store import runs
 
@@ -71,8 +72,12 @@ class Interpreter:
     ) -> None:
         self.run = run
         self.playbook = playbook
-        self.context = {"problem": context}
         self.steps = {(step.phase, step.name): step for step in steps}
+        self.context: dict[str, Any] = {"problem": context}
+        for act in playbook.all_acts():
+            row = self.steps.get((act.phase, act.name))
+            if act.register and row and row.data is not None:
+                self.context[act.register] = row.data
         self._clock = clock
         self._write = write
         self._halt = halt
@@ -88,12 +93,10 @@ class Interpreter:
         plans = []
         for act in self.playbook.all_acts():
             try:
-                plan = act.build(self.context).plan()
+                plan = act.plan(self.context)
             except BadArguments as why:
                 return Ending(RunState.FAILED, None, f"dry run: {why}")
-            if act.when and not act.when.matches(self.context):
-                plan = f"left out, as `{act.when.text}` does not hold"
-            elif act.phase == "step":
+            if act.phase == "step" and plan != act.left_out:
                 plans.append(plan)
             if (act.phase, act.name) not in self.steps:
                 await self._conclude(await self._intend(act, plan), None, "dry run")
@@ -178,25 +181,30 @@ class Interpreter:
             return row.ok is not False, row.output
         action: Action | None = None
         try:
+            if (row is None or row.plan == act.left_out) and not act.wanted(self.context):
+                await self._keep(act, row or await self._intend(act, act.left_out), None)
+                return True, act.left_out
             action = act.build(self.context)
         except BadArguments as why:
             if row is None:
                 await self._conclude(await self._intend(act, f"{act.kind}: cannot be made"), False, str(why))
                 return False, str(why)
-        if row is None and act.when and not act.when.matches(self.context):
-            plan = f"left out, as `{act.when.text}` does not hold"
-            await self._conclude(await self._intend(act, plan), None, "")
-            return True, plan
         key = f"{self.run.id}:{act.name}"
         if row is not None and await self._was_done(row, act, action, key):
             said = "it had been done when the engine stopped"
-            await self._conclude(row, True, said)
+            await self._keep(act, row, Outcome(True, said))
             return True, said
         assert action is not None
         row = row or await self._intend(act, action.plan())
-        ok, said = await attempts(action, act.retry, key, self.context, self._clock, self._sure)
-        await self._conclude(row, ok, said)
-        return ok, said
+        came = await attempts(action, act.retry, key, self.context, self._clock, self._sure)
+        await self._keep(act, row, came)
+        return came.ok, came.output
+
+    async def _keep(self, act: Act, row: Step, came: Outcome | None) -> None:
+        """Store what came of a step, None when it was left out, and under its name what it found."""
+        if act.register:
+            row.data = self.context[act.register] = registered(came)
+        await self._conclude(row, came.ok if came else None, came.output if came else "")
 
     async def _was_done(self, row: Step, act: Act, action: Action | None, key: str) -> bool:
         """Whether a step that a crash cut off need not be done any more. Raises `CutOff`.
@@ -232,7 +240,8 @@ class Interpreter:
         """Whether a check holds now; one that cannot be made or done does not."""
         try:
             action = act.build(self.context)
-            return judged(action, await once(action, f"{self.run.id}:{act.phase}"), self.context)
+            seen = judged(action, await once(action, f"{self.run.id}:{act.phase}"), self.context)
+            return seen.ok, seen.output
         except (BadArguments, PluginError) as why:
             return False, str(why)
 
