@@ -52,9 +52,29 @@ def free_port() -> int:
 class Postgres:
     """One cluster in a temporary folder, and fresh databases in it."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, folder: Path, binary: Path) -> None:
+        self.port, self.log = port, folder / "log"
+        flags = [f"-c{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
+        self._argv = _as_servant([binary, "-D", folder / "data", *flags])
         self._numbers = count(1)
+
+    def start(self) -> None:
+        """Returns once statements are answered."""
+        with self.log.open("ab") as log:
+            self._server = subprocess.Popen(self._argv, cwd=self.log.parent, stdout=log, stderr=log)
+        for _ in range(200):
+            try:
+                return self.execute("SELECT 1")
+            except psycopg.OperationalError:
+                if self._server.poll() is not None:
+                    break
+                time.sleep(0.05)
+        raise RuntimeError(f"PostgreSQL did not start:\n{self.log.read_text(errors='replace')}")
+
+    def stop(self) -> None:
+        """Whoever is connected loses the connection, and what was not committed."""
+        self._server.send_signal(signal.SIGINT)
+        self._server.wait(20)
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://forewarn@127.0.0.1:{self.port}/{database}"
@@ -94,34 +114,17 @@ def postgres() -> Iterator[Postgres]:
         os.chown(folder, servant.pw_uid, servant.pw_gid)
     data = folder / "data"
     init = [binaries / "initdb", "-D", data, "-A", "trust", "-U", "forewarn"]
-    flags = [f"-c{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
     try:
         _command([*init, "-E", "UTF8", "--locale=C", "--no-sync"], folder)
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                _as_servant([binaries / "postgres", "-D", data, *flags]), cwd=folder, stdout=log, stderr=log
-            )
+        cluster = Postgres(port, folder, binaries / "postgres")
+        cluster.start()
         try:
-            cluster = Postgres(port)
-            _await(cluster, server, folder / "log")
             cluster.make_template()
             yield cluster
         finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(20)
+            cluster.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _await(cluster: Postgres, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(200):
-        try:
-            return cluster.execute("SELECT 1")
-        except psycopg.OperationalError:
-            if server.poll() is not None:
-                break
-            time.sleep(0.05)
-    raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(errors='replace')}")
 
 
 def _binaries() -> Path | None:

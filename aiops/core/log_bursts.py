@@ -19,9 +19,11 @@ WINDOWS = (3, 12)
 """Steps over which lines are summed: the short sees great bursts soon, the long sees them in what is rare."""
 BY_CHANCE = 0.01
 """Bursts a day and source that chance may bring about: the bar follows from how many rates are watched."""
-CREDIBLE = 5.5
-"""What counts must say by themselves before an anomaly of their rate is believed: the detectors of series
-take a rate for a smooth quantity, and a few lines are not."""
+LINGER = max(WINDOWS)
+"""Steps for which lines that were told of stand in later sums."""
+BORNE_OUT = 0.05
+"""Times a day and source that counts may by chance seem to bear out an anomaly of their rate. Detectors take
+a rate for a smooth quantity, and a few lines are not: no anomaly of a rate is believed without the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +39,41 @@ class Burst:
 class Voices:
     """One voice a stream: its lines, errors and templates surge together, and are one piece of news.
 
-    A voice that was heard goes on for as long as it has something to say.
+    Who was heard keeps the word for `LINGER` steps after the last that there was to say, as the same lines
+    still stand in everybody's sums; only what is grave takes it from what is not.
     """
 
     def __init__(self) -> None:
         self.of: dict[Labels, int] = {}
+        self._quiet: dict[Labels, int] = {}
+        self._grave: set[Labels] = set()
 
-    def choose(self, weights: Mapping[Key, tuple[float, ...]]) -> list[Key]:
-        """The key that speaks for each stream: the one that spoke last, else that of the most weight."""
+    def choose(self, weights: Mapping[Key, tuple[bool, bool, float]]) -> list[Key]:
+        """The key that speaks for each stream: who has the word, else who weighs most. A weight begins with
+        whether the key is grave."""
         best: dict[Labels, Key] = {}
-        for key in sorted(
-            weights, key=lambda key: (self.of.get(key[0]) != key[1], *(-w for w in weights[key]))
-        ):
+        for key in sorted(weights, key=lambda key: (not self._has_word(key), *(-w for w in weights[key]))):
             best.setdefault(key[0], key)
-        self.of = dict(best.values())
-        return list(best.values())
+        heard = [key for key in best.values() if self._may_speak(key, weights[key][0])]
+        for stream, ident in heard:
+            self.of[stream], self._quiet[stream] = ident, -1
+            if weights[stream, ident][0]:
+                self._grave.add(stream)
+        for stream in list(self.of):
+            self._quiet[stream] = self._quiet.get(stream, -1) + 1
+            if self._quiet[stream] >= LINGER:
+                self._forget(stream)
+        return heard
+
+    def _has_word(self, key: Key) -> bool:
+        return self.of.get(key[0]) == key[1]
+
+    def _may_speak(self, key: Key, grave: bool) -> bool:
+        return key[0] not in self.of or self._has_word(key) or (grave and key[0] not in self._grave)
+
+    def _forget(self, stream: Labels) -> None:
+        del self.of[stream], self._quiet[stream]
+        self._grave.discard(stream)
 
 
 class Bursts:
@@ -65,10 +87,9 @@ class Bursts:
         """Whose counts were out of the ordinary in the last step, too many or too few."""
         self._surges = {window: Surges(window) for window in WINDOWS}
 
-    @property
-    def bar(self) -> float:
-        """Score (-log10 p) from which a sum is a burst."""
-        return math.log10(max(1, len(self.rows)) * self._a_day / BY_CHANCE)
+    def bar(self, by_chance: float = BY_CHANCE) -> float:
+        """Score (-log10 p) that chance brings about `by_chance` times a day in all rates together."""
+        return math.log10(max(1, len(self.rows)) * self._a_day / by_chance)
 
     def watch(self, key: Key) -> None:
         if key not in self.rows and len(self.rows) < MOST_SERIES:
@@ -86,10 +107,11 @@ class Bursts:
         judged = [(window, surges.step(counts)) for window, surges in self._surges.items()]
         score = np.max([one.score for _, one in judged], axis=0)
         lack = np.max([one.lack for _, one in judged], axis=0)
-        self.credible = {keys[i] for i in np.flatnonzero(np.maximum(score, lack) >= CREDIBLE).tolist()}
+        borne_out = np.maximum(score, lack) >= self.bar(BORNE_OUT)
+        self.credible = {keys[i] for i in np.flatnonzero(borne_out).tolist()}
         by = np.argmax([one.score for _, one in judged], axis=0)
         found = []
-        for i in np.flatnonzero(score >= self.bar).tolist():
+        for i in np.flatnonzero(score >= self.bar()).tolist():
             window, one = judged[by[i]]
             found.append(
                 Burst(keys[i], float(score[i]), float(one.total[i]) / window, float(one.mean[i]) / window)

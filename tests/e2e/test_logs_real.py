@@ -24,7 +24,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
 from aiops.store import checkpoints
-from tests.database import free_port, missing_postgres, postgres
+from tests.database import Postgres, free_port, missing_postgres, postgres
 from tests.e2e.forewarn import Forewarn
 from tests.e2e.servers import need, until
 
@@ -169,26 +169,37 @@ def test_an_error_never_seen_in_nginx_opens_a_problem_and_a_crash_loses_and_doub
 
 
 @pytest.mark.skipif(bool(missing_postgres()), reason=missing_postgres())
-def test_an_error_never_seen_in_postgresql_opens_a_problem_with_its_lines(tmp_path: Path) -> None:
+def test_an_error_never_seen_in_a_postgresql_that_restarts_opens_a_problem_with_its_lines(
+    tmp_path: Path,
+) -> None:
     with postgres() as cluster:
-        where = f"host=127.0.0.1 port={cluster.port} user=forewarn dbname=postgres"
-        with psycopg.connect(where, autocommit=True) as conn:
-            data = conn.execute("SHOW data_directory").fetchone()
-            assert data
-            log = Path(str(data[0])).parent / "log"
-            source = {"kind": "file", "name": "pg", "path": str(log), "every": "500ms", "from_start": True}
-            config = {"sources": [source | {"labels": {"service": "db"}}], "logs": LOGS}
-            with Forewarn(tmp_path, config) as forewarn:
-                end = time.monotonic() + 7
-                while time.monotonic() < end:
-                    with pytest.raises(psycopg.Error):
-                        conn.execute(f"SELECT * FROM missing_{int(time.time() * 10)}".encode())
-                    time.sleep(0.1)
-                with pytest.raises(psycopg.Error):
-                    conn.execute("SELECT 1/0 AS it, 'password=hunter2'")
-                problem = forewarn.wait_for("open", within=15)
-                assert any("ERROR: division by zero" in " ".join(line.split()) for line in shown(problem))
-                assert not any("hunter2" in line for line in shown(problem))
+        source = {"kind": "file", "name": "pg", "path": str(cluster.log), "every": "500ms"}
+        source |= {"from_start": True, "labels": {"service": "db"}}
+        config = {"sources": [source], "logs": LOGS, "checkpoint_every": "1s"}
+        with Forewarn(tmp_path, config) as forewarn:
+            end = time.monotonic() + 7
+            while time.monotonic() < end:
+                refused(cluster, f"SELECT * FROM missing_{int(time.time() * 10)}")
+                time.sleep(0.1)
+            cluster.stop()
+            cluster.start()
+            refused(cluster, "SELECT 1/0 AS it, 'password=hunter2'")
+            problem = forewarn.wait_for("open", within=15)
+            wanted = "ERROR: division by zero"
+            until(lambda: any(wanted in " ".join(line.split()) for line in all_shown(forewarn)), what=wanted)
+            assert problem["labels"]["service"] == "db"
+            assert not any("hunter2" in line for line in all_shown(forewarn))
+            written = sum(": " in line for line in cluster.log.read_text().splitlines())
+            until(lambda: lines_learnt(tmp_path, "pg") == written, 20, "every line, once")
+
+
+def refused(cluster: Postgres, statement: str) -> None:
+    with pytest.raises(psycopg.Error):
+        cluster.execute(statement)
+
+
+def all_shown(forewarn: Forewarn) -> list[str]:
+    return [line for problem in forewarn.problems() for line in shown(problem)]
 
 
 class Rsyslog:
