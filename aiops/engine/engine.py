@@ -35,6 +35,7 @@ from aiops.engine.record import Recorder
 from aiops.engine.restore import restore
 from aiops.engine.run import RunWorker
 from aiops.engine.state import State, sli_labels
+from aiops.engine.upkeep import upkeep
 from aiops.model.series import SeriesIndex
 from aiops.plugin import Connector, egress
 from aiops.store import problems as problem_rows
@@ -149,6 +150,7 @@ class Engine:
             "runs": self.worker.run(),
             "checkpoints": self.checkpointer.run(self.config.checkpoint_every),
             "housekeeping": self.housekeeping.run(),
+            **upkeep(self),
         }
         self._tasks = [asyncio.create_task(self._guarded(name, w), name=name) for name, w in work.items()]
         self._start_pulls()
@@ -156,16 +158,14 @@ class Engine:
 
     async def stop(self) -> None:
         """Drain: no more pulls, what was pulled is acted on, runs finish their step, a last checkpoint."""
+        by_name = {task.get_name(): task for task in self._tasks}
+        by_name["follow"].cancel()  # a reload would start pulls again
         await self._stop_pulls()
         self.worker.stop()
         self.relay.stop()
-        by_name = {task.get_name(): task for task in self._tasks}
         await asyncio.wait([by_name["runs"], by_name["relay"]], timeout=20)
-        by_name["checkpoints"].cancel()
-        by_name["ticks"].cancel()
-        by_name["housekeeping"].cancel()
-        by_name["inbound"].cancel()
-        by_name["sweep"].cancel()
+        for name in ("checkpoints", "ticks", "housekeeping", "inbound", "sweep", "watchdogs"):
+            by_name[name].cancel()
         await self.checkpointer.write()
         await self.pipeline.queue.put(None)
         await asyncio.wait([by_name["pipeline"]], timeout=20)

@@ -100,4 +100,10 @@ class Metrics:
         self.reloads = Counter(
             "forewarn_config_reloads", "Reloads of the configuration.", ["outcome"], registry=r
         )
+        self.watchdog_told = Gauge(
+            "forewarn_watchdog_told_timestamp_seconds",
+            "When a watchdog last heard that all is well; `place` counts from 0, as in the configuration.",
+            ["place"],
+            registry=r,
+        )
         self.up_since = Gauge("forewarn_start_time_seconds", "When the engine started.", registry=r)
