@@ -62,7 +62,7 @@ class Glpi(TicketSink):
             **self.fields,
             **self.mapped(message),
             "name": message.title,
-            "content": _body(message),
+            "content": _body(message, message.first_mark),
         }
         answer = await self._rest("POST", f"/{self.type}", now=message.sent_at, data={"input": record})
         return self._ref(answer.text_of("id"))
@@ -73,7 +73,7 @@ class Glpi(TicketSink):
             said = {
                 "itemtype": self.type,
                 "items_id": int(ref) if ref.isdigit() else ref,
-                "content": _body(message),
+                "content": _body(message, message.mark),
                 "is_private": int(self.private),
             }
             path = f"/{self.type}/{ref}/ITILFollowup"
@@ -177,8 +177,8 @@ class Glpi(TicketSink):
         return TicketRef(str(ident), f"{site}/front/{self.type.lower()}.form.php?id={ident}")
 
 
-def _body(message: Message) -> str:
-    return f"<p>{message.mark}</p>{as_html(message.text)}"
+def _body(message: Message, mark: str) -> str:
+    return f"<p>{mark}</p>{as_html(message.text)}"
 
 
 def _kind(row: Mapping[str, Any]) -> tuple[str, str]:

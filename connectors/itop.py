@@ -67,7 +67,7 @@ class Itop(TicketSink):
             **self.mapped(message),
             "org_id": f"SELECT Organization WHERE name = '{self.org}'",
             "title": message.title,
-            "description": f"<p>{message.mark}</p>{as_html(message.text)}",
+            "description": f"<p>{message.first_mark}</p>{as_html(message.text)}",
         }
         made = await self._do("core/create", message, fields=fields, output_fields="id,ref")
         return self._ref(_only(made, self.where))

@@ -85,7 +85,7 @@ class Roundup(TicketSink):
         issue = {
             **self.mapped(message),
             "title": message.title,
-            "messages": [await self._said(message)],
+            "messages": [await self._said(message, message.first_mark)],
             "priority": self.priorities.get(message.severity, "bug"),  # type: ignore[call-overload]
         }
         answer = await self._rest("POST", "/issue", now=message.sent_at, data=issue)
@@ -93,7 +93,7 @@ class Roundup(TicketSink):
 
     async def update(self, ref: str, message: Message) -> None:
         """Message and status in one change, which the server refuses if the issue changed meanwhile."""
-        ident = await self._said(message)
+        ident = await self._said(message, message.mark)
         got = await self._rest("GET", f"/issue/{ref}", now=message.sent_at, query={"@verbose": "2"})
         data = got.object().get("data")
         fields = data.get("attributes") if isinstance(data, dict) else None
@@ -173,14 +173,14 @@ class Roundup(TicketSink):
     async def _rows(self, kind: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         return rows(await self._rest("GET", f"/{kind}", query={**query, "@sort": "id"}), "data", "collection")
 
-    async def _said(self, message: Message) -> str:
-        """The number of the message's `msg`, which is written unless an earlier attempt has done so."""
-        if orphan := self._orphans.pop(message.mark, ""):
+    async def _said(self, message: Message, mark: str) -> str:
+        """The number of the `msg` with the mark, which is written unless an earlier attempt has done so."""
+        if orphan := self._orphans.pop(mark, ""):
             return orphan
-        if message.attempt > 1 and (found := await self._search("msg", {"messageid:": message.mark})):
+        if message.attempt > 1 and (found := await self._search("msg", {"messageid:": mark})):
             return found[0]
         # without an author the tracker's own detectors refuse the issue
-        said = {"content": message.text, "messageid": message.mark, "author": self.user, "date": "."}
+        said = {"content": message.text, "messageid": mark, "author": self.user, "date": "."}
         return (await self._rest("POST", "/msg", now=message.sent_at, data=said)).text_of("data", "id")
 
     async def _search(self, kind: str, query: Mapping[str, str]) -> list[str]:

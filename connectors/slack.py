@@ -44,8 +44,11 @@ class Slack(HttpSink):
                 return TicketRef(str(one.get("ts", "")))
         return None
 
+    async def seen(self, key: str) -> None:
+        """A channel is no register: what has gone by, or was taken out, is not said again."""
+
     async def create(self, message: Message) -> TicketRef:
-        told = await self._call("chat.postMessage", message.sent_at, self._post(message))
+        told = await self._call("chat.postMessage", message.sent_at, self._post(message, message.first_mark))
         ref = str(told.get("ts") or "")
         if not ref:
             raise Retryable(f"{self.where} answered without `ts`", ambiguous=True)
@@ -58,7 +61,7 @@ class Slack(HttpSink):
                 return
         # what resolves or needs a person is shown in the channel as well
         loud = message.reason in ("resolved", "escalated", "breached")
-        post = {**self._post(message), "thread_ts": ref, "reply_broadcast": loud}
+        post = {**self._post(message, message.mark), "thread_ts": ref, "reply_broadcast": loud}
         await self._call("chat.postMessage", message.sent_at, post)
 
     @property
@@ -77,9 +80,9 @@ class Slack(HttpSink):
                     text = str(said.get("text") or "")
                     yield SinkChange(ref, "commented", at, by, text, f"slack-{said['ts']}")
 
-    def _post(self, message: Message) -> dict[str, Any]:
+    def _post(self, message: Message, mark: str) -> dict[str, Any]:
         sign = ":white_check_mark:" if message.reason == "resolved" else COLOURS.get(message.severity, "")
-        payload = {"key": message.key, "mark": message.mark}
+        payload = {"key": message.key, "mark": mark}
         return {
             "channel": self.channel,
             "text": f"{sign} *{_safe(message.title)}*\n{_safe(message.text)}",

@@ -57,7 +57,7 @@ class Zammad(TicketSink):
 
     async def create(self, message: Message) -> TicketRef:
         if message.attempt > 1 and (half := await self._with(message.key)):
-            data = {"article": await self._article(message)}
+            data = {"article": await self._article(message, message.first_mark)}
             await self._rest("PUT", f"/tickets/{half}", now=message.sent_at, data=data)
             return self._ref(half)
         ticket = {
@@ -66,7 +66,7 @@ class Zammad(TicketSink):
             "group": self.into(message, self.group),
             "customer": self.customer,
             self.attribute: message.key,
-            "article": await self._article(message),
+            "article": await self._article(message, message.first_mark),
         }
         answer = await self._rest("POST", "/tickets", now=message.sent_at, data=ticket)
         made = answer.object()
@@ -82,7 +82,7 @@ class Zammad(TicketSink):
     async def update(self, ref: str, message: Message) -> None:
         change: dict[str, Any] = {}
         if message.attempt == 1 or not await self._said(ref, message.mark):
-            change["article"] = await self._article(message)
+            change["article"] = await self._article(message, message.mark)
         state = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
         if state:
             change["state"] = state
@@ -149,13 +149,13 @@ class Zammad(TicketSink):
         articles = rows(await self._rest("GET", f"/ticket_articles/by_ticket/{ref}"))
         return any(str(one.get("subject", "")).startswith(mark) for one in articles)
 
-    async def _article(self, message: Message) -> dict[str, Any]:
+    async def _article(self, message: Message, mark: str) -> dict[str, Any]:
         drawn = await asyncio.to_thread(message.pictures)
         files = [
             {"filename": one.name, "data": base64.b64encode(one.png).decode(), "mime-type": "image/png"}
             for one in drawn
         ]
-        article = {"subject": f"{message.mark} {message.title}", "body": message.text, "type": "note"}
+        article = {"subject": f"{mark} {message.title}", "body": message.text, "type": "note"}
         return {**article, "internal": True, **({"attachments": files} if files else {})}
 
     async def _rest(self, method: str, path: str, **other: Any) -> Answer:

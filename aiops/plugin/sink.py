@@ -38,6 +38,11 @@ class Message:
         return f"[{self.key}#{self.seq}]"
 
     @property
+    def first_mark(self) -> str:
+        """Of a ticket itself, whichever message opens it: one that was lost is opened anew by a later one."""
+        return f"[{self.key}#1]"
+
+    @property
     def title(self) -> str:
         """One line, of at most 200 characters."""
         return " ".join(str(self.body.get("title") or f"Problem {self.key}").split())[:200]

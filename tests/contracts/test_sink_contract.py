@@ -12,8 +12,9 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 from pydantic import ValidationError
@@ -99,8 +100,10 @@ def any_kind(request: pytest.FixtureRequest) -> str:
 async def talking_to(kind: str, itsm: Receiver, patience: float = 10.0) -> AsyncIterator[Sink]:
     async with itsm.serve():
         sink = a_class(kind).model_validate(block(kind, itsm.url, patience))
-        yield sink
-        await sink.close()
+        try:
+            yield sink
+        finally:
+            await sink.close()
 
 
 def misbehaving(fault: Fault) -> Receiver:
@@ -173,6 +176,21 @@ async def test_create_names_the_ticket_and_leaves_the_message_as_it_was(kind: st
         ticket = await sink.create(message)
     assert ticket.ref
     assert message == before
+
+
+async def test_a_ticket_that_is_opened_anew_can_be_found(kind: str) -> None:
+    """Opened by a later message, when people deleted the first: it bears what `find` looks for."""
+    mark, itsm = "[fw-1#1]", content(kind)
+    async with talking_to(kind, itsm) as sink:
+        with suppress(PluginError):
+            await sink.find("fw-1")
+        if not any(mark in unquote_plus(one.line + one.body.decode()) for one in itsm.requests):
+            pytest.skip("it is not found by its first message")
+        itsm.requests.clear()
+        with suppress(PluginError):
+            await sink.create(a_message(seq=5))
+    said = [unquote_plus(one.body.decode()) for one in itsm.requests if one.body]
+    assert any(mark in text for text in said)
 
 
 @ASKS

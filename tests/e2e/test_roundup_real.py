@@ -54,7 +54,7 @@ async def test_a_story_is_told_once_however_often_it_is_repeated(sink: Sink, ser
 
 
 async def test_a_create_whose_first_half_was_done_is_completed(sink: Sink, server: Roundup) -> None:
-    await sink._said(say("fw-half"))  # type: ignore[attr-defined]
+    await sink._said(say("fw-half"), "[fw-half#1]")  # type: ignore[attr-defined]
     assert await sink.find("fw-half") is None
     made = await sink.create(say("fw-half", attempt=2))
     assert await sink.find("fw-half") == made
