@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from aiops.config import Config
+from aiops.config.complaint import Complaint, ConfigError
 from aiops.config.secret_files import ensure_secrets
 from aiops.engine.engine import Engine
 from aiops.engine.lock import EngineLock
@@ -38,7 +40,7 @@ async def serve(
     with EngineLock(engine.db), _listen(config) as address:
         stop = _stop_on_signals()
         await engine.start()
-        token = await engine.db.run(_first_token, engine.clock.now())
+        token = await engine.db.run(_first_token, config, engine.clock.now())
         app = create_app(engine)
         engine.receiving = mount(app, engine)
         server = _Server(_uvicorn(app, config))
@@ -84,8 +86,14 @@ def _listen(config: Config) -> socket.socket:
 
 
 def _uvicorn(app: Any, config: Config) -> uvicorn.Config:
-    return uvicorn.Config(
+    """Raises OSError for a certificate that cannot be used."""
+    tls = config.web.tls
+    made = uvicorn.Config(
         app,
+        ssl_certfile=tls.cert if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+        ssl_ca_certs=str(tls.clients) if tls and tls.clients else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls and tls.clients else ssl.CERT_NONE,
         host=config.web.host,
         port=config.web.port,
         log_config=None,
@@ -93,6 +101,9 @@ def _uvicorn(app: Any, config: Config) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=3,
     )
+    if tls:
+        made.load()  # now, so that a bad file is one clear line
+    return made
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -111,6 +122,12 @@ async def _greet_when_ready(engine: Engine, token: str, greet: Callable[[Engine,
     greet(engine, token)
 
 
-def _first_token(conn: Any, now: float) -> str:
-    """A token on the very first start; it is shown once and only its digest is kept."""
-    return "" if tokens.exist(conn) else tokens.create(conn, "first start", now)
+def _first_token(conn: Any, config: Config, now: float) -> str:
+    """A token on the very first start; it is shown once and only its digest is kept. Raises `ConfigError`."""
+    if config.web.token is None:
+        return "" if tokens.exist(conn) else tokens.create(conn, "first start", now)
+    try:
+        tokens.give(conn, "configuration", config.web.token.read().get_secret_value(), now)
+    except ValueError as why:
+        raise ConfigError([Complaint("", 0, 0, "web.token", str(why))], "") from why
+    return ""
