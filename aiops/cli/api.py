@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiops.cli.failure import Failure, load
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
     from urllib.error import HTTPError
     from urllib.request import Request
 
@@ -22,13 +23,18 @@ class Api:
     """Requests to one engine. ``FOREWARN_TOKEN`` is sent when set: changing needs it, reading away from
     loopback too."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ca: Path | None = None) -> None:
+        """`ca`: PEM file of who vouches for the engine's certificate, where the system's own do not."""
         self.url = url.rstrip("/")
+        self._ca = ca
 
     @classmethod
     def of(cls, url: str, config: Path | None) -> "Api":
         """At `url`, or where the config says that the console listens. Raises `Failure`."""
-        return cls(url or address(load(config).web.listen))
+        if url:
+            return cls(url)
+        web = load(config).web
+        return cls(address(web.listen, bool(web.tls)), web.tls.cert if web.tls else None)
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON under ``/api/v1``. Raises `NotRunning`, or `Failure` with what the engine says."""
@@ -59,7 +65,7 @@ class Api:
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
+            with urllib.request.urlopen(request, timeout=TIMEOUT, context=self._trust()) as reply:
                 return str(reply.read().decode())
         except urllib.error.HTTPError as why:
             raise Failure(_refusal(why, self.url)) from why
@@ -69,12 +75,22 @@ class Api:
                 f"Forewarn does not answer at {self.url} ({reason}); start it with `forewarn run`"
             ) from why
 
+    def _trust(self) -> "SSLContext | None":
+        """The machine's own certificate is trusted by its file, whatever name it is for."""
+        if self._ca is None:
+            return None
+        import ssl
 
-def address(listen: str) -> str:
-    """Where to reach an engine that listens on ``host:port``."""
+        made = ssl.create_default_context(cafile=str(self._ca))
+        made.check_hostname = False
+        return made
+
+
+def address(listen: str, tls: bool = False) -> str:
+    """Where to reach an engine that listens on ``host:port`` of this machine."""
     host, _, port = listen.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-    return f"http://{host}:{port}"
+    return f"{'https' if tls else 'http'}://{host}:{port}"
 
 
 def _refusal(why: "HTTPError", url: str) -> str:

@@ -32,7 +32,7 @@ def serve(config: Path | None, data: Path | None) -> int:
         keep = "asked for when you change something; shown only now"
         lines = [
             f"\n  [bold]Forewarn[/] watches {sources}; ready after {time.monotonic() - started:.1f} s",
-            f"  console  http://{settings.web.listen}/",
+            f"  console  {settings.web.address}/",
             f"  token    {token}  ({keep})" if token else "",
             f"  try      {_command()} drill memory-leak  (in another terminal)",
             "  stop     Ctrl-C\n",

@@ -1,6 +1,7 @@
 """What a user may write about API, console and who may come in."""
 
 import ipaddress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -37,6 +38,16 @@ class Oidc(Block):
         return max(given, key=lambda role: role.level) if given else self.others
 
 
+class Certificate(Block):
+    """Our own certificate, for TLS without a proxy in front."""
+
+    cert: Path = Field(description="PEM file of the certificate, and of those between it and the authority.")
+    key: Path = Field(description="PEM file of its key.")
+    clients: Path | None = Field(
+        None, description="PEM file of the authority of clients: only who shows its certificate gets in."
+    )
+
+
 class Web(Block):
     """API and console."""
 
@@ -44,8 +55,20 @@ class Web(Block):
     url: str = Field(
         "", description="Where people reach it through a proxy, such as `https://forewarn.corp`."
     )
+    advertise: str = Field(
+        "",
+        description="Where other engines on the same PostgreSQL reach this one, such as "
+        "`http://10.0.0.7:8750`; left out: what it listens on, or the address of its host's name.",
+    )
     login: bool = Field(False, description="Reading needs a login too where only this machine can reach it.")
     oidc: Oidc | None = Field(None, description="Signing in through OpenID Connect.")
+    hosts: list[str] = Field(
+        [], description="More names under which it answers, such as a service's in a cluster."
+    )
+    tls: Certificate | None = Field(None, description="Serve HTTPS with this certificate.")
+    token: Secret | None = Field(
+        None, description="A first token that is given, not made: its role is admin, and it is never printed."
+    )
 
     @field_validator("listen")
     @classmethod
@@ -55,7 +78,7 @@ class Web(Block):
             raise ValueError("expected an address and a port, such as 127.0.0.1:8750")
         return value
 
-    @field_validator("url")
+    @field_validator("url", "advertise")
     @classmethod
     def _url(cls, value: str) -> str:
         parts = urlsplit(value)
@@ -76,6 +99,11 @@ class Web(Block):
     @property
     def port(self) -> int:
         return int(self.listen.rpartition(":")[2])
+
+    @property
+    def address(self) -> str:
+        """Where people reach it: what is declared, else where it listens."""
+        return self.url or f"{'https' if self.tls else 'http'}://{self.listen}"
 
     @property
     def open(self) -> bool:

@@ -18,6 +18,10 @@ PREFIX = "fw_"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS = 43
 """Base-62 digits that hold 32 random bytes: 43 * log2(62) = 256.03 bits."""
+GIVEN = "configuration"
+"""Maker of tokens that are given."""
+SHORTEST = 32
+"""Characters of a token that is given."""
 _USED_EVERY = 60.0
 """`last_used` is written at most this often (s), so that checking a token is nearly always a read."""
 
@@ -65,6 +69,37 @@ def create(
     reason = f"{name}: {role.value}" + (f", only {rooms}" if rooms else "")
     _note(conn, at, (row.inserted_primary_key or (0,))[0], "", "created", reason, by)
     return plain
+
+
+def give(conn: Connection, name: str, plain: str, at: float) -> None:
+    """Make `plain`, which somebody chose, the admin's token called `name`; another of that name is no more.
+
+    Raises ValueError for one that could be guessed.
+    """
+    if len(plain) < SHORTEST:
+        raise ValueError(
+            f"the token of the {name} has {len(plain)} characters; give at least {SHORTEST} random ones"
+        )
+    digest = _digest(plain)
+    given = sa.select(token.c.id, token.c.digest).where(token.c.name == name, token.c.made_by == GIVEN)
+    for row in conn.execute(given).all():
+        if row.digest == digest:
+            return
+        revoke(conn, row.id, at)
+    values = {
+        "name": name,
+        "digest": digest,
+        "created": at,
+        "made_by": GIVEN,
+        "role": Role.ADMIN,
+        "scopes": "",
+    }
+    try:
+        with conn.begin_nested():
+            made = conn.execute(token.insert().values(**values))
+    except sa.exc.IntegrityError:
+        return  # another engine, starting at the same moment, has given it
+    _note(conn, at, (made.inserted_primary_key or (0,))[0], "", "created", f"{name}: admin", GIVEN)
 
 
 def verify(conn: Connection, plain: str, at: float) -> Principal | None:

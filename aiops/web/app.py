@@ -76,7 +76,8 @@ def create_app(engine: Engine) -> FastAPI:
     app.state.events = Events(engine)
     app.add_middleware(Repeats, engine=engine)
     app.add_middleware(Tags)
-    app.add_middleware(Guard, listen=engine.config.web.host, url=engine.config.web.url)
+    web = engine.config.web
+    app.add_middleware(Guard, listen=web.host, url=web.url, hosts=web.hosts)
     app.include_router(_api())
     app.include_router(inbound.router, prefix="/api/v1")
     app.include_router(ops.router)

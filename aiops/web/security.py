@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -45,10 +46,11 @@ _ANY = frozenset({"0.0.0.0", "::", "*"})
 class Guard:
     """ASGI middleware: refuses foreign Host headers (DNS rebinding), adds headers to every answer."""
 
-    def __init__(self, app: ASGIApp, listen: str, url: str = "") -> None:
+    def __init__(self, app: ASGIApp, listen: str, url: str = "", hosts: Iterable[str] = ()) -> None:
         self.app = app
         self.listen = listen.lower()
-        self.proxied = (urlsplit(url).hostname or "").lower()
+        proxied = (urlsplit(url).hostname or "").lower()
+        self.names = {name.lower() for name in (proxied, *hosts) if name}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,7 +77,7 @@ class Guard:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
             return False
-        if name in _LOOPBACK_NAMES or name == self.listen or name == self.proxied != "":
+        if name in _LOOPBACK_NAMES or name == self.listen or name in self.names:
             return True
         # Rebinding needs a name that an attacker's DNS answers for; an address literal is none
         return self.listen in _ANY and (_is_address(name) or name == socket.gethostname().lower())

@@ -95,6 +95,6 @@ async def markdown(engine: EngineDep, problem_id: Ident) -> Markdown:
     whole: dict[str, Any] | None = await engine.db.read(whole_problem, problem_id)
     if whole is None:
         raise not_found("problem", problem_id)
-    url = f"http://{engine.config.web.listen}/problems/{problem_id}"
+    url = f"{engine.config.web.address}/problems/{problem_id}"
     text = problem_text(whole, engine.clock.now(), url)
     return Markdown(text)
