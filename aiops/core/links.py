@@ -13,6 +13,8 @@ from aiops.model.series import SeriesIndex
 
 WITNESSES = 3
 """Series that speak of one link; further ones would only say the same."""
+AGAIN = 60.0
+"""Seconds after which a witness is heard again: links are kept for a day, and gaps are told by the hour."""
 
 Pair = Sequence[str]
 """Two label names: the value of the first needs that of the second."""
@@ -29,6 +31,8 @@ class Links:
         self._index, self.topology = index, topology
         self._pairs = [(one, other) for one, other in pairs]
         self._witness = np.zeros(index.capacity, bool)
+        self._heard: dict[int, float] = {}
+        """By witness: when it was heard last (epoch s)."""
         self._says: dict[int, list[tuple[str, str]]] = {}
         self._count: dict[tuple[str, str], int] = {}
         self.welcome(index.live())
@@ -50,20 +54,25 @@ class Links:
         """One row of samples (T = 1)."""
         if not self._says:
             return
+        at = float(row.times[0])
         spoken = self._witness[row.slots] & (row.values[0] > 0)
         for slot in row.slots[spoken].tolist():
+            if abs(at - self._heard[slot]) < AGAIN:
+                continue
+            self._heard[slot] = at
             for caller, callee in self._says[slot]:
-                self.topology.see(caller, callee, float(row.times[0]))
+                self.topology.see(caller, callee, at)
 
     def _take(self, slot: int, link: tuple[str, str]) -> None:
         if link[0] == link[1] or self._count.get(link, 0) >= WITNESSES:
             return
         self._count[link] = self._count.get(link, 0) + 1
         self._says.setdefault(slot, []).append(link)
-        self._witness[slot] = True
+        self._witness[slot], self._heard[slot] = True, -np.inf
 
     def _forget(self, slot: int) -> None:
         self._witness[slot] = False
+        del self._heard[slot]
         for link in self._says.pop(slot):
             self._count[link] -= 1
             if not self._count[link]:
