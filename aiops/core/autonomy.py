@@ -11,12 +11,13 @@ only who acts can prove that it helps:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TypeAlias
 
 from aiops.core.endings import escalation_of
-from aiops.core.playbook import Autonomy, Earning, Playbook
+from aiops.core.playbook import Earning, Playbook
+from aiops.model.autonomy import Autonomy, Standing
 from aiops.model.lifecycle import RunState
 from aiops.model.problem import EscalationReason, Run
 
@@ -37,18 +38,6 @@ class Evidence(StrEnum):
     """It acted, and broke or did not help."""
     REFUSED = "refused"
     """A person did not want it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What a playbook has earned for a service. ``since``: epoch s; ``pinned_by`` empty: it can move."""
-
-    level: Autonomy
-    streak: int = 0
-    """Good evidence in a row at this level."""
-    since: float = 0.0
-    reason: str = ""
-    pinned_by: str = ""
 
 
 def start(playbook: Playbook, default: Earning) -> Autonomy:

@@ -16,7 +16,6 @@ from aiops.core.acts import Act, BadArguments, Block, Path, fault, raise_all
 from aiops.core.playbook_blocks import (
     NAME,
     Approval,
-    Autonomy,
     CheckBlock,
     Condition,
     Earning,
@@ -27,6 +26,7 @@ from aiops.core.playbook_blocks import (
     VerifyBlock,
 )
 from aiops.core.templates import BadTemplate, names_in, render, texts
+from aiops.model.autonomy import Autonomy
 
 __all__ = ["Approval", "Autonomy", "Earning", "Playbook"]
 

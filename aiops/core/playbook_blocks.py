@@ -2,7 +2,6 @@
 
 import re
 from difflib import get_close_matches
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import (
@@ -19,6 +18,7 @@ from pydantic import (
 from aiops.core.acts import SHELF, Block, Retry, check_arguments, fault, raise_all, refusal
 from aiops.core.expressions import Expression
 from aiops.core.templates import check_template
+from aiops.model.autonomy import Autonomy
 from aiops.plugin import Duration
 from aiops.plugin.load import kinds
 
@@ -69,28 +69,6 @@ StepCondition = Annotated[
 
 TemplateText = Annotated[str, AfterValidator(_template)]
 """Text in which ``{{ problem... }}`` is filled in when the run begins."""
-
-
-class Autonomy(StrEnum):
-    """How far a playbook may go by itself."""
-
-    OBSERVE = "observe"
-    """Plans only, for the record."""
-    SUGGEST = "suggest"
-    """Plans, and tells the ticket."""
-    APPROVE = "approve"
-    """Acts once a person approved."""
-    AUTO = "auto"
-    """Acts."""
-
-    @property
-    def acts(self) -> bool:
-        return self in (Autonomy.APPROVE, Autonomy.AUTO)
-
-    @property
-    def height(self) -> int:
-        """From 0, which only plans, to 3, which acts by itself."""
-        return list(Autonomy).index(self)
 
 
 class Budget(Block):

@@ -1,8 +1,7 @@
 """Which playbook is tried on a problem, when it may act, and every transition of a run. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, TypeAlias
 
 from aiops.core import autonomy
@@ -11,10 +10,10 @@ from aiops.core.autonomy import Levels
 from aiops.core.brakes import Brakes, braked
 from aiops.core.endings import detail_of, ending, escalation_of
 from aiops.core.playbook import PHASES, Autonomy, Playbook
+from aiops.core.resume import Resume, on_resume
 from aiops.core.terms import Policy, approval_of, domain_of, held_back, service_of
 from aiops.model.lifecycle import LIVE_RUN, AlertState, ProblemState, RunState, check, sentence
-from aiops.model.problem import NAN, EscalationReason, Problem, Run, Step
-from aiops.plugin import Action
+from aiops.model.problem import NAN, EscalationReason, Problem, Run
 from aiops.plugin.params import format_duration
 
 __all__ = [
@@ -48,14 +47,6 @@ class Refusal:
 Decision: TypeAlias = Run | Refusal | None
 
 
-class Resume(StrEnum):
-    """What is done about a step that a crash cut off."""
-
-    REPEAT = "repeat"
-    PROBE = "probe"
-    INTERRUPT = "interrupt"
-
-
 class Remediation:
     """The choice of playbooks. `history` is every run of late; `note` keeps it so.
 
@@ -78,6 +69,10 @@ class Remediation:
         self.policy = policy or Policy()
         self.levels: Levels = {}
         self._history = {run.id: run for run in history}
+
+    def trust(self, levels: Levels) -> None:
+        """What playbooks have earned by now, as the store knows it."""
+        self.levels = levels
 
     def named(self, name: str) -> Playbook | None:
         return next((p for p in self.playbooks if p.name == name), None)
@@ -113,14 +108,14 @@ class Remediation:
         context: Mapping[str, Any],
         now: float,
         openings: Iterable[float] = (),
-        replicas: int = 0,
+        replicas: Callable[[], int] = lambda: 0,
     ) -> Decision:
         """A run to store and queue, a refusal to escalate, or None: nothing fits or all is under way.
 
         `context` is the `problem_context` of `problem`; `openings`: when problems opened of late (epoch s);
-        `replicas` of its service are watched, 0 when not known. Asking again is harmless: a problem with a
-        run that has not ended gets no other, and a dry run is not repeated; a refusal is, while its cause
-        lasts.
+        `replicas` counts those of its service that are watched, 0 when not known. Asking again is harmless:
+        a problem with a run that has not ended gets no other, and a dry run is not repeated; a refusal is,
+        while its cause lasts.
         """
         context = {"problem": context}
         mine = self._of(problem)
@@ -132,10 +127,10 @@ class Remediation:
         decision = self._made(playbook, problem, context, now, "")
         if isinstance(decision, Refusal):
             return decision
-        decision.replicas = replicas
         if decision.dry_run:
             again = any(r.dry_run and _same(r, decision) for r in mine)
             return None if again else decision
+        decision.replicas = replicas()
         return self._held(playbook, decision, openings, now)
 
     def asked(
@@ -146,7 +141,7 @@ class Remediation:
         by: str,
         now: float,
         openings: Iterable[float] = (),
-        replicas: int = 0,
+        replicas: Callable[[], int] = lambda: 0,
     ) -> Run | Refusal:
         """As `consider`, of the playbook `name` that a person, `by`, asks for.
 
@@ -168,7 +163,7 @@ class Remediation:
         decision = self._made(playbook, problem, context, now, by)
         if isinstance(decision, Refusal) or decision.dry_run:
             return decision
-        decision.replicas = replicas
+        decision.replicas = replicas()
         return self._held(playbook, decision, openings, now)
 
     def level(self, playbook: Playbook, service: str) -> Autonomy:
@@ -275,21 +270,6 @@ def history_seconds(playbooks: Iterable[Playbook], brakes: Brakes | None = None)
     brakes = brakes or Brakes()
     spans = [max(p.guards.cooldown, p.guards.max_runs.per, p.guards.breaker.per) for p in playbooks]
     return max([_MIN_HISTORY, brakes.history, *spans])
-
-
-def on_resume(step: Step | None, action: Action | None) -> Resume:
-    """The ambiguity rule: what to do about the step that was under way when the engine stopped.
-
-    Nothing was under way, or it only looked: go on. Idempotent: do it again. It has a probe: ask it, and do
-    what was not done. Else, or when its plan is another one by now: a person decides.
-    """
-    if step is None or step.phase in ("precheck", "verify"):
-        return Resume.REPEAT
-    if action is None or action.never_retry or action.plan() != step.plan:
-        return Resume.INTERRUPT
-    if action.idempotent:
-        return Resume.REPEAT
-    return Resume.PROBE if type(action).probe is not Action.probe else Resume.INTERRUPT
 
 
 def _same(one: Run, other: Run) -> bool:

@@ -29,7 +29,10 @@ Version 1. Times are RFC 3339 in UTC; what is not known is null; no key is ever 
     related      [{how, problem, key, title, note, tickets: [{sink, ref, url}]}]: merged into, took in,
                  split from, gave, related
     similar      [{problem, key, title, score, because, fix}]: of the past, the most alike first, at most 5
-    links        {problem: URL of its page in the console}; empty when the console's address is not known
+    approval     {run, playbook, target, plan, needs, given, by, asked_by, expires, link}: the run that waits for
+                 approval, and the link by which this ticket's readers decide; null when none waits
+    links        {problem: URL of its page in the console, approval: that link}; empty when the console's
+                 address is not known
 """
 
 import math
@@ -81,9 +84,10 @@ def body(notice: Notice, console: str = "", timeline: Sequence[Mapping[str, Any]
         "evidence": [_evidence(alert) for alert in alerts[:MOST_EVIDENCE]],
         "evidence_total": len(alerts),
         "timeline": [_happening(row) for row in told],
-        # the store knows of others: `aiops.core.ticket_ties` fills these in
+        # the store knows of others: `aiops.core.ticket_ties` and `ticket_approval` fill these in
         "related": [],
         "similar": [],
+        "approval": None,
         "links": {"problem": f"{console}/problems/{problem.id}"} if console else {},
     }
 

@@ -42,7 +42,22 @@ def summary_of(body: Mapping[str, Any], now: float, tr: Translate) -> str:
     lines += [f"- {_clock(one['at'])} {tr(one['to'])}: {one['text']}" for one in done]
     if body["state"] == "escalated":
         lines += ["", tr("A person is needed: {reason}.").format(reason=tr(body["escalation"] or ""))]
-    return "\n".join(lines + _others(body, tr))
+    return "\n".join(lines + _others(body, tr) + approval_lines(body.get("approval"), tr))
+
+
+def approval_lines(approval: Mapping[str, Any] | None, tr: Translate) -> list[str]:
+    """What waits for approval: what it would do, and until when it waits."""
+    if approval is None:
+        return []
+    text = tr("{playbook} on {target} waits for approval until {end}, {given} of {needs} given; it would:")
+    said = text.format(
+        playbook=approval["playbook"],
+        target=approval["target"],
+        end=_clock(approval["expires"] or ""),
+        given=len(approval["given"]),
+        needs=approval["needs"],
+    )
+    return ["", said, *(f"- {step}" for step in approval["plan"])]
 
 
 def _standing(body: Mapping[str, Any], now: float, tr: Translate) -> str:

@@ -3,14 +3,16 @@
 import logging
 
 from aiops.core import handling
+from aiops.core.playbook import Autonomy
 from aiops.core.problem_change import ACTOR, ProblemChange
 from aiops.core.problem_ties import NoSense
 from aiops.core.problems import Problems
 from aiops.engine import messages as say
+from aiops.engine.asking import asked
 from aiops.engine.state import State
 from aiops.engine.work import Work
 from aiops.model.lifecycle import RunState
-from aiops.model.problem import EscalationReason, Problem, Verdict
+from aiops.model.problem import EscalationReason, Problem, Run, Verdict
 
 log = logging.getLogger("aiops.pipeline")
 
@@ -35,8 +37,11 @@ def answer(state: State, work: Work) -> None:
         return
     if isinstance(message, _GOES_ON):
         problem = state.problems.heir(problem)
-    if isinstance(message, say.RunStarted | say.RunEnded):
-        work.problem_changes += _of_run(problem, message, work.now)
+    if isinstance(message, say.Remediate):
+        work.problem_changes += asked(state, work, problem, message)
+    elif isinstance(message, say.RunStarted | say.RunEnded):
+        run = state.remediation.run(message.run_id)
+        work.problem_changes += _of_run(problem, message, run, work.now)
     else:
         try:
             work.problem_changes += _of_people(state.problems, problem, message, work.now)
@@ -44,8 +49,12 @@ def answer(state: State, work: Work) -> None:
             log.warning("%s cannot be done: %s", message, why)
 
 
-def _of_run(problem: Problem, message: say.RunStarted | say.RunEnded, now: float) -> list[ProblemChange]:
+def _of_run(
+    problem: Problem, message: say.RunStarted | say.RunEnded, run: Run | None, now: float
+) -> list[ProblemChange]:
     match message:
+        case say.RunEnded(dry_run=True, text=text) if run and run.autonomy == Autonomy.OBSERVE:
+            return handling.note(problem, text, now, ACTOR)
         case say.RunStarted(text=text):
             return handling.remediating(problem, text, now)
         case say.RunEnded(dry_run=True, text=text):

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from aiops.engine.clock import Clock
-from aiops.engine.lane import Jitter, Lane, Observe, SinkHealth, first_of, unobserved
+from aiops.engine.lane import Finish, Jitter, Lane, Observe, SinkHealth, as_it_is, first_of, unobserved
 from aiops.engine.patience import RelaySettings
 from aiops.plugin import Sink
 from aiops.store import backlog
@@ -37,6 +37,7 @@ class Relay:
         settings: RelaySettings | None = None,
         observe: Observe = unobserved,
         jitter: Jitter = random.uniform,
+        finish: Finish = as_it_is,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -45,6 +46,7 @@ class Relay:
         self._settings = settings or RelaySettings()
         self._observe = observe
         self._jitter = jitter
+        self._finish = finish
         self._owner = f"relay-{uuid.uuid4().hex[:12]}"
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
@@ -99,6 +101,7 @@ class Relay:
             self._settings,
             self._observe,
             self._jitter,
+            self._finish,
         )
 
     async def _name_orphans(self) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.core.silence import Silence
-from aiops.engine import ledger_gauges
+from aiops.engine import ledger_gauges, weighing
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock
 from aiops.engine.metrics import Metrics
@@ -72,6 +72,7 @@ class Housekeeping:
         if now >= self._sum_up_at:
             self._sum_up_at = now + SUM_UP
             await ledger_gauges.refresh(self._db, metrics, now)
+        await weighing.refresh(self._db, self._pipeline, metrics, now)
         if await self._db.read(seals.wanting):
             await self._db.run(seals.close)
         state = self._pipeline.state

@@ -9,9 +9,11 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy.engine import Connection
 
 from aiops.core.acts import Act, BadArguments
+from aiops.core.endings import ending
 from aiops.core.playbook import Playbook
 from aiops.core.registers import registered
-from aiops.core.remediate import Resume, on_resume
+from aiops.core.resume import Resume, on_resume
+from aiops.core.templates import BadTemplate, render
 from aiops.engine.attempt import BACKSTOP, attempts, judged, once, probe_until
 from aiops.engine.clock import Clock
 from aiops.model.lifecycle import RunState
@@ -273,3 +275,14 @@ class Interpreter:
             halt.cancel()
         if self._halt.is_set():
             raise Drained
+
+
+def reason_of(end: Ending, playbook: Playbook, context: Mapping[str, Any]) -> str:
+    """The run's last reason: what happened, and what the playbook's author wants a person to know."""
+    if end.reason is None:
+        return end.text
+    try:
+        note = render(playbook.escalate.note, {"problem": context})
+    except BadTemplate as why:
+        note = str(why)
+    return ending(end.reason, end.text + (f". {note}" if note else ""))

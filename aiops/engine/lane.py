@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy.engine import Connection
 
@@ -41,8 +41,17 @@ Jitter: TypeAlias = Callable[[float, float], float]
 """A random number between two."""
 
 
+Finish: TypeAlias = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""``(sink, body)`` -> the body as it is sent."""
+
+
 def unobserved(_sink: str, _outcome: str, _seconds: float) -> None:
     """Looks away."""
+
+
+def as_it_is(_sink: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The body, unchanged."""
+    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,8 @@ class Lane:
     settings: RelaySettings = field(default_factory=RelaySettings)
     observe: Observe = unobserved
     jitter: Jitter = random.uniform
+    finish: Finish = as_it_is
+    """What is added to a body right before it is sent, and never stored."""
 
     def __post_init__(self) -> None:
         s = self.settings
@@ -181,7 +192,7 @@ class Lane:
             claimed.key,
             claimed.reason.value,
             claimed.said,
-            claimed.body,
+            self.finish(self.name, claimed.body),
             claimed.seq,
             now,
             claimed.attempts,

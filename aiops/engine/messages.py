@@ -127,6 +127,15 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
+class Remediate:
+    """Somebody asks for a run of ``playbook``."""
+
+    problem_id: int
+    by: str
+    playbook: str
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A comment that somebody wrote in a ticket system: for the timeline, not to be told back."""
 
@@ -148,6 +157,7 @@ Handling: TypeAlias = (
     | Merge
     | Split
     | Judge
+    | Remediate
 )
 """What people do."""
 

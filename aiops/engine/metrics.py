@@ -89,6 +89,13 @@ class Metrics:
             "forewarn_tickets_healed", "Tickets that the sweep has put right.", ["sink", "how"], registry=r
         )
         self.runs = Counter("forewarn_runs", "Playbook runs that ended.", ["playbook", "state"], registry=r)
+        self.autonomy = Gauge(
+            "forewarn_autonomy_level",
+            "How far a playbook may go by itself for a service that it has met: 0 observe, 1 suggest, "
+            "2 approve, 3 auto.",
+            ["playbook", "service"],
+            registry=r,
+        )
         self.runs_live = Gauge("forewarn_runs_live", "Playbook runs that have not ended.", registry=r)
         self.commit_failures = Counter("forewarn_commit_failures", "Transactions tried again.", registry=r)
         self.checkpoint_age = Gauge(

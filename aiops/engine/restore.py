@@ -15,7 +15,7 @@ from aiops.engine.state import State
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
-from aiops.store import causes, outbox, runs, views
+from aiops.store import autonomy, causes, outbox, runs, views
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
@@ -40,6 +40,7 @@ async def restore(db: Database, state: State, now: float) -> None:
     for run in history:
         state.remediation.note(run)
     state.told = told
+    state.remediation.trust(await db.read(autonomy.levels))
     if problems:
         log.info("took up %d problems and %d firing alerts", len(problems), len(firing))
 

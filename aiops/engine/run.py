@@ -19,12 +19,13 @@ from aiops.config.playbooks import PlaybookError, read_playbook
 from aiops.config.remediation import frozen
 from aiops.core.brakes import braked
 from aiops.core.playbook import Playbook
+from aiops.core.recheck import changed
 from aiops.core.remediate import advance, detail_of, ending, escalation_of, history_seconds, refused_by, rest
-from aiops.core.templates import BadTemplate, render
 from aiops.engine.clock import Clock
-from aiops.engine.interpret import Drained, Ending, Interpreter
+from aiops.engine.interpret import Drained, Interpreter, reason_of
 from aiops.engine.messages import Message, RunEnded, RunStarted
 from aiops.engine.tenure import AWAY, LEASE, Holder, Tenure, first_line
+from aiops.engine.trust import distrusted
 from aiops.model.lifecycle import LIVE_RUN, RunState
 from aiops.model.problem import EscalationReason, Run
 from aiops.plugin.params import format_duration
@@ -109,7 +110,7 @@ class RunWorker:
     async def _look(self) -> None:
         # Before the store is read: a run that ends while it is read is not one that nobody carries out
         ours = set(self._tasks)
-        found = await self._db.read(runs.waiting, self.settings.parallel)
+        found = await self._db.read(runs.waiting, self.settings.parallel, self._clock.now())
         free = await self._db.read(leases.free, self.tenure.owner) if found.begun else ()
         for run in found.begun:
             if run.id not in ours and run.id in free:
@@ -137,7 +138,7 @@ class RunWorker:
             history = await self._db.read(runs.recent, now - history_seconds([playbook], brakes))
             if rest(playbook, run, history, now) > 0:
                 return
-            if refused := await self._forbidden(playbook, context) or (
+            if refused := await self._forbidden(run, playbook, context) or (
                 braked(brakes, playbook, run, history, await self._openings(now), now)
                 or refused_by(playbook, run, history, now)
             ):
@@ -155,12 +156,14 @@ class RunWorker:
         await self.tenure.begin(run, was, now)
         log.info(said)
 
-    async def _forbidden(self, playbook: Playbook, context: Context) -> str:
-        """What people have said: remediation is off, on hold, or frozen at this time of the week."""
+    async def _forbidden(self, run: Run, playbook: Playbook, context: Context) -> str:
+        """What people have said (it is off, on hold, or frozen), or what came about since they approved."""
         if not self.settings.enabled:
             return "remediation was switched off"
-        held = await self._held(playbook)
-        return held or frozen(self.settings.freezes, context.get("labels", {}), self._clock.now())
+        held = await self._held(playbook) or changed(run, playbook, context)
+        held = held or frozen(self.settings.freezes, context.get("labels", {}), self._clock.now())
+        given = (run, playbook, self._playbooks(), self.settings.earn, self._clock.now())
+        return held or await distrusted(self._db, *given)
 
     async def _held(self, playbook: Playbook) -> str:
         found = await self._db.read(holds.over, playbook.name)
@@ -205,17 +208,18 @@ class RunWorker:
         except Drained:
             log.info("run %s is left %s: the engine stops", run.id, run.state)
             return
-        await self._end(run, end.state, _reason(end, playbook, context))
+        await self._end(run, end.state, reason_of(end, playbook, context))
 
     async def _expire(self, run: Run) -> None:
         """A run whose time, or whose problem, is over while it waits for approval."""
         playbook = await self._pinned_playbook(run)
         _, firing = await self._context_of(run.problem_id)
-        limit = self.settings.approval_timeout
+        end = run.expires if run.expires == run.expires else run.queued + self.settings.approval_timeout
         if not firing and (playbook is None or playbook.guards.only_while_firing):
             await self._end(run, RunState.EXPIRED, "the problem resolved while the run waited for approval")
-        elif self._clock.now() >= run.queued + limit:
-            reason = ending(EscalationReason.APPROVAL_EXPIRED, f"nobody did within {format_duration(limit)}")
+        elif self._clock.now() >= end:
+            within = format_duration(round(end - run.queued, 3))
+            reason = ending(EscalationReason.APPROVAL_EXPIRED, f"not enough did within {within}")
             await self._end(run, RunState.EXPIRED, reason)
 
     async def _pinned_playbook(self, run: Run) -> Playbook | None:
@@ -286,14 +290,3 @@ class RunWorker:
         finally:
             nap.cancel()
             wake.cancel()
-
-
-def _reason(end: Ending, playbook: Playbook, context: Context) -> str:
-    """The run's last reason: what happened, and what the playbook's author wants a person to know."""
-    if end.reason is None:
-        return end.text
-    try:
-        note = render(playbook.escalate.note, {"problem": context})
-    except BadTemplate as why:
-        note = str(why)
-    return ending(end.reason, end.text + (f". {note}" if note else ""))

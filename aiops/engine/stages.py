@@ -1,6 +1,7 @@
 """The stages of the one path. Each reads and writes the work, none does I/O; `pipeline.py` orders them."""
 
 import logging
+from functools import partial
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from aiops.core.context import problem_context
 from aiops.core.problems import ACTOR, ProblemChange
 from aiops.core.remediate import Refusal
 from aiops.core.telemetry import of_telemetry, only_telemetry
+from aiops.engine.asking import queued, replicas_of
 from aiops.engine.state import State
 from aiops.engine.watch import unscored
 from aiops.engine.work import Work
@@ -83,10 +85,12 @@ def remediate(state: State, work: Work) -> None:
     for problem in news.values():
         if problem.state is not ProblemState.OPEN or only_telemetry(problem, state.telemetry.silent, by):
             continue
-        decision = state.remediation.consider(problem, problem_context(problem), work.now, openings)
+        decision = state.remediation.consider(
+            problem, problem_context(problem), work.now, openings, partial(replicas_of, state, problem)
+        )
         match decision:
             case Run():
-                work.runs.append((problem, decision))
+                work.problem_changes += queued(work, problem, decision)
             case Refusal(reason=reason, text=text):
                 work.problem_changes += handling.escalate(problem, reason, text, work.now)
 

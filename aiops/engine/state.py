@@ -66,7 +66,10 @@ class State:
         self.telemetry = Telemetry(index, grouping.by, self.recent.most)
         self.restarts = Restarts(index)
         self.remediation = Remediation(
-            playbooks, config.remediation.enabled, brakes=config.remediation.brakes
+            playbooks,
+            config.remediation.enabled,
+            brakes=config.remediation.brakes,
+            policy=config.remediation.policy,
         )
         self.told: dict[str, Told] = {}
         """Per problem key: which sinks know of it."""
@@ -93,6 +96,7 @@ class State:
         self.problems.adopt(old.problems)
         self.inquiry.adopt(old.inquiry)
         self.changes.adopt(old.changes)
+        self.remediation.levels = old.remediation.levels
         for run in old.remediation.recent():
             self.remediation.note(run)
 

@@ -9,7 +9,7 @@ from aiops.config import Config
 from aiops.config.locale import translator
 from aiops.config.routing import RouteRule
 from aiops.config.tickets import TicketStyle
-from aiops.core import ticket, ticket_plots, ticket_ties
+from aiops.core import ticket, ticket_approval, ticket_plots, ticket_ties
 from aiops.core.expressions import Expression
 from aiops.core.hours import Hours
 from aiops.core.notify import Router, Told, after
@@ -19,7 +19,7 @@ from aiops.core.ticket_style import PLAIN, Style, dress
 from aiops.core.ticket_words import english
 from aiops.model.lifecycle import ProblemState
 from aiops.model.problem import NotifyReason, Problem
-from aiops.store import audit, backlog, likeness, outbox, ties, views
+from aiops.store import approvals, audit, backlog, likeness, outbox, ties, views
 
 
 def router_of(config: Config) -> Router:
@@ -64,6 +64,7 @@ def tell(
             ties.of_problem(conn, problem.id),
             likeness.of_problem(conn, problem.id),
         )
+        body = ticket_approval.with_approval(body, approvals.wanted(conn, problem.id))
         style = router.styles.get(notice.sink, PLAIN)
         body = dress(body, notice, style, _plots(conn, problem) if notice.reason in _PICTURED else ())
         outbox.enqueue(conn, problem.id, notice.sink, notice.reason, body, at=notice.at, team=problem.team)

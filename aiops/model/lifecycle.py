@@ -94,6 +94,7 @@ class Act(StrEnum):
     SPLIT = "split"
     MARK = "mark"
     ESCALATE = "escalate"
+    REMEDIATE = "remediate"
     RESOLVE = "resolve"
     REOPEN = "reopen"
 
@@ -102,9 +103,9 @@ _ANY_TIME = frozenset({Act.ASSIGN, Act.COMMENT, Act.LINK, Act.MERGE, Act.SPLIT, 
 _UNRESOLVED = _ANY_TIME | {Act.ACKNOWLEDGE, Act.SNOOZE, Act.WAKE, Act.RESOLVE}
 
 ACTS: dict[ProblemState, frozenset[Act]] = {
-    _P.OPEN: _UNRESOLVED | {Act.ESCALATE},
+    _P.OPEN: _UNRESOLVED | {Act.ESCALATE, Act.REMEDIATE},
     _P.REMEDIATING: _UNRESOLVED | {Act.ESCALATE},
-    _P.ESCALATED: _UNRESOLVED,
+    _P.ESCALATED: _UNRESOLVED | {Act.REMEDIATE},
     _P.RESOLVED: _ANY_TIME | {Act.REOPEN},
 }
 

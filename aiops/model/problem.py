@@ -205,6 +205,8 @@ class Run:
     """Replicas of the service that are watched; 0 when not known."""
     not_before: float = 0.0
     """It is held back until then, to see whether the problem heals without it."""
+    weighed: bool = False
+    """Its end has counted as evidence for its playbook."""
     team: str = "default"
     id: int = 0
 

@@ -4,6 +4,7 @@ Each change of state is one compare-and-set with its audit row, so that two who 
 approval and its expiry, two engines) cannot both succeed: the later one gets `RunChanged`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,13 +73,20 @@ def recent(conn: Connection, since: float) -> list[Run]:
     return [_run(row) for row in conn.execute(sa.select(run).where(fresh).order_by(run.c.id)).mappings()]
 
 
-def waiting(conn: Connection, limit: int) -> Waiting:
-    """What the worker may have to do. At most `limit` queued runs, oldest first, one live run a target."""
+def waiting(conn: Connection, limit: int, now: float = math.inf) -> Waiting:
+    """What the worker may have to do. At most `limit` queued runs, oldest first, one live run a target.
+
+    Those that are held back for longer than until `now` (epoch s) are none of them.
+    """
     live = [_run(r) for r in conn.execute(_live_query()).mappings()]
     held = {one.target for one in live if one.state in HOLDING and not one.dry_run}
     queued: list[Run] = []
     for one in live:
-        if one.state is not RunState.QUEUED or (one.target in held and not one.dry_run):
+        if (
+            one.state is not RunState.QUEUED
+            or one.not_before > now
+            or (one.target in held and not one.dry_run)
+        ):
             continue
         if not one.dry_run:
             held.add(one.target)
@@ -123,9 +131,12 @@ def begin(conn: Connection, one: Run, was: RunState, at: float, owner: str, seco
     return leases.grant(conn, one.id, owner, seconds)
 
 
-def approve(conn: Connection, run_id: int, by: str, at: float) -> Run:
-    """Let a waiting run begin. Raises KeyError, `IllegalTransition` or `RunChanged`."""
-    return _decide(conn, run_id, RunState.QUEUED, f"approved by {by}", by, at)
+def approve(conn: Connection, run_id: int, by: str, at: float, actor: str = "") -> Run:
+    """Let a waiting run begin; `actor`: who of those in `by` was the last.
+
+    Raises KeyError, `IllegalTransition` or `RunChanged`.
+    """
+    return _decide(conn, run_id, RunState.QUEUED, f"approved by {by}", by, at, actor)
 
 
 def refuse(conn: Connection, run_id: int, by: str, at: float, note: str = "") -> Run:
@@ -169,7 +180,9 @@ def untold(conn: Connection) -> list[tuple[RunState, Run]]:
     return [(state, one) for state, one in found if one is not None]
 
 
-def _decide(conn: Connection, run_id: int, to: RunState, reason: str, by: str, at: float) -> Run:
+def _decide(
+    conn: Connection, run_id: int, to: RunState, reason: str, by: str, at: float, actor: str = ""
+) -> Run:
     one = get(conn, run_id)
     if one is None:
         raise KeyError(run_id)
@@ -180,7 +193,7 @@ def _decide(conn: Connection, run_id: int, to: RunState, reason: str, by: str, a
         one.approved_by = by
     else:
         one.ended = at
-    save(conn, one, was, at, actor=by)
+    save(conn, one, was, at, actor=actor or by)
     return one
 
 

@@ -32,6 +32,8 @@ def terms_of_a_run() -> list[sa.Column[Any]]:
         sa.Column("domain", sa.Text, nullable=False, server_default=""),
         sa.Column("replicas", sa.Integer, nullable=False, server_default="0"),
         sa.Column("not_before", sa.Float, nullable=False, server_default="0"),
+        # Whether its end has counted as evidence for its playbook
+        sa.Column("weighed", sa.Boolean, nullable=False, server_default=sa.false(), index=True),
     ]
 
 

@@ -96,7 +96,7 @@ class Bench:
         """Queue a run as the pipeline does: decided by the core, stored with its playbook's text."""
         self.books[book.name] = book
         key = self.add_problem(number)
-        chooser = Remediation([book], self.settings.enabled)
+        chooser = Remediation([book], self.settings.enabled, policy=self.settings.policy)
         made = chooser.consider(Problem(f"key-{number}", 1.0, id=key), self.context(), CLOCK.now())
         assert isinstance(made, Run), made
         with self.db.begin() as conn:
