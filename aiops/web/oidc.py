@@ -4,6 +4,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx
 
@@ -52,66 +53,92 @@ class Person:
 
 async def begin(settings: Oidc, back: str) -> Begun:
     """Raises `Failed` when the provider does not say where to go."""
+    from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+    from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-    async with _client(settings, back) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         about = await _about(settings, client)
-        url, _ = client.create_authorization_url(
-            about["authorization_endpoint"], state=state, nonce=nonce, code_verifier=verifier
-        )
+    url = prepare_grant_uri(
+        about["authorization_endpoint"],
+        settings.client_id,
+        "code",
+        redirect_uri=back,
+        scope=" ".join(settings.scopes),
+        state=state,
+        nonce=nonce,
+        code_challenge=create_s256_code_challenge(verifier),
+        code_challenge_method="S256",
+    )
     return Begun(url, state, verifier, nonce)
 
 
 async def end(settings: Oidc, back: str, code: str, verifier: str, nonce: str) -> Person:
     """Who came back with `code`. Raises `Failed` for anything that does not hold."""
-    from authlib.integrations.base_client.errors import OAuthError
-
-    async with _client(settings, back) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         about = await _about(settings, client)
         try:
-            given = await client.fetch_token(about["token_endpoint"], code=code, code_verifier=verifier)
-            keys = (await client.get(about["jwks_uri"], withhold_token=True)).raise_for_status().json()
-            claims = _proven(settings, given.get("id_token", ""), keys, nonce)
+            given = await _exchanged(settings, client, about["token_endpoint"], back, code, verifier)
+            keys = (await client.get(about["jwks_uri"])).raise_for_status().json()
+            claims = _proven(settings, str(given.get("id_token", "")), keys, nonce)
             if settings.claim not in claims and "userinfo_endpoint" in about:
-                more = (await client.get(about["userinfo_endpoint"])).raise_for_status().json()
-                if more.get("sub") != claims["sub"]:
-                    raise Failed(UNPROVEN)
-                claims = more | claims
-        except OAuthError as why:
-            raise Failed(REFUSED) from why
+                claims = await _more(client, about["userinfo_endpoint"], given["access_token"], claims)
         except (httpx.HTTPError, KeyError, ValueError) as why:
+            log.warning("single sign-on: the provider's answer is of no use: %s", why)
             raise Failed(AWAY) from why
     return _person(settings, claims)
 
 
-def _client(settings: Oidc, back: str) -> Any:
-    from authlib.integrations.httpx_client import AsyncOAuth2Client
+async def _exchanged(
+    settings: Oidc, client: httpx.AsyncClient, url: str, back: str, code: str, verifier: str
+) -> dict[str, Any]:
+    """What the provider gives for the code. Raises `Failed` when it gives nothing."""
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": back,
+        "code_verifier": verifier,
+        "client_id": settings.client_id,
+    }
+    auth = None
+    if settings.secret is not None:
+        try:
+            secret = settings.secret.read().get_secret_value()
+        except ValueError as why:
+            log.warning("single sign-on: %s", why)
+            raise Failed(AWAY) from why
+        # RFC 6749, 2.3.1: both are form-encoded before they are joined
+        auth = httpx.BasicAuth(quote_plus(settings.client_id), quote_plus(secret))
+    answer = await client.post(url, data=form, auth=auth or httpx.USE_CLIENT_DEFAULT)
+    if 400 <= answer.status_code < 500:
+        log.warning("single sign-on: the provider refuses the code: %s", answer.text[:300])
+        raise Failed(REFUSED)
+    found: dict[str, Any] = answer.raise_for_status().json()
+    return found
 
-    try:
-        secret = settings.secret.read().get_secret_value() if settings.secret else None
-    except ValueError as why:
-        log.warning("single sign-on: %s", why)
-        raise Failed(AWAY) from why
-    return AsyncOAuth2Client(
-        client_id=settings.client_id,
-        client_secret=secret,
-        token_endpoint_auth_method="client_secret_basic" if settings.secret else "none",
-        scope=" ".join(settings.scopes),
-        redirect_uri=back,
-        code_challenge_method="S256",
-        timeout=TIMEOUT,
-    )
+
+async def _more(client: httpx.AsyncClient, url: str, token: str, claims: dict[str, Any]) -> dict[str, Any]:
+    """The claims, and those of the UserInfo endpoint; what the ID token says goes first."""
+    headers = {"Authorization": f"Bearer {token}"}
+    more = (await client.get(url, headers=headers)).raise_for_status().json()
+    if more.get("sub") != claims["sub"]:
+        raise Failed(UNPROVEN)
+    return {**more, **claims}
 
 
-async def _about(settings: Oidc, client: Any) -> dict[str, Any]:
+async def _about(settings: Oidc, client: httpx.AsyncClient) -> dict[str, Any]:
     """The provider's own description (OpenID Connect Discovery 1.0)."""
     url = f"{settings.issuer}/.well-known/openid-configuration"
     try:
-        about = (await client.get(url, withhold_token=True)).raise_for_status().json()
+        about = (await client.get(url)).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as why:
+        log.warning("single sign-on: %s: %s", url, why)
         raise Failed(AWAY) from why
-    if not isinstance(about, dict) or str(about.get("issuer", "")).rstrip("/") != settings.issuer:
+    if str(about.get("issuer", "")).rstrip("/") != settings.issuer:
+        log.warning("single sign-on: %s speaks for the issuer %s", url, about.get("issuer"))
         raise Failed(AWAY)
-    return about
+    found: dict[str, Any] = about
+    return found
 
 
 def _proven(settings: Oidc, token: str, keys: Any, nonce: str) -> dict[str, Any]:

@@ -36,9 +36,12 @@ async def healthy() -> str:
     responses={503: {"description": "Not yet."}},
 )
 async def ready(engine: EngineDep) -> PlainTextResponse:
-    """503 with the reason until every source was heard of once and the pipeline turns."""
+    """503 with the reason until every source was heard of once and the pipeline turns.
+
+    Of several engines on one store one leads; the others stand by, and are ready for that.
+    """
     if engine.ready():
-        return PlainTextResponse("ready\n")
+        return PlainTextResponse(f"ready ({'leader' if engine.leads else 'standby'})\n")
     return PlainTextResponse(f"not ready: {waiting_for(engine)}\n", 503)
 
 

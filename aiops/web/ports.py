@@ -71,6 +71,11 @@ class Engine(Protocol):
     @property
     def runs_wake(self) -> asyncio.Event: ...
 
+    @property
+    def leads(self) -> bool:
+        """Whether the pipeline turns here; else another engine on the same store leads."""
+        ...
+
     def sources(self) -> Sequence[SourceHealth]: ...
 
     def ready(self) -> bool:

@@ -39,6 +39,34 @@ class LedgerOut(Schema):
     items: list[EntryOut] = Field(description="The newest first.")
 
 
+class PagesOut(Schema):
+    """False pages a week of one team."""
+
+    team: str
+    asked: float = Field(description="By `detection.false_pages_per_week` and `detection.false_pages_of`.")
+    observed: float = Field(description="Problems that no breach, no repair and no person has borne out.")
+
+
+@router.get("/pages", summary="False pages, asked for against observed", responses=responses(401, 422))
+async def pages(
+    engine: EngineDep,
+    within: Annotated[Duration, Query(description="How far back, as in `4w`.", ge=3600)] = 28 * 86400.0,
+) -> list[PagesOut]:
+    """Thresholds follow from what is asked for; docs/detection.md tells how."""
+    found: dict[str, int] = await engine.db.read(ledger.unconfirmed, engine.clock.now() - within)
+    config, weeks = engine.config, within / (7 * 86400.0)
+    teams = {
+        config.team,
+        *config.detection.false_pages_of,
+        *(s.team for s in config.sources if s.team),
+        *found,
+    }
+    return [
+        PagesOut(team=team, asked=config.detection.pages_asked(team), observed=found.get(team, 0) / weeks)
+        for team in sorted(teams)
+    ]
+
+
 @router.get("", summary="How early problems were told", responses=responses(401, 422))
 async def told(
     engine: EngineDep,

@@ -16,7 +16,7 @@ from aiops.core import words as core_words
 from aiops.model.role import Role
 from aiops.store import views
 from aiops.store.tokens import Principal
-from aiops.web.console import spark, words
+from aiops.web.console import said, spark, words
 from aiops.web.console.access import csrf_of
 from aiops.web.console.log_evidence import log_shown
 from aiops.web.language import LANGUAGES, gettext, language, ngettext
@@ -54,6 +54,7 @@ class Renderer:
             "words": words,
             "spark": spark,
             "log_shown": log_shown,
+            "said": said,
             "language": language,
         }
         self._env.globals["languages"] = LANGUAGES

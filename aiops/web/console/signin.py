@@ -10,6 +10,7 @@ from aiops.store import accounts, sessions
 from aiops.web.attempts import Attempts
 from aiops.web.console.access import Anybody, same_origin
 from aiops.web.console.render import renderer_of
+from aiops.web.language import noted
 from aiops.web.passwords import Passwords
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep, by_token, engine_of, session_of
@@ -17,9 +18,9 @@ from aiops.web.session import COOKIE
 
 router = APIRouter()
 
-NO_TOKEN = "This token is not known. It begins with fw_ and was shown once, when it was made."
-NO_ACCOUNT = "Name and password do not fit together."
-LIMITED = "This token is limited to parts of the API; it does not sign in."
+NO_TOKEN = noted("This token is not known. It begins with fw_ and was shown once, when it was made.")
+NO_ACCOUNT = noted("Name and password do not fit together.")
+LIMITED = noted("This token is limited to parts of the API; it does not sign in.")
 
 
 def inside(target: str) -> str:

@@ -123,7 +123,8 @@ def run_state(run: Row) -> str:
     """A run's state in words; a dry run says that nothing was done."""
     if run["dry_run"] and run["state"] == "succeeded":
         return _("dry run: planned, not done")
-    said = _(_RUNNING[run["state"]]) if run["state"] in _RUNNING else plain(run["state"])
+    known = _RUNNING.get(run["state"], run["state"].replace("_", " "))
+    said = _(known)
     return _("dry run %(state)s") % {"state": said} if run["dry_run"] else said
 
 
@@ -188,84 +189,6 @@ def tone(state: str) -> str:
     return _TONES.get(state, "quiet")
 
 
-_STATES = (
-    noted("open"),
-    noted("remediating"),
-    noted("escalated"),
-    noted("resolved"),
-    noted("predicted"),
-    noted("active"),
-    noted("firing"),
-    noted("pending"),
-    noted("expired"),
-    noted("queued"),
-    noted("awaiting approval"),
-    noted("running"),
-    noted("verifying"),
-    noted("succeeded"),
-    noted("failed"),
-    noted("rolled back"),
-    noted("interrupted"),
-    noted("live"),
-    noted("due"),
-    noted("sent"),
-    noted("dead"),
-    noted("closed"),
-    noted("created"),
-    noted("revoked"),
-    noted("critical"),
-    noted("major"),
-    noted("minor"),
-    noted("info"),
-    noted("anomaly"),
-    noted("forecast"),
-    noted("limit"),
-    noted("log"),
-    noted("foreign"),
-    noted("silence"),
-    noted("problem"),
-    noted("alert"),
-    noted("run"),
-    noted("delivery"),
-    noted("ticket"),
-    noted("token"),
-    noted("account"),
-    noted("config"),
-    noted("hold"),
-    noted("viewer"),
-    noted("responder"),
-    noted("author"),
-    noted("admin"),
-    noted("warned"),
-    noted("silent"),
-    noted("averted"),
-    noted("empty"),
-    noted("observe"),
-    noted("suggest"),
-    noted("approve"),
-    noted("auto"),
-    noted("opened"),
-    noted("updated"),
-    noted("reopened"),
-    noted("acknowledged"),
-    noted("comment"),
-)
-
-
 def plain(state: str) -> str:
     """``awaiting_approval`` -> ``awaiting approval``."""
     return "SLI" if state == "sli" else _(state.replace("_", " ")) if state else ""
-
-
-def for_scripts() -> dict[str, str]:
-    """What scripts say, as data of the page: they carry no words of their own."""
-    return {
-        "away": _("The engine does not answer; trying again"),
-        "silent": _("The engine did not answer"),
-        "back": _("The engine is back"),
-        "link-copied": _("Link copied"),
-        "text-copied": _("Copied as Markdown"),
-        "expected": _("expected"),
-        "range-to": _("to"),
-        "failed": _("That did not work"),
-    }
