@@ -102,6 +102,10 @@ class Detection(Block):
                 raise ValueError(f"{team}: {pages:g} is not more than 0")
         return value
 
+    def pages_asked(self, team: str) -> float:
+        """False pages a week that are bearable for `team`."""
+        return self.false_pages_of.get(team, self.false_pages_per_week)
+
 
 class Logs(Block):
     """How anomalies in log lines are found."""

@@ -9,6 +9,8 @@ of independence between samples, series or windows.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 WEEK = 7 * 86400.0
 LOWEST, HIGHEST, STEP = 0.5, 30.0, 0.05
 """Levels that are told apart; -log10 p."""
+PLACES = int((HIGHEST - LOWEST) / STEP) + 1
 MEMORY = 26 * WEEK
 SURE = 5.0
 """The bar is the level of the n-th highest episode, n being as many as were asked for: an order statistic,
@@ -32,31 +35,65 @@ class Budget:
 
     def __init__(self, pages_per_week: float) -> None:
         self.asked = pages_per_week
-        self._counts = np.zeros(int((HIGHEST - LOWEST) / STEP) + 1)
-        self._began = self._now = math.nan
+        self._counts = np.zeros(PLACES)
+        self._now = math.nan
+        self.watched = 0.0
+        """Seconds that the counts stand for, forgotten as they are."""
 
-    def take(self, levels: NDArray[np.float64], now: float) -> None:
-        """Firing levels of the episodes that ended since the last call, at `now` (epoch s)."""
-        if math.isnan(self._began):
-            self._began = self._now = now
-        self._counts *= math.exp(-max(now - self._now, 0.0) / MEMORY)
-        self._now = max(self._now, now)
-        places = ((np.asarray(levels) - LOWEST) / STEP).astype(int)
-        places = places[places >= 0]
-        np.add.at(self._counts, np.minimum(places, len(self._counts) - 1), 1.0)
+    def take(
+        self,
+        levels: NDArray[np.float64],
+        now: float,
+        former: NDArray[np.float64] | None = None,
+        watched: float = math.inf,
+    ) -> None:
+        """Firing levels of the episodes that ended since the last call, at `now` (epoch s).
+
+        `former`: levels that were counted and have since been surpassed. `watched`: how many seconds of the
+        time since the last call the series were looked at, if not all.
+        """
+        elapsed = 0.0 if math.isnan(self._now) else max(now - self._now, 0.0)
+        left = math.exp(-elapsed / MEMORY)
+        self._counts *= left
+        self.watched = self.watched * left + min(elapsed, watched)
+        self._now = now if math.isnan(self._now) else max(self._now, now)
+        for those, by in ((levels, 1.0), (former, -1.0)):
+            if those is not None and len(those):
+                places = ((np.asarray(those) - LOWEST) / STEP).astype(int)
+                places = places[places >= 0]
+                np.add.at(self._counts, np.minimum(places, PLACES - 1), by)
 
     def weeks(self) -> float:
         """How many weeks the counts stand for."""
-        if math.isnan(self._began):
-            return 0.0
-        return MEMORY / WEEK * (1.0 - math.exp(-(self._now - self._began) / MEMORY))
+        return self.watched / WEEK
+
+    def snapshot(self) -> dict[str, Any]:
+        """JSON-able."""
+        now = None if math.isnan(self._now) else self._now
+        kept = np.flatnonzero(self._counts)
+        counts = {str(place): float(self._counts[place]) for place in kept.tolist()}
+        return {"now": now, "watched": self.watched, "step": STEP, "counts": counts}
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Take up what `snapshot` gave. Raises ValueError, changing nothing, when it is none."""
+        try:
+            now, watched, step = data["now"], float(data["watched"]), float(data["step"])
+            counts = np.zeros(PLACES)
+            for place, count in data["counts"].items():
+                counts[int(place)] = float(count)
+            at = math.nan if now is None else float(now)
+        except (KeyError, TypeError, AttributeError, IndexError) as why:
+            raise ValueError(f"no snapshot of a budget: {why!r}") from why
+        if step != STEP or not math.isfinite(watched) or not np.isfinite(counts).all():
+            raise ValueError("no snapshot of this budget")
+        self._counts, self._now, self.watched = counts, at, watched
 
     def expected(self, bar: float) -> float:
         """False pages a week at a bar; NaN before anything was counted."""
         weeks = self.weeks()
-        if weeks <= 0 or self._counts.sum() < LEAST:
-            return math.nan
         above = self._above()
+        if weeks <= 0 or above[0] < LEAST:
+            return math.nan
         at, slope = self._sure(above)
         place = max((bar - LOWEST) / STEP, 0.0)
         if place >= at:
@@ -67,9 +104,9 @@ class Budget:
     def bar(self, prior: float) -> float:
         """The bar for the asked number; `prior` while too little is known."""
         weeks = self.weeks()
-        if weeks * self.asked <= 0 or self._counts.sum() < LEAST:
-            return prior
         above, wanted = self._above(), self.asked * weeks
+        if wanted <= 0 or above[0] < LEAST:
+            return prior
         if above[0] <= wanted:
             return LOWEST
         at, slope = self._sure(above)
@@ -81,8 +118,11 @@ class Budget:
         return min(HIGHEST, LOWEST + STEP * at + math.log10(above[at] / wanted) / slope)
 
     def _above(self) -> NDArray[np.float64]:
-        """Per level, the episodes that would page at it."""
-        return np.asarray(np.cumsum(self._counts[::-1])[::-1])
+        """Per level, the episodes that would page at it, or at a higher one if those are more.
+
+        What is one long episode at a low level may be several at a higher one.
+        """
+        return np.asarray(np.maximum.accumulate(np.cumsum(self._counts[::-1]))[::-1])
 
     def _sure(self, above: NDArray[np.float64]) -> tuple[int, float]:
         """The highest level with SURE episodes, and the decades a level that counts fall by up to there."""

@@ -55,6 +55,7 @@ class Capture:
             },
             "logs": state.logs.snapshot(),
             "grouping": state.problems.correlator.snapshot(),
+            "pages": {team: pages.snapshot() for team, pages in state.pages.items()},
         }
 
     def pieces(self) -> Iterator[list[Piece]]:

@@ -68,6 +68,11 @@ def take_up(state: State, arrays: dict[str, dict[str, NDArray[Any]]], facts: dic
             state.problems.correlator.restore(facts["grouping"], max(state.cursors.values(), default=-inf))
         except (ValueError, KeyError) as why:
             log.warning("learnt links and co-occurrence are not taken up: %s", why)
+    for team in state.pages.keys() & facts.get("pages", {}).keys():
+        try:
+            state.pages[team].restore(facts["pages"][team])
+        except ValueError as why:
+            log.warning("learnt bar of team %s is not taken up: %s", team, why)
     restored, now = 0, identities(state)
     for name, columns in parts(state).items():
         if name not in arrays or facts["identities"].get(name) != now.get(name):

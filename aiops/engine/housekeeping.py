@@ -72,6 +72,7 @@ class Housekeeping:
         if now >= self._sum_up_at:
             self._sum_up_at = now + SUM_UP
             await ledger_gauges.refresh(self._db, metrics, now)
+            await ledger_gauges.pages(self._db, self._pipeline.state, metrics, now)
         await weighing.refresh(self._db, self._pipeline, metrics, now)
         if await self._db.read(seals.wanting):
             await self._db.run(seals.close)

@@ -18,6 +18,19 @@ class Metrics:
             "forewarn_series_ready", "Series whose detectors have learnt enough.", registry=r
         )
         self.bar = Gauge("forewarn_score_bar", "Score (-log10 p) that makes an anomaly.", registry=r)
+        self.team_bar = Gauge(
+            "forewarn_team_score_bar",
+            "The bar that follows from a team's false pages; the first one's before there is enough to tell.",
+            ["team"],
+            registry=r,
+        )
+        self.false_pages = Gauge(
+            "forewarn_false_pages_per_week",
+            "False pages a week: asked for; expected at the bar as it is, by what was counted; and observed: "
+            "problems of the last four weeks that no breach, no repair and no person has borne out.",
+            ["team", "which"],
+            registry=r,
+        )
         self.step_seconds = Histogram(
             "forewarn_step_seconds",
             "Time from a row of samples to its committed effect.",

@@ -40,6 +40,7 @@ def detect(state: State, work: Work) -> None:
     hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
     work.scored = state.detection.step(row, hold)
     found = state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
+    state.count_pages(work.source, work.scored)
     found = state.logs.believed(work.source, found) if work.stream else found
     work.signals += [signal for signal in found if signal.labels not in state.slis.copies]
     for watch in state.rules:

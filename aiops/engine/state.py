@@ -13,11 +13,12 @@ from aiops.core.alerting import Alerting
 from aiops.core.anomalies import AnomalyWatch
 from aiops.core.changes import Changes
 from aiops.core.components import Components
-from aiops.core.detect import Detection
+from aiops.core.detect import Detection, Scored
 from aiops.core.inquiry import Inquiry
 from aiops.core.links import Links
 from aiops.core.logs import Logs
 from aiops.core.notify import Told
+from aiops.core.pages import Pages
 from aiops.core.playbook import Playbook
 from aiops.core.problems import Problems
 from aiops.core.recent import Evidence, Recent
@@ -31,6 +32,8 @@ from aiops.core.slis import Named, SliSeries
 from aiops.core.telemetry import Telemetry
 from aiops.engine.tell import router_of
 from aiops.model.frame import Frame
+from aiops.model.lifecycle import Stage
+from aiops.model.problem import Verdict
 from aiops.model.selector import Selector
 from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
 from aiops.model.signal import Alert, AlertKind
@@ -51,10 +54,16 @@ class State:
         self.rules: list[RuleWatch] = watch_all(rules_of(config), index)
         self.logs = Logs(index, config.logs.miner, config.logs)
         self.recent = Recent()
-        self.alerting = Alerting(index, config.alerting, config.team, teams_of(config))
+        self.teams = teams_of(config)
+        self.alerting = Alerting(index, config.alerting, config.team, self.teams)
         self.silences = Silences(declared(config), config.maintenance)
         self.router = router_of(config)
         self.problems = Problems(config.grouping, new_key, self.router.routes.wait)
+        self.pages = {
+            team: Pages(config.detection.pages_asked(team), config.alerting, config.grouping)
+            for team in sorted({config.team, *(s.team or config.team for s in config.sources)})
+        }
+        """Per team: what would have paged, and the bar that follows."""
         grouping, topology = config.grouping, self.problems.topology
         pairs = [*grouping.call_labels, *grouping.need_labels]
         self.links = Links(index, topology, pairs)
@@ -131,7 +140,29 @@ class State:
     def bar(self, source: str) -> float:
         """The bar for the scores of `source`."""
         every = next((getattr(s, "every", 15.0) for s in self.config.sources if s.name == source), 15.0)
-        return bars.bar(len(self.index), every, self.config.detection.false_pages_per_week)
+        pages = self.pages_of(source)
+        return pages.bar(bars.bar(len(self.index), every, pages.budget.asked))
+
+    def pages_of(self, source: str) -> Pages:
+        """Those of the team that `source` belongs to."""
+        return self.pages[self.teams.get(source) or self.config.team]
+
+    def count_pages(self, source: str, scored: Scored) -> None:
+        """What this row would have brought about under other bars."""
+        pages = self.pages_of(source)
+        if pages.due(scored.time):
+            real = {
+                alert.labels
+                for problem in self.problems.known
+                if problem.stage is Stage.ACTIVE or problem.verdict is Verdict.TRUE
+                for alert in problem.alerts
+            }
+
+            def counts(labels: Labels) -> bool:
+                return labels not in real and not self.silences.why(labels, scored.time)
+
+            pages.close(scored.time, self.index.known, counts)
+        pages.see(scored, self.anomalies.columns["seen"])
 
     def removed_sources(self) -> set[str]:
         """Sources that live alerts came from and that are no longer configured."""

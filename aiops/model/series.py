@@ -129,6 +129,11 @@ class SeriesIndex:
             raise KeyError(slot)
         return tuple(sorted(self.pairs.pairs(self._rows.row(slot))))
 
+    def known(self, slot: int) -> Labels | None:
+        """As `labels`; None when the slot is free."""
+        free = not 0 <= slot < self._capacity or self._rows.count[slot] == FREE
+        return None if free else self.labels(slot)
+
     def live(self) -> NDArray[np.int32]:
         """The slots that are not free, ascending."""
         return self._rows.live(self._capacity)

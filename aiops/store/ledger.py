@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from aiops.model.lifecycle import RunState
+from aiops.model.problem import Verdict
 from aiops.store.tables import alert, delivery, mark, problem, run
 
 _MOMENTS = ("opened", "breached", "resolved")
@@ -30,6 +31,27 @@ def verdicts(conn: Connection, since: float) -> dict[str, int]:
     latest = sa.select(sa.func.max(mark.c.id)).where(mark.c.made >= since).group_by(mark.c.problem_key)
     query = sa.select(mark.c.verdict, sa.func.count()).where(mark.c.id.in_(latest)).group_by(mark.c.verdict)
     return {verdict: int(count) for verdict, count in conn.execute(query)}
+
+
+def unconfirmed(conn: Connection, since: float) -> dict[str, int]:
+    """Team -> problems opened since then that are over, and that nothing and nobody has borne out.
+
+    No SLI was breached, no repair was needed, no person said that it was true.
+    """
+    fixed = sa.exists().where(
+        run.c.problem_id == problem.c.id, run.c.state == RunState.SUCCEEDED.value, ~run.c.dry_run
+    )
+    latest = sa.select(sa.func.max(mark.c.id)).group_by(mark.c.problem_key)
+    true = sa.exists().where(
+        mark.c.problem_key == problem.c.key, mark.c.id.in_(latest), mark.c.verdict == Verdict.TRUE.value
+    )
+    query = (
+        sa.select(problem.c.team, sa.func.count())
+        .where(problem.c.opened >= since, problem.c.merged_into == "", problem.c.breached.is_(None))
+        .where(problem.c.resolved.is_not(None), ~fixed, ~true)
+        .group_by(problem.c.team)
+    )
+    return {team: int(count) for team, count in conn.execute(query)}
 
 
 def rows(conn: Connection, since: float, limit: int) -> list[dict[str, Any]]:

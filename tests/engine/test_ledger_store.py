@@ -2,10 +2,10 @@
 
 from aiops.core.ledger import Entry, Outcome
 from aiops.model.lifecycle import AlertState, ProblemState, RunState
-from aiops.model.problem import Problem, Run
+from aiops.model.problem import Mark, Problem, Run, Verdict
 from aiops.model.series import labels_of
 from aiops.model.signal import Alert, AlertKind
-from aiops.store import ledger, problems, runs
+from aiops.store import ledger, problems, runs, ties
 from aiops.store.database import Database
 
 
@@ -32,3 +32,24 @@ def test_rows_tell_first_anomaly_repair_and_order(db: Database) -> None:
         assert (found[1].outcome, found[1].first_anomaly) == (Outcome.AVERTED, 90.0)
         assert [row["key"] for row in ledger.rows(conn, 150.0, 10)] == ["fw-2"]
         assert len(ledger.rows(conn, 0.0, 1)) == 1
+
+
+def test_a_page_is_false_until_something_bears_it_out(db: Database) -> None:
+    names = ("open", "over", "breached", "marked true", "marked false", "taken back")
+    made = [
+        Problem(f"fw-{n}", 100.0 + n, name, team="web" if n == 1 else "default")
+        for n, name in enumerate(names)
+    ]
+    verdicts = [(3, Verdict.TRUE), (4, Verdict.FALSE), (5, Verdict.TRUE), (5, Verdict.FALSE)]
+    with db.begin() as conn:
+        for one in made:
+            one.updated = 200.0
+            if one.title != "open":
+                one.resolved, one.state = 200.0, ProblemState.RESOLVED
+            if one.title == "breached":
+                one.breached = 150.0
+            problems.save_problem(conn, one)
+        for at, (number, verdict) in enumerate(verdicts):
+            ties.judge(conn, made[number], Mark(verdict), 300.0 + at, "sre")
+        assert ledger.unconfirmed(conn, 0.0) == {"web": 1, "default": 2}
+        assert ledger.unconfirmed(conn, 104.5) == {"default": 1}

@@ -1,11 +1,14 @@
 """What the pipeline owns: built from a config, kept in step with the index, handed on by a reload."""
 
+import json
 import math
 from typing import Any
 
 import numpy as np
 import pytest
 
+from aiops.core.budget import WEEK
+from aiops.core.pages import Pages
 from aiops.engine import checkpoint
 from aiops.engine.capture import parts
 from aiops.engine.state import State, rules_of, sli_labels
@@ -57,6 +60,31 @@ def test_the_bar_follows_the_schedule_of_each_source() -> None:
     index.slots(labels("m", i=str(i)) for i in range(1000))
     state = State(config_of(sources=sources), [], index)
     assert state.bar("quick") > state.bar("slow")
+
+
+def _counted(pages: Pages, weeks: int) -> None:
+    """As if 40 episodes a week had come, of the levels 3 to 8."""
+    levels = np.linspace(3.0, 8.0, 40)
+    for week in range(weeks + 1):
+        pages.budget.take(levels, NOW + week * WEEK)
+
+
+def test_each_team_has_a_bar_of_its_own_that_outlives_a_restart() -> None:
+    sources = [ScriptedConnector(name="shop", team="shop"), ScriptedConnector(name="other")]
+    detection = {"detectors": [], "false_pages_per_week": 2.0, "false_pages_of": {"shop": 0.5}}
+    state = State(config_of(sources=sources, detection=detection), [], SeriesIndex())
+    prior = state.bar("other")
+    _counted(state.pages["shop"], 10)
+    arrays, facts = checkpoint.capture(state, [])
+    again = State(state.config, [], state.index)
+    checkpoint.take_up(again, arrays, json.loads(json.dumps(facts)))
+    assert again.pages["shop"].budget.asked == 0.5
+    assert again.bar("shop") == pytest.approx(8.0, abs=0.4)
+    assert again.bar("other") == prior
+    detection["false_pages_of"] = {"shop": 20.0}
+    loose = State(config_of(sources=sources, detection=detection), [], state.index)
+    checkpoint.take_up(loose, arrays, facts)
+    assert loose.bar("shop") == pytest.approx(5.5, abs=0.2)
 
 
 def test_every_part_makes_room_when_series_come() -> None:
