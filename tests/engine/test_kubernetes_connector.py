@@ -109,7 +109,7 @@ async def test_a_pod_is_known_by_its_workload_and_node(api: ApiServer, source: K
     batches = await pull(source, 0)
     (frame,) = (batch for batch in batches if isinstance(batch, Frame))
     labels = {tuple(dict(source._index.labels(int(slot))).items()) for slot in frame.slots}
-    wanted = {"namespace": "shop", "node": "n1", "pod": "web-5d9-abc", "service": "web"}
+    wanted = {"namespace": "shop", "node": "n1", "pod": "web-5d9-abc", "service": "web", "deployment": "web"}
     wanted["app_kubernetes_io_version"] = "7"
     assert {frozenset((*wanted.items(), (NAME, "kubernetes_pod_ready")))} <= {
         frozenset(one) for one in labels
