@@ -41,8 +41,7 @@ class ApprovalLinks:
         return opened(self._key(), text, now) if self._config().remediation.approval_links else None
 
     def _address(self) -> str:
-        web = self._config().web
-        return web.url or f"http://{web.listen}"
+        return self._config().web.address
 
     def _key(self) -> bytes:
         config = self._config()

@@ -7,6 +7,7 @@ from aiops.web import ops
 from aiops.web.api import (
     access,
     alerts,
+    autonomy,
     back,
     config,
     deliveries,
@@ -99,6 +100,7 @@ def _api() -> APIRouter:
         deliveries,
         silences,
         ledger,
+        autonomy,
         back,
         access,
         config,

@@ -158,6 +158,19 @@ class Run(Schema):
     ended: MaybeInstant
     reason: str
     approved_by: str
+    asked_by: str = Field("", description="Who asked for it by hand; empty: the engine.")
+    needs: int = Field(1, description="Approvals that let it begin, where it waits for any.")
+    approvers: list[str] | None = Field(None, description="Who may approve; empty: who may act at all.")
+    expires: MaybeInstant = Field(None, description="When it stops to wait for its approval.")
+    plan: list[str] | None = Field(None, description="What each step would do, in words.")
+    service: str = Field("", description="For which its playbook earns autonomy.")
+
+
+class Given(Schema):
+    """One approval."""
+
+    given_by: str
+    at: Instant
 
 
 class Step(Schema):
@@ -178,6 +191,7 @@ class RunDetail(Run):
 
     steps: list[Step]
     text: str = Field(description="The playbook's YAML at that revision.")
+    given: list[Given] = Field([], description="Who has approved it so far.")
 
 
 class ProblemDetail(Problem):

@@ -7,8 +7,11 @@ from pydantic import BaseModel, Field
 from sqlalchemy.engine import Connection
 
 from aiops.model.lifecycle import RunState, check
-from aiops.store import runs, views
+from aiops.model.role import Role
+from aiops.store import approvals, runs, views
+from aiops.store.approvals import Approver
 from aiops.store.tables import run as run_table
+from aiops.store.tokens import Principal
 from aiops.web import schemas
 from aiops.web.api.paging import PagingDep
 from aiops.web.errors import not_found, responses
@@ -54,14 +57,25 @@ def whole_run(conn: Connection, run_id: int) -> dict[str, Any] | None:
     if row is None:
         return None
     text = views.texts_of(conn, [row["revision"]]).get(row["revision"], "").strip()
-    return row | {"steps": views.steps_of(conn, [run_id]).get(run_id, []), "text": text}
+    steps = views.steps_of(conn, [run_id]).get(run_id, [])
+    return row | {"steps": steps, "text": text, "given": approvals.given(conn, run_id)}
 
 
-async def approve_run(engine: Engine, run_id: int, by: str) -> dict[str, Any]:
-    """Let an awaiting run go. Raises 404, `IllegalTransition`."""
+def approver_of(who: Principal) -> Approver:
+    """As a playbook may name them: by name, or by a role that they cover."""
+    return Approver(who.name, frozenset(role.value for role in Role if who.may(role)))
+
+
+async def approve_run(engine: Engine, run_id: int, who: Approver) -> dict[str, Any]:
+    """One approval of an awaiting run, which goes once they are enough.
+
+    Raises 403 for who may not, 404, 409 for a second approval of one person, `IllegalTransition`.
+    """
     await _awaiting(engine, run_id)
     try:
-        await engine.db.run(runs.approve, run_id, by, engine.clock.now())
+        await engine.db.run(approvals.give, run_id, who, engine.clock.now())
+    except approvals.NotAllowed as why:
+        raise HTTPException(403, str(why)) from why
     except runs.RunChanged as why:
         raise HTTPException(409, str(why)) from why
     return await _woken(engine, run_id)
@@ -92,14 +106,14 @@ async def _woken(engine: Engine, run_id: int) -> dict[str, Any]:
 
 @router.post("/{run_id}/approve", summary="Approve a run", responses=responses(401, 403, 404, 409))
 async def approve(engine: EngineDep, who: Writer, run_id: Ident) -> schemas.RunDetail:
-    """It starts as soon as its target is free."""
-    return schemas.RunDetail.model_validate(await approve_run(engine, run_id, who.name))
+    """With the last approval that it needs it starts, as soon as its target is free."""
+    return schemas.RunDetail.model_validate(await approve_run(engine, run_id, approver_of(who)))
 
 
 @router.post("/{run_id}/refuse", summary="Refuse a run", responses=responses(401, 403, 404, 409))
 async def refuse(
     engine: EngineDep, who: Writer, run_id: Ident, body: Refusal | None = None
 ) -> schemas.RunDetail:
-    """Nothing is done, and the problem is escalated."""
+    """One refusal ends it: nothing is done, and the problem is escalated."""
     note = body.note if body else ""
     return schemas.RunDetail.model_validate(await refuse_run(engine, run_id, who.name, note))

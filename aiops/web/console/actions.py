@@ -25,7 +25,7 @@ Note = Annotated[Words, Form(max_length=10_000)]
 
 @router.post("/runs/{run_id}/approve")
 async def approve(request: Request, engine: EngineDep, who: Actor, run_id: Ident) -> Response:
-    run = await runs.approve_run(engine, run_id, who.name)
+    run = await runs.approve_run(engine, run_id, runs.approver_of(who))
     return await shown(request, engine, who, run["problem_id"], _("Approved"))
 
 
