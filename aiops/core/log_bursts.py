@@ -21,7 +21,7 @@ BY_CHANCE = 0.01
 """Bursts a day and source that chance may bring about: the bar follows from how many rates are watched."""
 LINGER = max(WINDOWS)
 """Steps for which lines that were told of stand in later sums."""
-BORNE_OUT = 0.05
+BORNE_OUT = 0.02
 """Times a day and source that counts may by chance seem to bear out an anomaly of their rate. Detectors take
 a rate for a smooth quantity, and a few lines are not: no anomaly of a rate is believed without the counts."""
 
