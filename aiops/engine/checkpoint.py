@@ -91,11 +91,21 @@ def take_up(state: State, arrays: dict[str, dict[str, NDArray[Any]]], facts: dic
     return restored
 
 
+EPOCH = 1_000_000
+"""Numbers of checkpoints that an epoch has: a later leader's are the higher ones."""
+
+
 class Checkpointer:
-    """Writes a checkpoint every so often, and once more at the end."""
+    """Writes a checkpoint every so often, and once more at the end. `epoch`: of the leader that we are."""
 
     def __init__(
-        self, folder: Path, pipeline: Pipeline, connectors: list[Connector], clock: Clock, metrics: Metrics
+        self,
+        folder: Path,
+        pipeline: Pipeline,
+        connectors: list[Connector],
+        clock: Clock,
+        metrics: Metrics,
+        epoch: int = 0,
     ) -> None:
         self.folder = folder
         self._pipeline = pipeline
@@ -103,6 +113,7 @@ class Checkpointer:
         self._clock = clock
         self._metrics = metrics
         self._number = max(checkpoints.numbers(folder), default=0)
+        self._number = max(self._number, epoch * EPOCH)
         self.written = 0.0
         self.error = ""
 

@@ -8,23 +8,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.engine import Connection
 
 from aiops.config import Config
 from aiops.config.complaint import Complaint, ConfigError
 from aiops.config.playbooks import load_playbooks
 from aiops.config.read import PACKAGED, check, read
 from aiops.config.secret_files import ensure_secrets
-from aiops.core.context import problem_context
-from aiops.core.correlate import still_firing
 from aiops.core.playbook import Playbook
 from aiops.core.recent import Recent
 from aiops.core.topology import Topology
 from aiops.engine import checkpoint, warm
+from aiops.engine.approval_links import ApprovalLinks
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock, SystemClock
 from aiops.engine.deliver import Relay
 from aiops.engine.housekeeping import Housekeeping
 from aiops.engine.inbound import Inbound
+from aiops.engine.leadership import Leadership
 from aiops.engine.messages import Handling, Message, concerned
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
@@ -34,11 +35,13 @@ from aiops.engine.reconcile import Reconciler
 from aiops.engine.record import Recorder
 from aiops.engine.restore import restore
 from aiops.engine.run import RunWorker
-from aiops.engine.state import State, sli_labels
+from aiops.engine.seen import context_of
+from aiops.engine.sources import close, connectors, open_sources, warn_of_fixed
+from aiops.engine.state import State
+from aiops.engine.tasks import Tasks
 from aiops.engine.upkeep import upkeep
 from aiops.model.series import SeriesIndex
 from aiops.plugin import Connector, egress
-from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 from aiops.store.migrate import upgrade
 
@@ -46,7 +49,11 @@ log = logging.getLogger("aiops.engine")
 
 
 class Engine:
-    """One installation. `start`, then let it run, then `stop`, which drains."""
+    """One installation, or one of several on a store. `start`, then let it run, then `stop`, which drains.
+
+    Where there may be others (`leadership` is set before `start`), only the one that leads has a pipeline
+    that turns; all deliver, and carry runs out. Alone it leads from its start.
+    """
 
     def __init__(self, config: Config, config_path: Path | None = None, clock: Clock | None = None) -> None:
         self.config = config
@@ -55,12 +62,25 @@ class Engine:
         self.metrics = Metrics()
         self.db = Database(config.store)
         self.outbox_wake, self.runs_wake = asyncio.Event(), asyncio.Event()
-        self.pullers: list[Puller] = []
+        self.links = ApprovalLinks(lambda: self.config)
         self.receiving: Receiving | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self.pullers: list[Puller] = []
         self._pulls: list[asyncio.Task[None]] = []
-        self.failed = asyncio.Event()
-        """Set when a task died of a fault: the process is better restarted than half alive."""
+        self._tasks = Tasks()
+        self.failed = self._tasks.failed
+        self.leadership: Leadership | None = None
+        self._leads = False
+        self._changing = asyncio.Lock()
+
+    @property
+    def leads(self) -> bool:
+        """Whether the pipeline turns here."""
+        return self._leads
+
+    @property
+    def leader_url(self) -> str:
+        """Where the engine is reached that leads, if it is another and known."""
+        return "" if self._leads or self.leadership is None else self.leadership.leader_url
 
     # -- what the web room reads
 
@@ -111,68 +131,89 @@ class Engine:
     # -- life
 
     async def start(self) -> None:
-        """Upgrade the schema, take up the learnt state and the open problems, start every task."""
+        """Upgrade the schema, start what every engine does, and lead unless another does already."""
         egress.rule(self.config.egress)
         await warm.compile_aside()
         await asyncio.to_thread(upgrade, self.db)
         playbooks = await asyncio.to_thread(load_playbooks, self.config.playbooks)
+        state = State(self.config, playbooks, SeriesIndex())
+        recorder = Recorder(self.db, self.config.web.address, self._fence)
+        self.pipeline = Pipeline(state, recorder, self.clock, self.metrics, self._late, self._wake)
+        out = self.db, self.clock, self._sinks, self.outbox_wake
+        self.relay = Relay(*out, observe=self._delivered, finish=self.links.finish)
+        runs = self.playbooks, self._context_of, self.tell, self.runs_wake, self.config.remediation
+        self.worker = RunWorker(self.db, self.clock, *runs, hears=lambda: self._leads)
+        self._upkeep = upkeep(self)
+        follow = self._upkeep.pop("follow")
+        if self.leadership is None or await self.leadership.claim():
+            await self._lead()
+        else:
+            log.info("another engine leads; this one stands by")
+        self._tasks.begin(relay=self.relay.run(), runs=self.worker.run(), follow=follow)
+        if self.leadership is not None:
+            self._tasks.begin(leadership=self._follow_leadership(self.leadership))
+
+    async def _lead(self) -> None:
+        """Take up the learnt state and the open problems, and start what only one engine does."""
         folder = self.config.data / "checkpoints"
         index, arrays, facts = await asyncio.to_thread(checkpoint.load_index, folder)
-        state = State(self.config, playbooks, index)
-        restored = checkpoint.take_up(state, arrays, facts)
-        if restored:
+        state = State(self.config, self.pipeline.state.remediation.playbooks, index)
+        if checkpoint.take_up(state, arrays, facts):
             log.info("took up what was learnt about %d series", len(index))
-        recorder = Recorder(self.db, f"http://{self.config.web.listen}")
-        self.pipeline = Pipeline(state, recorder, self.clock, self.metrics, self._late, self._wake)
-        await restore(self.db, state, self.clock.now())
-        self.checkpointer = Checkpointer(folder, self.pipeline, self._connectors(), self.clock, self.metrics)
-        self.housekeeping = Housekeeping(self.db, self.pipeline, self.checkpointer, self.clock, self.metrics)
-        _open_sources(self.config, index, facts.get("connectors", {}))
+        await restore(self.db, state, self.clock.now(), alone=self.leadership is None)
+        self.pipeline.state = state
+        epoch, metrics = self.leadership.epoch if self.leadership else 0, self.metrics
+        turning = self.pipeline, self._connectors(), self.clock, metrics, epoch
+        self.checkpointer = Checkpointer(folder, *turning)
+        self.housekeeping = Housekeeping(self.db, self.pipeline, self.checkpointer, self.clock, metrics)
+        open_sources(self.config, index, facts.get("connectors", {}))
         self.inbound = Inbound(self.db, self.clock, self._sinks, self.tell, self.pipeline.call)
-        metrics = self.metrics
         self.reconciler = Reconciler(
             self.db, self.clock, self._sinks, self.inbound.take, metrics.tickets_wrong, metrics.tickets_healed
         )
-        self.relay = Relay(self.db, self.clock, self._sinks, self.outbox_wake, observe=self._delivered)
-        settings = self.config.remediation
-        self.worker = RunWorker(
-            self.db, self.clock, self.playbooks, self._context_of, self.tell, self.runs_wake, settings
+        self._tasks.begin(
+            pipeline=self.pipeline.run(),
+            ticks=self.pipeline.ticks(),
+            inbound=self.inbound.run(),
+            sweep=self.reconciler.run(),
+            checkpoints=self.checkpointer.run(self.config.checkpoint_every),
+            housekeeping=self.housekeeping.run(),
+            **self._upkeep,
         )
-        self._start_tasks()
-
-    def _start_tasks(self) -> None:
-        work = {
-            "pipeline": self.pipeline.run(),
-            "ticks": self.pipeline.ticks(),
-            "relay": self.relay.run(),
-            "inbound": self.inbound.run(),
-            "sweep": self.reconciler.run(),
-            "runs": self.worker.run(),
-            "checkpoints": self.checkpointer.run(self.config.checkpoint_every),
-            "housekeeping": self.housekeeping.run(),
-            **upkeep(self),
-        }
-        self._tasks = [asyncio.create_task(self._guarded(name, w), name=name) for name, w in work.items()]
         self._start_pulls()
-        self.metrics.up_since.set(self.clock.now())
+        metrics.up_since.set(self.clock.now())
+        self._leads = True
+
+    async def _follow_leadership(self, leadership: Leadership) -> None:
+        if not self._leads:
+            await leadership.wait()
+            async with self._changing:
+                await self._lead()
+        await leadership.keep()
+
+    def _fence(self, conn: Connection) -> None:
+        if self.leadership is not None:
+            self.leadership.fence(conn)
 
     async def stop(self) -> None:
         """Drain: no more pulls, what was pulled is acted on, runs finish their step, a last checkpoint."""
-        by_name = {task.get_name(): task for task in self._tasks}
-        by_name["follow"].cancel()  # a reload would start pulls again
+        tasks = self._tasks
+        tasks.cancel("follow", "leadership")  # either would start pulls again
         await self._stop_pulls()
         self.worker.stop()
         self.relay.stop()
-        await asyncio.wait([by_name["runs"], by_name["relay"]], timeout=20)
-        for name in ("checkpoints", "ticks", "housekeeping", "inbound", "sweep", "watchdogs"):
-            by_name[name].cancel()
-        await self.checkpointer.write()
-        await self.pipeline.queue.put(None)
-        await asyncio.wait([by_name["pipeline"]], timeout=20)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await _close(self.config)
+        await tasks.end("runs", "relay", within=20)
+        tasks.cancel("checkpoints", "ticks", "housekeeping", "inbound", "sweep", *self._upkeep)
+        if tasks.live("pipeline"):
+            await self.checkpointer.write()
+            await self.pipeline.queue.put(None)
+            await tasks.end("pipeline", within=20)
+        await tasks.close()
+        for unused in self._upkeep.values():
+            unused.close()
+        if self.leadership is not None:
+            await asyncio.to_thread(self.leadership.close)
+        await close(self.config)
         self.db.close()
 
     async def reload(self) -> None:
@@ -184,42 +225,52 @@ class Engine:
             self.metrics.reloads.labels("refused").inc()
             raise
         await asyncio.to_thread(ensure_secrets, config)
-        _warn_of_fixed(self.config, config)
+        warn_of_fixed(self.config, config)
+        async with self._changing:
+            old = self.config
+            if self._leads:
+                await self._swap_live(config, playbooks)
+            else:
+                self._put_in(State(config, playbooks, SeriesIndex()))
+            await close(old)
+            if self._leads:
+                self._start_pulls()
+        self.metrics.reloads.labels("taken").inc()
+        log.info("configuration reloaded from %s", self.config_path)
+
+    async def _swap_live(self, config: Config, playbooks: list[Playbook]) -> None:
         await self._stop_pulls()
-        old = self.config
         try:
             await self.pipeline.call(lambda state: self._swap(state, config, playbooks))
         except BaseException:
             self._start_pulls()  # the old graph goes on
             raise
-        await _close(old)
-        self._start_pulls()
-        self.metrics.reloads.labels("taken").inc()
-        log.info("configuration reloaded from %s", self.config_path)
 
     def _swap(self, old: State, config: Config, playbooks: list[Playbook]) -> None:
         arrays, facts = checkpoint.capture(old, self._connectors())
         state = State(config, playbooks, old.index)
         checkpoint.take_up(state, arrays, facts)
-        _open_sources(config, old.index, facts["connectors"])
+        open_sources(config, old.index, facts["connectors"])
         state.adopt(old)
-        self.config = config
-        egress.rule(config.egress)
-        self.pipeline.state = state
-        self.worker.settings = config.remediation
+        self._put_in(state)
         self.checkpointer.connectors = self._connectors()
+
+    def _put_in(self, state: State) -> None:
+        self.config = state.config
+        egress.rule(state.config.egress)
+        self.pipeline.state = state
+        self.worker.settings = state.config.remediation
 
     # -- the parts' view of each other
 
     def _connectors(self) -> list[Connector]:
-        return _connectors(self.config)
+        return connectors(self.config)
 
     def _start_pulls(self) -> None:
         self.pullers = [Puller(c, self.pipeline, self.clock, self.metrics) for c in self._connectors()]
         cursors = self.pipeline.state.cursors
         self._pulls = [
-            asyncio.create_task(self._guarded(p.health.name, p.run(cursors.get(p.health.name))))
-            for p in self.pullers
+            self._tasks.guarded(p.health.name, p.run(cursors.get(p.health.name))) for p in self.pullers
         ]
 
     async def _stop_pulls(self) -> None:
@@ -245,54 +296,4 @@ class Engine:
         self.metrics.deliveries.labels(sink, outcome).inc()
 
     async def _context_of(self, problem_id: int) -> tuple[dict[str, Any], bool]:
-        """What a run sees of its problem, and whether it still fires."""
-
-        def look(state: State) -> tuple[dict[str, Any], bool] | None:
-            problem = state.problems.find(problem_id)
-            return (problem_context(problem), still_firing(problem)) if problem else None
-
-        found: Any = await self.pipeline.call(look)
-        if found is None:
-            stored = await self.db.read(problem_rows.load, problem_id)
-            found = (problem_context(stored), False) if stored else ({}, False)
-        context, firing = found
-        return context, firing
-
-    async def _guarded(self, name: str, work: Any) -> None:
-        """A task that dies unexpectedly must not die silently."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            log.exception("task %s stopped by a fault; the engine goes down to be restarted", name)
-            self.failed.set()
-            raise
-
-
-def _connectors(config: Config) -> list[Connector]:
-    return [source for source in config.sources if isinstance(source, Connector)]
-
-
-def _open_sources(config: Config, index: SeriesIndex, positions: dict[str, Any]) -> None:
-    by_name = {connector.name: connector for connector in _connectors(config)}
-    for name, connector in by_name.items():
-        connector.open(index)
-        if name in positions:
-            connector.restore(positions[name])
-    for sli in config.slis:
-        if sli.of.query:
-            by_name[sli.of.source].watch(sli_labels(sli.name, sli.labels), sli.of.query)
-
-
-async def _close(config: Config) -> None:
-    for source in config.sources:
-        await source.close()
-    for sink in config.sinks:
-        await sink.close()
-
-
-def _warn_of_fixed(old: Config, new: Config) -> None:
-    for key in ("store", "data", "web"):
-        if getattr(old, key) != getattr(new, key):
-            log.warning("%s: a change takes effect only after a restart", key)
+        return await context_of(self.db, self.pipeline if self._leads else None, problem_id)

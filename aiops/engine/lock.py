@@ -1,4 +1,4 @@
-"""One engine on one store: two would open every problem twice."""
+"""One engine on one SQLite file: two would open every problem twice."""
 
 import fcntl
 import os
@@ -6,13 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-
 from aiops.store.database import Database, StoreError
-
-ADVISORY = 0x666F7265
-"""Key of the PostgreSQL advisory lock ("fore")."""
 
 
 class EngineLock:
@@ -21,14 +15,10 @@ class EngineLock:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._file: IO[str] | None = None
-        self._conn: Connection | None = None
 
     def __enter__(self) -> "EngineLock":
         try:
-            if self._db.is_sqlite:
-                self._lock_file(Path(f"{self._db.url.database}.lock"))
-            else:
-                self._lock_server()
+            self._lock_file(Path(f"{self._db.url.database}.lock"))
         except BaseException:
             self._release()
             raise
@@ -42,10 +32,6 @@ class EngineLock:
     def _release(self) -> None:
         if self._file:
             self._file.close()
-        if self._conn:
-            # the lock is the session's: given back to the pool, the connection would keep it
-            self._conn.invalidate()
-            self._conn.close()
 
     def _lock_file(self, path: Path) -> None:
         try:
@@ -66,11 +52,3 @@ class EngineLock:
     def _holder(self, path: Path) -> str:
         pid = path.read_text().strip()
         return f" (pid {pid})" if pid else ""
-
-    def _lock_server(self) -> None:
-        self._conn = self._db.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if not self._conn.execute(sa.select(sa.func.pg_try_advisory_lock(ADVISORY))).scalar():
-            raise StoreError(
-                f"another Forewarn runs on {self._db.url.render_as_string()}; "
-                "stop it, or use another database"
-            )

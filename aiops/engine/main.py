@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from aiops.config import Config
 from aiops.config.complaint import Complaint, ConfigError
 from aiops.config.secret_files import ensure_secrets
 from aiops.engine.engine import Engine
+from aiops.engine.forward import Forward
+from aiops.engine.leadership import Leadership, reached_at
 from aiops.engine.lock import EngineLock
 from aiops.engine.receive import mount
 from aiops.store import tokens
@@ -37,12 +40,18 @@ async def serve(
     """
     ensure_secrets(config)
     engine = Engine(config, config_path)
-    with EngineLock(engine.db), _listen(config) as address:
+    if engine.db.is_sqlite:
+        only: AbstractContextManager[object] = EngineLock(engine.db)
+    else:
+        engine.leadership = Leadership(engine.db, engine.clock, reached_at(config))
+        only = contextlib.nullcontext()
+    with only, _listen(config) as address:
         stop = _stop_on_signals()
         await engine.start()
         token = await engine.db.run(_first_token, config, engine.clock.now())
         app = create_app(engine)
         engine.receiving = mount(app, engine)
+        app.add_middleware(Forward, engine=engine)
         server = _Server(_uvicorn(app, config))
         web = asyncio.create_task(server.serve([address]), name="web")
         greeting = asyncio.create_task(_greet_when_ready(engine, token, greet))

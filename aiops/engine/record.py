@@ -1,5 +1,6 @@
 """What a work brings about, in one transaction: problems, alerts, their evidence, outbox, runs, audit."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import getrandbits
 from typing import Any, TypeAlias
@@ -27,8 +28,12 @@ Points: TypeAlias = dict[str, list[float | None]]
 class Recorder:
     """Writes works down. All or nothing: on an error the ids that the transaction gave are taken back."""
 
-    def __init__(self, db: Database, console: str = "") -> None:
+    def __init__(
+        self, db: Database, console: str = "", fence: Callable[[Connection], None] = lambda _: None
+    ) -> None:
+        """`fence` raises, in the transaction, when it is another engine's turn to write."""
         self._db = db
+        self._fence = fence
         self._console = console
         self._doubt: Doubt | None = None
 
@@ -73,6 +78,7 @@ class Recorder:
         courses: dict[Any, Points],
         doubt: "Doubt",
     ) -> None:
+        self._fence(conn)
         note_number(conn, doubt.number)
         touched = _problems(state, work)
         for problem in touched:

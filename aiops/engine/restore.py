@@ -15,7 +15,7 @@ from aiops.engine.state import State
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
-from aiops.store import autonomy, causes, outbox, runs, views
+from aiops.store import autonomy, causes, leases, outbox, runs, views
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
@@ -25,10 +25,15 @@ Points: TypeAlias = dict[int, dict[str, list[float | None]]]
 """Alert id -> the stored course of its series."""
 
 
-async def restore(db: Database, state: State, now: float) -> None:
-    """Problems, alerts, runs and watermarks into `state`."""
+async def restore(db: Database, state: State, now: float, alone: bool = True) -> None:
+    """Problems, alerts, runs and watermarks into `state`.
+
+    `alone`: no other engine is on this store, so whoever held a lease is dead.
+    """
     since = now - 2 * state.config.grouping.reopen_within
-    await db.run(outbox.release_all, now + RelaySettings().settle)
+    if alone:
+        await db.run(outbox.release_all, now + RelaySettings().settle)
+        await db.run(leases.let_all_go)
     found = await db.read(_read, since, now - history_seconds(state.remediation.playbooks))
     state.changes.restore(await db.read(causes.changes, now - KEPT))
     problems, loose, watermarks, told, history, points = found

@@ -16,6 +16,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY_MS = 10_000
+FROZEN_MS = 15_000
+_LIVELY = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""A server that has gone without a word (a failover, a cut cable) is given up within 10 s."""
 
 
 class StoreError(Exception):
@@ -96,10 +105,19 @@ def _write_no_nul(raw: Any, _record: Any) -> None:
     raw.adapters.register_dumper(str, WithoutNul)
 
 
+def _end_when_frozen(raw: Any, _record: Any) -> None:
+    """Whoever stands still within a transaction holds up those who take over from him."""
+    autocommit, raw.autocommit = raw.autocommit, True
+    raw.execute(f"SET idle_in_transaction_session_timeout = {FROZEN_MS}")
+    raw.autocommit = autocommit
+
+
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=5)
+        given = {name: value for name, value in _LIVELY.items() if name not in url.query}
+        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=5, connect_args=given)
         event.listen(engine, "connect", _write_no_nul)
+        event.listen(engine, "connect", _end_when_frozen)
         return engine
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
 

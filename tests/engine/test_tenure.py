@@ -117,7 +117,7 @@ async def test_a_frozen_worker_is_taken_over_from_and_acts_no_more(bench: Bench)
     await eventually(out.exists)
     await asyncio.sleep(0.1)
     async with bench.working():
-        await bench.until(run_id, RunState.SUCCEEDED)
+        await bench.until(run_id, RunState.SUCCEEDED, within=60)
         await asyncio.sleep(0.3)
     ghost.stop()
     await acting
@@ -141,7 +141,7 @@ async def test_two_workers_share_the_runs_and_do_each_once(bench: Bench) -> None
     every = [bench.queue(playbook(step, name=f"fix-{n}", target=f"svc/{n}"), n) for n in range(8)]
     async with bench.working() as a, bench.working() as b:
         for run_id in every:
-            assert (await bench.until(run_id)).state is RunState.SUCCEEDED
+            assert (await bench.until(run_id, within=60)).state is RunState.SUCCEEDED
     assert a.tenure.owner != b.tenure.owner
     assert sorted(out.read_text().split()) == sorted(f"{run_id}:one" for run_id in every)
 
