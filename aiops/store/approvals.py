@@ -70,6 +70,19 @@ def give(conn: Connection, run_id: int, who: Approver, at: float) -> Run:
     return runs.approve(conn, run_id, ", ".join(names), at, actor=who.name)
 
 
+def refuse(conn: Connection, run_id: int, who: Approver, at: float, note: str = "") -> Run:
+    """Say no for all: the run ends expired. Who asked for it may take it back so.
+
+    Raises KeyError, `IllegalTransition`, `RunChanged`, and `NotAllowed` for whom the playbook does not name.
+    """
+    one = runs.get(conn, run_id)
+    if one is None:
+        raise KeyError(run_id)
+    if who.name != one.asked_by and (why := may(one, who)):
+        raise NotAllowed(why.replace("approve", "decide on"))
+    return runs.refuse(conn, run_id, who.name, at, note)
+
+
 def wanted(conn: Connection, problem_id: int) -> dict[str, Any] | None:
     """The run of the problem that waits for approval, for its ticket; None when none does.
 

@@ -81,11 +81,13 @@ async def approve_run(engine: Engine, run_id: int, who: Approver) -> dict[str, A
     return await _woken(engine, run_id)
 
 
-async def refuse_run(engine: Engine, run_id: int, by: str, note: str) -> dict[str, Any]:
-    """Turn an awaiting run down; its problem is then a person's. Raises 404, `IllegalTransition`."""
+async def refuse_run(engine: Engine, run_id: int, who: Approver, note: str) -> dict[str, Any]:
+    """Turn an awaiting run down; its problem is then a person's. Raises as `approve_run` does."""
     await _awaiting(engine, run_id)
     try:
-        await engine.db.run(runs.refuse, run_id, by, engine.clock.now(), note)
+        await engine.db.run(approvals.refuse, run_id, who, engine.clock.now(), note)
+    except approvals.NotAllowed as why:
+        raise HTTPException(403, str(why)) from why
     except runs.RunChanged as why:
         raise HTTPException(409, str(why)) from why
     return await _woken(engine, run_id)
@@ -116,4 +118,4 @@ async def refuse(
 ) -> schemas.RunDetail:
     """One refusal ends it: nothing is done, and the problem is escalated."""
     note = body.note if body else ""
-    return schemas.RunDetail.model_validate(await refuse_run(engine, run_id, who.name, note))
+    return schemas.RunDetail.model_validate(await refuse_run(engine, run_id, approver_of(who), note))

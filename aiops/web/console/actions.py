@@ -31,7 +31,7 @@ async def approve(request: Request, engine: EngineDep, who: Actor, run_id: Ident
 
 @router.post("/runs/{run_id}/refuse")
 async def refuse(request: Request, engine: EngineDep, who: Actor, run_id: Ident, note: Note = "") -> Response:
-    run = await runs.refuse_run(engine, run_id, who.name, note.strip())
+    run = await runs.refuse_run(engine, run_id, runs.approver_of(who), note.strip())
     return await shown(request, engine, who, run["problem_id"], _("Refused"))
 
 

@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from aiops.web import errors
-from aiops.web.console import actions, back, handling, lists, pages, people, settings, signin, single
+from aiops.web.console import actions, approve, back, handling, lists, pages, people, settings, signin, single
 from aiops.web.console.access import SignInFirst
 from aiops.web.console.render import STATIC, Renderer
 from aiops.web.language import Speak
@@ -35,7 +35,7 @@ def install(app: FastAPI) -> None:
     app.add_middleware(Speak)
     app.state.renderer = Renderer()
     app.mount("/static", Assets(directory=STATIC), name="static")
-    for room in (pages, lists, back, handling, actions, settings, people, signin, single):
+    for room in (approve, pages, lists, back, handling, actions, settings, people, signin, single):
         app.include_router(room.router, include_in_schema=False)
     errors.install(app, _error_page)
 

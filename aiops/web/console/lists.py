@@ -10,6 +10,7 @@ from aiops.model.selector import SelectorError
 from aiops.model.signal import AlertKind, Severity
 from aiops.store import silences, views
 from aiops.web import points
+from aiops.web.api.autonomy import standings
 from aiops.web.api.deliveries import whole_delivery
 from aiops.web.api.paging import Paging, PagingDep, decode, encode
 from aiops.web.api.runs import whole_run
@@ -141,7 +142,7 @@ async def runs(
     states: tuple[str, ...] = (chosen["state"],) if chosen["state"] else ()
     narrow = views.RunFilter(_LIVE_RUNS if chosen["state"] == "live" else states)
     rows = await engine.db.read(views.runs, narrow, paging.before, paging.limit + 1)
-    context = _next(request, paging, rows) | {"chosen": chosen}
+    context = _next(request, paging, rows) | {"chosen": chosen, "autonomy": await standings(engine)}
     return await renderer_of(request).page(request, "runs.html", who, **context)
 
 
