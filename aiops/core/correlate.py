@@ -1,7 +1,7 @@
 """Which problem an alert belongs to: shared labels, else affinity in time and topology. Always explained."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiops.core import words
@@ -17,11 +17,15 @@ from aiops.model.signal import Alert, AlertKind
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """`alert` belongs to `problem`, or to a new one when that is None; `because` says why in words."""
+    """`alert` belongs to `problem`, or to a new one when that is None; `because` says why in words.
+
+    `same`: problems that `alert` shows to be one with `problem`.
+    """
 
     alert: Alert
     problem: Problem | None
     because: str
+    same: tuple[Problem, ...] = ()
 
 
 def place(alert: Alert, problems: Iterable[Problem], now: float, settings: GroupingSettings) -> Placement:
@@ -139,17 +143,29 @@ class Correlator:
             return found
         placing = self.affinity.add(mark)
         group = self.affinity.find(placing.group)
-        kept = [self._alerts.pop(other, []) for other in {*placing.merged, group}]
-        beside = [one for those in kept for one in those if one.key != alert.key]
+        groups = [self._alerts.pop(other, []) for other in sorted({*placing.merged, group})]
+        beside = [one for those in groups for one in those if one.key != alert.key]
         self._alerts = {g: those for g, those in self._alerts.items() if g in self.affinity.groups}
         self._alerts[group] = [*beside, alert]
-        if found.problem is not None:
+        live = {p.key: p for p in problems if p.state is not ProblemState.RESOLVED and p.team == alert.team}
+        if found.problem is None:
+            joined = [live[key] for key in _keys(beside) if key in live]
+            if not joined:
+                return found
+            found = Placement(alert, max(joined, key=_freshness), placing.because)
+        if not placing.merged:
             return found
-        keys = {one.problem_key for one in beside if one.team == alert.team and one.problem_key}
-        joined = [p for p in problems if p.key in keys and p.state is not ProblemState.RESOLVED]
-        if not joined:
+        # a group that holds alerts of several problems says nothing of any two of them
+        alone = [
+            live[key] for those in groups if len(keys := _keys(those) & live.keys()) == 1 for key in keys
+        ]
+        if found.problem not in alone:
             return found
-        return Placement(alert, max(joined, key=_freshness), placing.because)
+        return replace(found, same=tuple(p for p in alone if p is not found.problem))
+
+
+def _keys(alerts: Iterable[Alert]) -> set[str]:
+    return {one.problem_key for one in alerts if one.problem_key}
 
 
 def _mark(alert: Alert, now: float, by: Sequence[str]) -> Mark | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from aiops.core import handling
 from aiops.core.problem_change import ACTOR, ProblemChange, move, remark
 from aiops.core.problem_looks import rewrite, sli_firing
-from aiops.model.lifecycle import ProblemState, Stage, check
+from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
 from aiops.model.problem import NotifyReason, Problem, Tie, TieKind
 from aiops.model.signal import Alert, Severity
 
@@ -95,7 +95,8 @@ def split(
 ) -> list[ProblemChange]:
     """`alerts` leave `problem` for one of their own: that of the first change, under `key`.
 
-    Raises `NoSense` unless some of its alerts go and some stay.
+    `problem` is over when nothing is left in it that fires. Raises `NoSense` unless some of its alerts go and
+    some stay.
     """
     going = {alert.key for alert in alerts}
     moved = [alert for alert in problem.alerts if alert.key in going]
@@ -107,9 +108,9 @@ def split(
     problem.alerts = [alert for alert in problem.alerts if alert.key not in going]
     for alert in moved:
         alert.problem_key = key
-    new.severity = problem.severity = Severity.INFO
+    new.severity = Severity.INFO
     rewrite(new)
-    rewrite(problem)
+    _look_again(problem)
     tie = Tie(problem, TieKind.SPLIT, because, tuple(moved))
     said = f"split from {problem.name}: {because}"
     notify = NotifyReason.OPENED
@@ -122,5 +123,21 @@ def split(
         out.append(ProblemChange(new, Stage.PREDICTED, Stage.ACTIVE, text, now, NotifyReason.BREACHED))
     count = f"{len(moved)} alert{'s' if len(moved) > 1 else ''}"
     went = f"{count} went to a problem of their own, {new.name}: {because}"
-    out.append(remark(problem, went, now, NotifyReason.UPDATED, actor))
+    if _over(problem, moved):
+        out.append(move(problem, ProblemState.RESOLVED, f"{went}; nothing is left that fires", now, actor))
+    else:
+        out.append(remark(problem, went, now, NotifyReason.UPDATED, actor))
     return out
+
+
+def _look_again(problem: Problem) -> None:
+    """Nothing of what it shows may come from alerts that it no longer has."""
+    problem.severity, problem.title = Severity.INFO, ""
+    problem.breach_earliest = problem.breach_expected = problem.breach_latest = math.nan
+    rewrite(problem)
+
+
+def _over(problem: Problem, moved: Sequence[Alert]) -> bool:
+    """Whether all that still fired of it went; a repair under way is heard to its end."""
+    fire = [any(a.state is AlertState.FIRING for a in those) for those in (moved, problem.alerts)]
+    return fire == [True, False] and problem.state in (ProblemState.OPEN, ProblemState.ESCALATED)

@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from aiops.core import handling, problem_ties, words
 from aiops.core.correlate import Correlator, Placement, still_firing
 from aiops.core.log_evidence import witnesses
 from aiops.core.problem_change import ACTOR, ProblemChange, move, remark
 from aiops.core.problem_looks import rewrite, sli_firing
+from aiops.core.problem_parts import Split
+from aiops.core.problem_regroup import Arranged, led_apart
 from aiops.core.settings import GroupingSettings
 from aiops.core.topology import Topology
 from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
-from aiops.model.problem import EscalationReason, NotifyReason, Problem, Verdict
+from aiops.model.problem import EscalationReason, NotifyReason, Problem, TieKind, Verdict
 from aiops.model.signal import Alert, Severity
 
 __all__ = ["ACTOR", "ProblemChange", "Problems"]
@@ -36,6 +39,7 @@ class Problems:
         self._correlator = Correlator(settings)
         self.known: list[Problem] = []
         self._brewing: list[Problem] = []
+        self.arranged = Arranged()
 
     def restore(self, problems: Iterable[Problem], loose: Iterable[Alert], now: float) -> None:
         """Take up stored problems, and firing alerts that were not yet enough for one."""
@@ -47,6 +51,7 @@ class Problems:
         """Go on with the problems of `old`, under our own settings."""
         self.known, self._brewing = old.known, old._brewing
         self._correlator.adopt(old._correlator)
+        self.arranged = old.arranged
 
     def find(self, problem_id: int) -> Problem | None:
         return next((p for p in self.known if p.id == problem_id), None)
@@ -71,7 +76,9 @@ class Problems:
         self, kept: Problem, gone: Problem, because: str, now: float, actor: str = ACTOR
     ) -> list[ProblemChange]:
         """Two problems were found to be one. Raises `problem_ties.NoSense`."""
-        return problem_ties.merge(kept, gone, because, now, actor)
+        out = problem_ties.merge(kept, gone, because, now, actor)
+        self.arranged.note(gone.key, kept.key, TieKind.MERGED, actor)
+        return out
 
     def split(
         self, problem: Problem, alerts: Sequence[Alert], because: str, now: float, actor: str = ACTOR
@@ -79,6 +86,28 @@ class Problems:
         """Some alerts of `problem` are another's: it is that of the first change. Raises `NoSense`."""
         out = problem_ties.split(problem, alerts, self._new_key(), because, now, actor)
         self.known.append(out[0].problem)
+        self.arranged.note(out[0].problem.key, problem.key, TieKind.SPLIT, actor)
+        return out
+
+    def regroup(
+        self, problem: Problem, apart: Iterable[Split], twin: Problem | None, now: float
+    ) -> list[ProblemChange]:
+        """Split off what a look at its causes told apart, or merge it with the problem that is the same.
+
+        What people arranged, and what was split before, stays as it is (`Arranged`). New problems carry their
+        likely causes already.
+        """
+        out: list[ProblemChange] = []
+        for one in apart:
+            if self.arranged.may_split(problem) and self._worth(one.part.alerts):
+                changes = self.split(problem, one.part.alerts, one.part.fault.because, now)
+                changes[0].problem.causes = replace(one.causes, at=now)
+                out += changes
+        if twin is not None and self.arranged.may_merge(problem, twin):
+            kept, gone = sorted((problem, twin), key=lambda p: p.opened)
+            assert kept.causes is not None
+            because = f"both are caused by {kept.causes.ranked[0].component}"
+            out += self.merge(kept, gone, because, now)
         return out
 
     @property
@@ -152,6 +181,7 @@ class Problems:
     def _forget(self, before: float) -> None:
         """Those resolved before then and quiet since: they cannot be reopened any more."""
         self.known = [p for p in self.known if not (p.resolved < before and not still_firing(p))]
+        self.arranged.forget(p.key for p in self.known)
 
     # -- how one alert finds its place
 
@@ -160,7 +190,25 @@ class Problems:
         if placed.problem is None:
             self._brewing.append(_fresh(self._new_key(), alert, now))
             return []
-        return self._attach(placed, now)
+        kept, out = placed.problem, self._attach(placed, now)
+        for other in placed.same:
+            kept, changes = self._unite(kept, other, placed, now)
+            out += changes
+        return out
+
+    def _unite(
+        self, one: Problem, other: Problem, placed: Placement, now: float
+    ) -> tuple[Problem, list[ProblemChange]]:
+        """Groups of alerts were found to be one: so are their problems, unless their causes are two."""
+        kept, gone = sorted((one, other), key=lambda p: (p in self._brewing, p.opened))
+        if gone in self._brewing:
+            self._brewing.remove(gone)
+            out = [c for a in gone.alerts for c in self._attach(Placement(a, kept, placed.because), now)]
+            return kept, out
+        if led_apart(kept, gone) or not self.arranged.may_merge(kept, gone):
+            return one, []
+        both = f"{words.of_alert(placed.alert)} belongs to both ({placed.because})"
+        return kept, self.merge(kept, gone, both, now)
 
     def _attach(self, placed: Placement, now: float) -> list[ProblemChange]:
         problem, alert = placed.problem, placed.alert
@@ -186,14 +234,19 @@ class Problems:
             for alert in problem.alerts:
                 alert.problem_key = ""
             return []
-        grave = any(a.severity.level >= Severity.MAJOR.level for a in firing)
-        if not grave and witnesses(firing) < self.settings.open_at:
+        if not self._worth(firing):
             return []
         self._brewing.remove(problem)
         self.known.append(problem)
         problem.opened = problem.updated = now
         rewrite(problem)
         return [ProblemChange(problem, "new", ProblemState.OPEN, problem.title, now, NotifyReason.OPENED)]
+
+    def _worth(self, alerts: Iterable[Alert]) -> bool:
+        """Whether these are enough for a problem."""
+        firing = [a for a in alerts if _counts(a)]
+        grave = any(a.severity.level >= Severity.MAJOR.level for a in firing)
+        return bool(firing) and (grave or witnesses(firing) >= self.settings.open_at)
 
     def _refresh(self, problem: Problem, now: float) -> list[ProblemChange]:
         """What its alerts say by now: worse severity, or the breach of its SLI. Either ends a snooze."""

@@ -101,16 +101,16 @@ def gather(
     measures = [measure for _, measure in chosen]
     heard = np.array([m.family is Family.LOG for m in measures])
     # no line of a pattern is a rate of 0, unlike a series that is silent
-    normal, fault = (
-        np.where(heard & np.isnan(part), 0.0, part)
-        for part in (normal, values[grid > start - SINCE * step][:FAULT])
+    since = values[grid > start - SINCE * step]
+    normal, fault, late = (
+        np.where(heard & np.isnan(part), 0.0, part) for part in (normal, since[:FAULT], since[-FAULT:])
     )
     own = {m.component for m in measures if not m.callee}
-    late = values[grid > start - SINCE * step][-LATEST:]
     links = [(a, b) for a in names for b in sorted(sight.topology.callees.get(a, ())) if b in names]
     return Evidence(
         measures, normal, fault, links, _sli(alerts, chosen, sight), _changed(changes, sight.by, start),
-        frozenset(names) - own, _silent(measures, normal, late),
+        frozenset(names) - own, _silent(measures, normal, since[-LATEST:]),
+        late if len(since) > FAULT else None,
     )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class Evidence:
     `calls`: (caller, callee); cycles are allowed. `sli`: the column of the breached SLI, if there is one.
     `virtual`: components known only by what their callers report (OpenTelemetry's peers, X-Ray's remotes).
     `silent`: components that stopped reporting when it began.
+    `late [L, C]`: the latest rows, when they are others than those of the fault's window.
     """
 
     measures: Sequence[Measure]
@@ -56,3 +57,4 @@ class Evidence:
     changes: Sequence[Changed] = ()
     virtual: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
+    late: Floats | None = None

@@ -2,12 +2,13 @@
 
 from aiops.core import changes, handling
 from aiops.core.components import entity_of
+from aiops.core.inquiry import Finding
 from aiops.core.rootcause_gather import began, surroundings
 from aiops.engine.state import State
 from aiops.engine.work import Work
 from aiops.model.frame import Change
 from aiops.model.lifecycle import ProblemState
-from aiops.model.problem import NotifyReason, Problem
+from aiops.model.problem import NotifyReason, Problem, TieKind
 
 
 def hear(state: State, work: Work) -> None:
@@ -30,12 +31,25 @@ def explain(state: State, work: Work) -> None:
     due = state.inquiry.next(state.problems.known, changed, work.now)
     if due is None:
         return
-    news = state.inquiry.look(due, state.changes.before(began(due)), work.now)
+    open_ = [p for p in state.problems.known if p.state is not ProblemState.RESOLVED and p is not due]
+    siblings = state.problems.arranged.siblings(due)
+    finding = state.inquiry.look(due, state.changes.before(began(due)), work.now, open_, siblings)
     work.explained.append(due)
-    if news:
+    if finding.news:
         # a message that opens the problem tells it anyway
         tell = handling.note if due.key in opened else handling.comment
-        work.problem_changes += tell(due, news, work.now, actor="forewarn")
+        work.problem_changes += tell(due, finding.news, work.now, actor="forewarn")
+    _regroup(state, work, due, finding)
+
+
+def _regroup(state: State, work: Work, due: Problem, finding: Finding) -> None:
+    """Problems that turn out to be two, or one."""
+    changes = state.problems.regroup(due, finding.apart, finding.twin, work.now)
+    work.problem_changes += changes
+    for change in changes:
+        if change.tie and change.tie.kind is TieKind.SPLIT:
+            work.explained.append(change.problem)
+            _tell_changes(state, work, change.problem)
 
 
 def _tell_changes(state: State, work: Work, problem: Problem) -> None:

@@ -15,7 +15,7 @@ from aiops.engine.state import State
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
-from aiops.store import autonomy, causes, leases, outbox, runs, views
+from aiops.store import autonomy, causes, leases, outbox, runs, ties, views
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
@@ -41,6 +41,8 @@ async def restore(db: Database, state: State, now: float, alone: bool = True) ->
     state.alerting.restore(firing)
     state.evidence = {a.key: Evidence.from_json(points[a.id]) for a in firing if a.id in points}
     state.problems.restore(problems, [a for a in loose if not a.silenced_by], now)
+    for near, other, kind, by in await db.read(ties.arranged, [p.id for p in problems]):
+        state.problems.arranged.note(near, other, kind, by)
     state.acted_until = watermarks
     for run in history:
         state.remediation.note(run)

@@ -100,6 +100,18 @@ def of_problem(conn: Connection, problem_id: int) -> list[dict[str, Any]]:
     return sorted(out, key=lambda row: -row["made"])
 
 
+def arranged(conn: Connection, problem_ids: list[int]) -> list[tuple[str, str, TieKind, str]]:
+    """(key, key of the other, kind, by whom) of all ties of these problems."""
+    near, far = problem.alias(), problem.alias()
+    query = (
+        sa.select(near.c.key, far.c.key, link.c.kind, link.c.made_by)
+        .join(near, near.c.id == link.c.problem_id)
+        .join(far, far.c.id == link.c.other_id)
+        .where(link.c.problem_id.in_(problem_ids) | link.c.other_id.in_(problem_ids))
+    )
+    return [(one, other, TieKind(kind), by) for one, other, kind, by in conn.execute(query)]
+
+
 _OUT = {"merged": "merged into", "split": "split from", "related": "related"}
 _IN = {"merged": "took in", "split": "gave", "related": "related"}
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from aiops.model.cause import Cause
 from aiops.model.frame import Change
+from aiops.model.problem import Problem
 from aiops.model.series import Labels, labels_of
 from aiops.store import causes, tables
 from aiops.store.database import Database
@@ -44,6 +45,10 @@ async def walked(db: Database, rows: int = 60, **keys: Any) -> tuple[Walk, Tiers
     for _ in range(rows):
         await made.row(tiers.row())
     return made, tiers
+
+
+def lead_of_one(problem: Problem) -> str:
+    return problem.causes.lead.component if problem.causes and problem.causes.lead else ""
 
 
 def lead_of(made: Walk) -> Cause:
@@ -134,6 +139,67 @@ async def test_an_alert_keeps_why_it_joined(db: Database) -> None:
     assert joined["app"] == "called by proxy, 0 s later"
     again = await made.reopened()
     assert {a.joined for a in again.problem.alerts} == set(joined.values())
+
+
+async def test_two_faults_in_one_chain_become_two_problems_with_a_ticket_each(db: Database) -> None:
+    made, tiers = await walked(db)
+    for _ in range(30):
+        await made.row(tiers.row({"db": 2.0, "proxy": 4.0}))
+    first, second = made.state.problems.known
+    leads = [p.causes.lead.component for p in (first, second) if p.causes and p.causes.lead]
+    assert leads == ["db", "proxy"]
+    assert [{dict(a.labels)["service"] for a in p.alerts} for p in (first, second)] == [
+        {"app", "db"},
+        {"proxy"},
+    ]
+    opened = [row for row in await made.stored(tables.delivery) if row["reason"] == "opened"]
+    assert [row["problem_id"] for row in opened] == [first.id, second.id]
+    assert opened[1]["body"]["cause"]["ranked"][0]["component"] == "proxy"
+    rows = {row["labels"]["service"]: row["problem_id"] for row in await made.stored(tables.alert)}
+    assert rows == {"app": first.id, "db": first.id, "proxy": second.id}
+    (reason,) = [
+        r["reason"]
+        for r in await made.stored(tables.audit)
+        if r["from_state"] == "new" and "split" in r["reason"]
+    ]
+    assert reason.startswith(
+        f"split from problem {first.id}: proxy is slow by 3 s more than app can account for"
+    )
+
+    again = await made.reopened()
+    for _ in range(30):
+        await again.row(tiers.row({"db": 2.0, "proxy": 4.0}))
+    assert [lead_of_one(p) for p in again.state.problems.known] == ["db", "proxy"], "they stay what they are"
+    for _ in range(20):
+        await again.row(tiers.row({"proxy": 4.0}))
+    assert [row["state"] for row in await made.stored(tables.problem)] == ["resolved", "open"]
+    assert lead_of_one(again.problem) == "proxy"
+
+
+async def test_one_fault_stays_one_problem_however_long_it_lasts(db: Database) -> None:
+    made, tiers = await walked(db)
+    for _ in range(150):
+        await made.row(tiers.row({"db": 2.0}))
+    assert lead_of(made).component == "db"
+
+
+async def test_two_problems_of_one_cause_become_one(db: Database) -> None:
+    """That `front` needs `db` is seen late: until then it is no neighbour, and has a problem of its own."""
+    made, tiers = await walked(db)
+    front = labels("latency_seconds", service="front")
+    for row in range(80):
+        slow = {"db": 2.0} if row > 10 else {}
+        values = tiers.row(slow)
+        late = 1.2 if row > 50 else 0.0
+        await made.row({**values, front: 0.5 + late + 0.001 * (row % 3)})
+        if row == 60:
+            made.state.problems.topology.see("front", "db", made.clock.now())
+    rows = await made.stored(tables.problem)
+    assert [row["state"] for row in rows] == ["open", "resolved"]
+    assert rows[1]["merged_into"] == made.problem.key == rows[0]["key"]
+    assert {dict(a.labels)["service"] for a in made.problem.alerts} == {"db", "app", "proxy", "front"}
+    (told,) = [r["reason"] for r in await made.stored(tables.audit) if r["reason"].startswith("merged into")]
+    assert told == f"merged into problem {made.problem.id}: both are caused by db"
 
 
 async def test_calls_seen_in_a_service_graph_place_alerts_and_causes(db: Database) -> None:
