@@ -33,6 +33,8 @@ class Glpi(TicketSink):
         401: "check `user_token` and `app_token`, and that the API takes this address",
     }
 
+    rates = ("urgency", "impact")
+
     url: str = Field(description="Of the REST API, such as https://glpi.example/apirest.php.")
     user_token: Secret = Field(description="The user's API token, from its remote access keys.")
     app_token: Secret | None = Field(None, description="Token of the API client, where GLPI asks for one.")
@@ -57,8 +59,7 @@ class Glpi(TicketSink):
 
     async def create(self, message: Message) -> TicketRef:
         record = {
-            "urgency": URGENCY.get(message.severity, 3),
-            "impact": URGENCY.get(message.severity, 3),
+            **self.rated(message),
             **self.fields,
             **self.mapped(message),
             "name": message.title,
@@ -66,6 +67,9 @@ class Glpi(TicketSink):
         }
         answer = await self._rest("POST", f"/{self.type}", now=message.sent_at, data={"input": record})
         return self._ref(answer.text_of("id"))
+
+    def rated(self, message: Message) -> dict[str, Any]:
+        return dict.fromkeys(self.rates, URGENCY.get(message.severity, 3))
 
     async def update(self, ref: str, message: Message) -> None:
         """A followup, then the status; a repeat does only what is not done yet."""
@@ -82,6 +86,8 @@ class Glpi(TicketSink):
         wanted = {"resolved": SOLVED, "reopened": self.opened}.get(message.reason)
         if wanted:
             await self._set_status(ref, wanted, message.sent_at)
+        if followed := self.followed(message):
+            await self._set(ref, followed, message.sent_at)
 
     async def changes(self, since: float) -> AsyncIterator[SinkChange]:
         """From the history and followups of our records."""
@@ -116,17 +122,18 @@ class Glpi(TicketSink):
         return any(mark in str(one.get("content") or "") for one in said)
 
     async def _set_status(self, ref: str, wanted: int, now: float) -> None:
-        path = f"/{self.type}/{ref}"
-        have = (await self._rest("GET", path, now=now)).text_of("status")
-        if (have in CLOSED) == (wanted == SOLVED):
-            return
-        told = (await self._rest("PUT", path, now=now, data={"input": {"status": wanted}})).json()
+        have = (await self._rest("GET", f"/{self.type}/{ref}", now=now)).text_of("status")
+        if (have in CLOSED) != (wanted == SOLVED):
+            await self._set(ref, {"status": wanted}, now)
+
+    async def _set(self, ref: str, fields: Mapping[str, Any], now: float) -> None:
+        """Raises `Fatal` for what GLPI refuses, which it answers 200 or 207."""
+        told = (await self._rest("PUT", f"/{self.type}/{ref}", now=now, data={"input": fields})).json()
         refused = [one for one in told if isinstance(one, dict) and one.get(ref) is False] if told else []
         if refused:
             words = str(refused[0].get("message") or "no reason given")[:200]
-            raise Fatal(
-                f"{self.where} refused status {wanted} of {ref}: {words} (check the rights of the user)"
-            )
+            what = ", ".join(f"{name} {value}" for name, value in fields.items())
+            raise Fatal(f"{self.where} refused {what} of {ref}: {words} (check the rights of the user)")
 
     async def _search(self, wanted: Mapping[str, tuple[str, str]]) -> dict[str, str]:
         """Numbers of records -> their status; what is wanted of an option is a way to compare and a value."""

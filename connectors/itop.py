@@ -30,6 +30,8 @@ AUDIT = "CMDBChangeOpSetAttributeScalar"
 class Itop(TicketSink):
     """One ticket a problem in iTop, its news in the private log; both ways."""
 
+    rates = ("urgency", "impact")
+
     url: str = Field(description="iTop's address, such as https://itop.example; without /webservices.")
     user: str = Field(description="User of the integration; its profile: REST Services User.", min_length=1)
     password: Secret = Field(description="That user's password.")
@@ -61,8 +63,7 @@ class Itop(TicketSink):
 
     async def create(self, message: Message) -> TicketRef:
         fields = {
-            "urgency": URGENCY.get(message.severity, "3"),
-            "impact": IMPACT.get(message.severity, "3"),
+            **self.rated(message),
             **self.fields,
             **self.mapped(message),
             "org_id": f"SELECT Organization WHERE name = '{self.org}'",
@@ -72,11 +73,20 @@ class Itop(TicketSink):
         made = await self._do("core/create", message, fields=fields, output_fields="id,ref")
         return self._ref(_only(made, self.where))
 
+    def rated(self, message: Message) -> dict[str, Any]:
+        return {
+            "urgency": URGENCY.get(message.severity, "3"),
+            "impact": IMPACT.get(message.severity, "3"),
+        }
+
     async def update(self, ref: str, message: Message) -> None:
         """An entry of the log, then the stimulus; a repeat does only what is not done yet."""
+        fields = self.followed(message)
         if message.attempt == 1 or not await self._said(ref, message.mark):
-            entry = {"add_item": {"message": f"{message.mark}\n{message.text}", "format": "text"}}
-            await self._do("core/update", message, key=_key(ref), fields={"private_log": entry})
+            entry = {"message": f"{message.mark}\n{message.text}", "format": "text"}
+            fields["private_log"] = {"add_item": entry}
+        if fields:
+            await self._do("core/update", message, key=_key(ref), fields=fields)
         if message.reason in ("resolved", "reopened"):
             await self._move(ref, message)
 

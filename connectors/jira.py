@@ -75,6 +75,8 @@ class Jira(TicketSink):
             await self._rest("POST", f"/issue/{ref}/comment", now=message.sent_at, data=body)
         if message.reason in ("resolved", "reopened"):
             await self._move(ref, message)
+        if followed := self.followed(message):
+            await self._rest("PUT", f"/issue/{ref}", now=message.sent_at, data={"fields": followed})
 
     async def changes(self, since: float) -> AsyncIterator[SinkChange]:
         """From the change logs and comments of our issues."""

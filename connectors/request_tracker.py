@@ -37,6 +37,8 @@ class RequestTracker(TicketSink):
         404: "no such ticket, or RT's REST 2.0 is not at `url` + /REST/2.0",
     }
 
+    rates = ("Priority",)
+
     url: str = Field(description="RT's web address, such as https://rt.example; without /REST/2.0.")
     token: Secret = Field(description="Authentication token of the user that writes the tickets.")
     queue: str = Field(description="Name of the queue.", min_length=1)
@@ -80,12 +82,9 @@ class RequestTracker(TicketSink):
             "Subject": message.title,
             "ContentType": "text/plain",
             "Content": message.text,
-            "Priority": self._priority(message),
+            **_fields({**self.rated(message), **self.mapped(message)}),
         }
-        mapped = self.mapped(message)
-        own = {name.removeprefix("CF."): value for name, value in mapped.items() if name.startswith("CF.")}
-        ticket |= {name: value for name, value in mapped.items() if not name.startswith("CF.")}
-        ticket["CustomFields"] = {**own, self.field: message.key}
+        ticket["CustomFields"] = {**ticket.get("CustomFields", {}), self.field: message.key}
         ticket |= await _attached(message)
         answer = await self._rest("POST", "/ticket", now=message.sent_at, data=ticket)
         return self._ref(answer.text_of("id"))
@@ -103,6 +102,8 @@ class RequestTracker(TicketSink):
         wanted = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
         if wanted:
             await self._set_status(ref, wanted, message)
+        if followed := self.followed(message):
+            await self._set(ref, _fields(followed), message.sent_at, "`follow` and `mapping`")
 
     async def changes(self, since: float) -> AsyncIterator[SinkChange]:
         """From the tickets' history: closed, reopened, commented, assigned; not what we did ourselves."""
@@ -125,8 +126,8 @@ class RequestTracker(TicketSink):
     def _ref(self, ident: Any) -> TicketRef:
         return TicketRef(str(ident), f"{self.url.rstrip('/')}/Ticket/Display.html?id={ident}")
 
-    def _priority(self, message: Message) -> int:
-        return next((p for s, p in self.priorities.items() if s == message.severity), 0)
+    def rated(self, message: Message) -> dict[str, Any]:
+        return {"Priority": next((p for s, p in self.priorities.items() if s == message.severity), 0)}
 
     async def _check_queue(self, name: str, now: float) -> None:
         """Without the field a ticket could never be found again, and would be made again and again."""
@@ -155,12 +156,16 @@ class RequestTracker(TicketSink):
         # people may have closed it, or be at it, in a way of their own
         if have == wanted or (have in self.closed) == (message.reason == "resolved"):
             return
-        said = await self._rest("PUT", f"/ticket/{ref}", now=now, data={"Status": wanted})
-        have = (await self._rest("GET", f"/ticket/{ref}", now=now)).text_of("Status")
-        if have != wanted:
-            words = said.body.decode("utf-8", "replace").strip()[:300]
-            hint = f"ticket {ref} stays {have!r}: check `resolved` and `opened` against the queue's lifecycle"
-            raise Fatal(f"{self.where} refused the status {wanted!r}: {words} ({hint})")
+        await self._set(ref, {"Status": wanted}, now, "`resolved` and `opened` against the queue's lifecycle")
+
+    async def _set(self, ref: str, wanted: Mapping[str, Any], now: float, check: str) -> None:
+        said = await self._rest("PUT", f"/ticket/{ref}", now=now, data=dict(wanted))
+        have = (await self._rest("GET", f"/ticket/{ref}", now=now)).object()
+        for name, value in wanted.items():
+            if name != "CustomFields" and str(have.get(name)) != str(value):
+                words = said.body.decode("utf-8", "replace").strip()[:300]
+                hint = f"ticket {ref} stays {have.get(name)!r}: check {check}"
+                raise Fatal(f"{self.where} refused the {name.lower()} {value!r}: {words} ({hint})")
 
     async def _all(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
         """Every item of a list, page by page."""
@@ -215,6 +220,13 @@ class RequestTracker(TicketSink):
             str(p["Content"]) for p in parts if p.get("ContentType") == "text/plain" and p.get("Content")
         ]
         return "\n".join(plain_parts).strip()
+
+
+def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """As RT takes them: what is named ``CF.`` is a custom field's."""
+    own = {name.removeprefix("CF."): value for name, value in given.items() if name.startswith("CF.")}
+    other = {name: value for name, value in given.items() if not name.startswith("CF.")}
+    return {**other, **({"CustomFields": own} if own else {})}
 
 
 async def _attached(message: Message) -> dict[str, Any]:

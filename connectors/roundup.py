@@ -30,6 +30,7 @@ class Roundup(TicketSink):
         412: "somebody changed the issue at the same moment",
     }
     again: ClassVar[frozenset[int]] = frozenset({412})
+    rates = ("priority",)
 
     url: str = Field(description="The tracker's web address, exactly as in its own `web` setting.")
     user: str = Field(
@@ -83,13 +84,16 @@ class Roundup(TicketSink):
 
     async def create(self, message: Message) -> TicketRef:
         issue = {
+            **self.rated(message),
             **self.mapped(message),
             "title": message.title,
             "messages": [await self._said(message, message.first_mark)],
-            "priority": self.priorities.get(message.severity, "bug"),  # type: ignore[call-overload]
         }
         answer = await self._rest("POST", "/issue", now=message.sent_at, data=issue)
         return self._ref(answer.text_of("data", "id"))
+
+    def rated(self, message: Message) -> dict[str, Any]:
+        return {"priority": next((p for s, p in self.priorities.items() if s == message.severity), "bug")}
 
     async def update(self, ref: str, message: Message) -> None:
         """Message and status in one change, which the server refuses if the issue changed meanwhile."""
@@ -102,9 +106,10 @@ class Roundup(TicketSink):
         have = [str(one.get("id")) for one in fields.get("messages") or [] if isinstance(one, dict)]
         wanted = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
         status = None if wanted == _named(fields.get("status"), "name") else wanted
-        if ident in have and status is None:
+        followed = self.followed(message)
+        if ident in have and status is None and not followed:
             return
-        change = {"messages": [*have, *([] if ident in have else [ident])]}
+        change = {"messages": [*have, *([] if ident in have else [ident])], **followed}
         await self._rest(
             "PUT",
             f"/issue/{ref}",

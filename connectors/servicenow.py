@@ -30,6 +30,8 @@ PAGE, MOST_PAGES = 100, 20
 class ServiceNow(TicketSink):
     """One record a problem in a table of ServiceNow; both ways."""
 
+    rates = ("urgency", "impact")
+
     url: str = Field(description="The instance, such as https://example.service-now.com.")
     user: str = Field(description="User of the integration; needs the role itil.", min_length=1)
     password: Secret = Field(description="That user's password.")
@@ -63,8 +65,7 @@ class ServiceNow(TicketSink):
 
     async def create(self, message: Message) -> TicketRef:
         record = {
-            "urgency": URGENCY.get(message.severity, "3"),
-            "impact": URGENCY.get(message.severity, "3"),
+            **self.rated(message),
             **self.fields,
             **({"assignment_group": group} if (group := self.into(message, "")) else {}),
             **self.mapped(message),
@@ -76,6 +77,9 @@ class ServiceNow(TicketSink):
         answer = await self._table("POST", self.table, now=message.sent_at, data=record)
         return self._ref(answer.text_of("result", "sys_id"))
 
+    def rated(self, message: Message) -> dict[str, Any]:
+        return dict.fromkeys(self.rates, URGENCY.get(message.severity, "3"))
+
     async def update(self, ref: str, message: Message) -> None:
         """Work note and state in one change; on a repeat the note only if the journal lacks it."""
         said = message.attempt > 1 and await self._said(ref, message)
@@ -84,8 +88,7 @@ class ServiceNow(TicketSink):
             "resolved": self.resolved or RESOLVED[self.table],
             "reopened": self.reopened or REOPENED[self.table],
         }.get(message.reason, {})
-        if note or state:
-            data = {**note, **state}
+        if data := {**note, **self.followed(message), **state}:
             answer = await self._table("PATCH", f"{self.table}/{ref}", now=message.sent_at, data=data)
             answer.text_of("result", "sys_id")
             have = answer.object()["result"].get("state")

@@ -84,6 +84,7 @@ class Zammad(TicketSink):
         if message.attempt == 1 or not await self._said(ref, message.mark):
             change["article"] = await self._article(message, message.mark)
         state = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
+        change |= self.followed(message)
         if state:
             change["state"] = state
         if change:

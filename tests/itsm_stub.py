@@ -30,6 +30,7 @@ def _read(request: Request) -> Any:
 BLOCKS: dict[str, dict[str, Any]] = {
     "servicenow": {"user": "forewarn", "password": SECRET_REF},
     "jira": {"user": "a@b.example", "token": SECRET_REF, "project": "OPS"},
+    "jira_alert": {"user": "a@b.example", "token": SECRET_REF, "cloud": "c1"},
     "pagerduty": {"routing_key": SECRET_REF},
     "slack": {"token": SECRET_REF, "channel": "C1"},
     "teams": {"signature": SECRET_REF},

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from html import escape, unescape
 from html.parser import HTMLParser
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from aiops.plugin.errors import Fatal, Retryable
 from aiops.plugin.expression import LEVELS, Expression, ExpressionError, checked
@@ -32,10 +32,18 @@ FieldText = Annotated[str, AfterValidator(_speaks_of_the_problem)]
 class TicketSink(HttpSink):
     """Base of sinks whose tickets people work on."""
 
+    rates: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields that `rated` gives."""
+
     mapping: dict[str, FieldText] = Field(
         default_factory=dict,
         description="Further fields of a new ticket: their names there, and CEL over `problem` for their "
         "values, as in `{Priority: 'problem.level >= level.major ? 90 : 10'}`; null leaves it out.",
+    )
+    follow: list[str] = Field(
+        default_factory=list,
+        description="Fields that are set anew with each message, so that they keep in step with the problem: "
+        "of `mapping`, or what the kind itself sets by severity. All others are people's once they are set.",
     )
     poll: Duration = Field(
         60.0, description="How often it is asked what people did; webhooks are faster. 0: never."
@@ -48,6 +56,16 @@ class TicketSink(HttpSink):
         default_factory=list,
         description="Users whose doings are not taken for people's, such as other integrations.",
     )
+
+    @model_validator(mode="after")
+    def _follows_what_there_is(self) -> Self:
+        known = [*self.rates, *self.mapping]
+        if unknown := [name for name in self.follow if name not in known]:
+            given = ", ".join(known) or "none"
+            raise ValueError(
+                f"follow: {unknown[0]} is given by nothing: add it to `mapping` (known: {given})"
+            )
+        return self
 
     @property
     def poll_every(self) -> float:
@@ -78,6 +96,17 @@ class TicketSink(HttpSink):
             if value is not None:
                 found[name] = value
         return found
+
+    def rated(self, message: Message) -> dict[str, Any]:
+        """Fields that say how bad it is, from the severity."""
+        return {}
+
+    def followed(self, message: Message) -> dict[str, Any]:
+        """What an update sets anew; nothing in what is to be closed. Raises as `mapped` does."""
+        if not self.follow or message.reason == "resolved":
+            return {}
+        fields = {**self.rated(message), **self.mapped(message)}
+        return {name: value for name, value in fields.items() if name in self.follow}
 
     def into(self, message: Message, own: str) -> str:
         """Where in the system the ticket goes: as the route says, else `own`."""

@@ -33,6 +33,11 @@ NEEDS: dict[str, dict[str, Any]] = {
 GOOD: dict[str, dict[str, Any]] = {
     "request_tracker": {"id": "7", "TicketCustomFields": [{"name": "ForewarnKey"}], "Status": "resolved"},
     "jira": {"key": "OPS-7", "fields": {"status": {"statusCategory": {"key": "done"}}}},
+    "jira_alert": {
+        "requestId": "r1",
+        "isSuccess": True,
+        "values": [{"id": "a1", "alias": "T-1", "status": "open", "createdAt": "2026-01-01T10:00:00Z"}],
+    },
     "servicenow": {"result": {"sys_id": "9d38", "number": "INC0010001"}},
     "slack": {"ok": True, "ts": "1767225600.000100"},
     "zammad": {"id": 7, "forewarn_key": "fw-1"},

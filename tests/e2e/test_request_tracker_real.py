@@ -111,6 +111,21 @@ async def test_a_repeated_comment_is_written_once_and_the_status_follows(sink: S
     assert person.ticket(ref)["Status"] == "open"
 
 
+async def test_fields_that_follow_are_kept_in_step_and_others_are_people_s(
+    rt: RequestTracker, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = {"TimeLeft": "problem.level >= level.critical ? 30 : 60"}
+    sink = a_sink(rt, monkeypatch, mapping=mapping, follow=["Priority"])
+    ref = (await sink.create(say("fw-follow"))).ref
+    person.set(ref, Priority="5", TimeLeft="7")
+    worse = say("fw-follow", 2, "updated")
+    worse.body["severity"] = "critical"
+    await sink.update(ref, worse)
+    ticket = person.ticket(ref)
+    assert (ticket["Priority"], ticket["TimeLeft"]) == ("90", "7")
+    await sink.close()
+
+
 async def test_what_people_do_comes_back_and_what_we_do_does_not(sink: Sink, person: Person) -> None:
     started = time.time() - 2
     ref = (await sink.create(say("fw-back"))).ref

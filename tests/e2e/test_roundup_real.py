@@ -61,6 +61,17 @@ async def test_a_create_whose_first_half_was_done_is_completed(sink: Sink, serve
     assert RoundupTickets(server).heard()["fw-half"] == [[1]]
 
 
+async def test_a_priority_that_follows_is_kept_in_step(sink: Sink, server: Roundup) -> None:
+    following = a_sink(server, follow=["priority"])
+    made = await following.create(say("fw-follow"))
+    worse = say("fw-follow", 2, "updated")
+    worse.body["severity"] = "critical"
+    await following.update(made.ref, worse)
+    shown = await sink._rest("GET", f"/issue/{made.ref}", query={"@verbose": "2"})  # type: ignore[attr-defined]
+    assert shown.object()["data"]["attributes"]["priority"]["name"] == "critical"
+    await following.close()
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
