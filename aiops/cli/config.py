@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from aiops.cli.dashboards import dashboards
 from aiops.cli.routes import routes
 
 
 def register(app: typer.Typer) -> None:
     app.command(short_help="Find every fault in a config file.")(check)
     app.command(short_help="Print the reference of all keys.")(reference)
+    app.command(short_help="Print alert rules and a dashboard on itself.")(dashboards)
     app.command(short_help="Say where a problem would go.")(routes)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.core.silence import Silence
-from aiops.engine import ledger_gauges, weighing
+from aiops.engine import ledger_gauges, vitals, weighing
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock
 from aiops.engine.metrics import Metrics
@@ -69,8 +69,11 @@ class Housekeeping:
         metrics.delivery_age.set(max((c.oldest_due for c in counts.values()), default=0.0))
         metrics.checkpoint_age.set(now - written if written else 0.0)
         await self._pipeline.call(self._gauges)
+        vitals.of_process(metrics, self._pipeline.state.config.data)
         if now >= self._sum_up_at:
             self._sum_up_at = now + SUM_UP
+            vitals.of_build(metrics, self._db)
+            metrics.store_bytes.set(await self._db.read(vitals.store_bytes))
             await ledger_gauges.refresh(self._db, metrics, now)
             await ledger_gauges.pages(self._db, self._pipeline.state, metrics, now)
         await weighing.refresh(self._db, self._pipeline, metrics, now)
@@ -92,6 +95,7 @@ class Housekeeping:
 
     def _gauges(self, state: State) -> None:
         metrics = self._metrics
+        vitals.of_state(metrics, state)
         metrics.series.set(len(state.index))
         metrics.series_ready.set(int(state.detection.ready().sum()))
         metrics.bar.set(max((state.bar(s.name) for s in state.config.sources), default=0.0))

@@ -126,4 +126,45 @@ class Metrics:
             ["place"],
             registry=r,
         )
+        self.score_seconds = Histogram(
+            "forewarn_score_seconds",
+            "Time to score a row of samples and learn from it.",
+            buckets=SECONDS,
+            registry=r,
+        )
+        self.sample_age = Histogram(
+            "forewarn_sample_age_seconds",
+            "Age of a row of samples once all that it brought about is stored.",
+            buckets=(*SECONDS, 30.0, 60.0, 120.0),
+            registry=r,
+        )
+        self.source_up = Gauge(
+            "forewarn_source_up", "Whether the last pull went well: 1 or 0.", ["source"], registry=r
+        )
+        self.state_bytes = Gauge(
+            "forewarn_state_bytes", "Memory of learnt state, by the part that keeps it.", ["part"], registry=r
+        )
+        self.series_bytes = Gauge(
+            "forewarn_series_bytes", "Memory of learnt state for one series.", registry=r
+        )
+        self.runs_waiting = Gauge(
+            "forewarn_runs_waiting",
+            "Playbook runs that wait: for their turn, or for approval.",
+            ["state"],
+            registry=r,
+        )
+        self.resident = Gauge("forewarn_resident_bytes", "Memory of the process.", registry=r)
+        self.cpu = Gauge("forewarn_cpu_seconds", "Processor time of the process so far.", registry=r)
+        self.open_files = Gauge("forewarn_open_files", "Open file descriptors.", registry=r)
+        self.most_files = Gauge("forewarn_open_files_limit", "Most that may be open.", registry=r)
+        self.disk_free = Gauge(
+            "forewarn_disk_free_ratio", "Free share of the file system that `data` is on.", registry=r
+        )
+        self.store_bytes = Gauge("forewarn_store_bytes", "Size of the database.", registry=r)
+        self.build = Gauge(
+            "forewarn_build_info",
+            "Always 1; the labels say what runs.",
+            ["version", "python", "store"],
+            registry=r,
+        )
         self.up_since = Gauge("forewarn_start_time_seconds", "When the engine started.", registry=r)

@@ -206,9 +206,15 @@ class Pipeline:
     async def _walk(self, work: Work) -> None:
         with self._metrics.step_seconds.time():
             for stage in PATH:
-                stage(self.state, work)
+                if stage is detect and work.row is not None:
+                    with self._metrics.score_seconds.time():
+                        stage(self.state, work)
+                else:
+                    stage(self.state, work)
             if work.matters:
                 await self._record(work)
+        if work.row is not None:
+            self._metrics.sample_age.observe(max(0.0, self._clock.now() - float(work.row.times[-1])))
 
     async def _record(self, work: Work) -> None:
         """Nothing is lost to a store that is away: the same work is tried until it is written.

@@ -90,6 +90,7 @@ class Puller:
         if self.health.failures:
             log.info("source %s: answers again", self.connector.name)
         self.health.failures, self.health.error, self.health.last_ok = 0, "", until
+        self._metrics.source_up.labels(self.connector.name).set(1)
         return None
 
     async def _pull(self, since: float, until: float) -> None:
@@ -143,6 +144,7 @@ class Puller:
         self.health.failures += 1
         self.health.error = text
         self._metrics.pull_failures.labels(self.connector.name).inc()
+        self._metrics.source_up.labels(self.connector.name).set(0)
         level = (
             logging.WARNING
             if self.health.failures in (1, 10) or self.health.failures % 100 == 0
