@@ -50,7 +50,8 @@ def _learn_carry(block: Block, j: int, learn: bool, v: View) -> None:
     """AR(1) of the residual by normalised, clipped LMS. After `_learn_level`, whose new level it needs.
 
     What is too much for a residual is an outlier, which the next sample need not follow. But a series that
-    wanders has no level to come back to: there the level takes it. Standing still says nothing of AR.
+    wanders has no level to come back to: there the level takes it. Standing still says nothing of AR, and
+    what mostly does so comes back from its bursts, however alike their samples are: it does not wander.
     """
     count, rho = block[k.COUNT + j], block[k.RHO + j]
     pull = clip(v.z, -k.CLIP, k.CLIP) * clip(v.lag, -k.CLIP, k.CLIP)
@@ -58,6 +59,7 @@ def _learn_carry(block: Block, j: int, learn: bool, v: View) -> None:
     steady = (count > f(4.5)) & (v.step < f(1.5)) & (block[k.PATIENCE + j] < k.SHIFTED)
     keep(block, k.RHO + j, flush(moved), learn & steady & ~_is_same(block, j))
     wanders = clip((rho - k.WANDERS) * (k.ONE / k.WANDERS_BY), k.ZERO, k.ONE)
+    wanders = wanders if block[k.FLAT + j] < k.HALF else k.ZERO
     left = block[k.VALUE + j] - block[k.LEVEL + j]
     bounded = clip(left, -k.CLIP * v.usual, k.CLIP * v.usual)
     keep(block, k.LEVEL + j, block[k.LEVEL + j] + wanders * (left - bounded), learn)

@@ -16,8 +16,8 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import LANES, Column, Columns, Detector, Layout
+from detectors import _adaptive_borrow, _adaptive_season
 from detectors import _adaptive_fields as k
-from detectors import _adaptive_season
 
 
 class Adaptive(Detector):
@@ -57,6 +57,10 @@ class Adaptive(Detector):
         count = self._columns["blocks"][:, k.COUNT // LANES]
         ready: NDArray[np.bool_] = count.reshape(-1) >= self.warmup_samples
         return ready
+
+    def borrow(self, slot: int, siblings: NDArray[np.int32]) -> bool:
+        known = siblings[self.ready()[siblings]]
+        return len(known) > 0 and _adaptive_borrow.borrow(self._columns, slot, known)
 
     def explain(self, slot: int) -> str:
         if slot >= self._columns.capacity or self._state(slot, k.COUNT) < self.warmup_samples:

@@ -115,6 +115,7 @@ class Naive:
         new = self._learnt_level(x, step, predicted, unit, settled, shifted)
         left = x - new["level"]
         wanders = np.clip((s["rho"] - k.WANDERS) / k.WANDERS_BY, f(0), f(1))
+        wanders = np.where(s["flat"] < f(0.5), wanders, f(0))
         bounded = np.clip(left, -k.CLIP * usual, k.CLIP * usual)
         new["level"] = new["level"] + wanders * (left - bounded)
         new["residual"] = _flushed(bounded)

@@ -35,6 +35,11 @@ class AnomalyWatch:
         """Samples learnt from history count as seen."""
         self.columns["seen"][slots] += counts.astype(np.uint32)
 
+    def borrow(self, slot: int, siblings: NDArray[np.int32]) -> None:
+        """What was seen of `siblings` supports the scores of `slot` too."""
+        seen = self.columns["seen"]
+        seen[slot] = max(int(seen[slot]), int(np.median(seen[siblings])))
+
     def step(self, scored: Scored, bar: float, names: list[str]) -> list[Signal]:
         """The series over the bar in this row; ``names[by]`` is the detector that says so."""
         bits, seen, at = self.columns["bits"], self.columns["seen"], run_of(scored.slots)

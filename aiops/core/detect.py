@@ -77,6 +77,11 @@ class Detection:
             _keep_best(best, covered, place, detector.update(part, hold[part.slots]))
         return best
 
+    def borrow(self, slot: int, siblings: NDArray[np.int32]) -> bool:
+        """Whether any detector took over for `slot`, which is new, what it knows of `siblings`."""
+        covering = (d for place, d in enumerate(self.detectors) if self._covers[place][slot])
+        return any([detector.borrow(slot, siblings) for detector in covering])
+
     def ready(self) -> NDArray[np.bool_]:
         """Per slot, whether any detector is ready for it; ``[index.capacity]``."""
         ready = np.zeros(self.index.capacity, bool)

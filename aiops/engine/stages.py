@@ -41,6 +41,7 @@ def detect(state: State, work: Work) -> None:
     work.scored = state.detection.step(row, hold)
     found = state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
     state.count_pages(work.source, work.scored)
+    state.acquaint(work.scored.time)
     found = state.logs.believed(work.source, found) if work.stream else found
     work.signals += [signal for signal in found if signal.labels not in state.slis.copies]
     for watch in state.rules:

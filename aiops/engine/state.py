@@ -27,6 +27,7 @@ from aiops.core.restarts import Restarts
 from aiops.core.rootcause_gather import Sight, family_of_sli
 from aiops.core.rootcause_score import Family
 from aiops.core.rules import Rule, RuleWatch, watch_all
+from aiops.core.siblings import Siblings
 from aiops.core.silence import Silence, Silences
 from aiops.core.slis import Named, SliSeries
 from aiops.core.telemetry import Telemetry
@@ -74,6 +75,7 @@ class State:
         self.changes = Changes(grouping.by)
         self.telemetry = Telemetry(index, grouping.by, self.recent.most)
         self.restarts = Restarts(index)
+        self.siblings = Siblings(index)
         self.remediation = Remediation(
             playbooks,
             config.remediation.enabled,
@@ -123,6 +125,7 @@ class State:
         self.components.welcome(fresh)
         self.telemetry.welcome(fresh)
         self.restarts.welcome(fresh)
+        self.siblings.welcome(fresh)
         for watch in self.rules:
             watch.welcome(fresh)
 
@@ -161,8 +164,25 @@ class State:
             def counts(labels: Labels) -> bool:
                 return labels not in real and not self.silences.why(labels, scored.time)
 
-            pages.close(scored.time, self.index.known, counts)
+            pages.close(scored.time, self._labels_of, counts)
         pages.see(scored, self.anomalies.columns["seen"])
+
+    def _labels_of(self, slot: int) -> Labels | None:
+        try:
+            return self.index.labels(slot)
+        except KeyError:
+            return None
+
+    def acquaint(self, now: float) -> None:
+        """Series that have been new are given what their siblings know; `now` is the time of a row."""
+        due = self.siblings.due(self.anomalies.columns["seen"], now)
+        if not len(due):
+            return
+        ready = self.detection.ready()
+        young = due[~ready[due]]
+        for slot, elder in self.siblings.of(young, ready).items() if len(young) else ():
+            if self.detection.borrow(slot, elder):
+                self.anomalies.borrow(slot, elder)
 
     def removed_sources(self) -> set[str]:
         """Sources that live alerts came from and that are no longer configured."""

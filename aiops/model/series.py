@@ -129,10 +129,9 @@ class SeriesIndex:
             raise KeyError(slot)
         return tuple(sorted(self.pairs.pairs(self._rows.row(slot))))
 
-    def known(self, slot: int) -> Labels | None:
-        """As `labels`; None when the slot is free."""
-        free = not 0 <= slot < self._capacity or self._rows.count[slot] == FREE
-        return None if free else self.labels(slot)
+    def hashes(self, slots: NDArray[np.int32]) -> NDArray[np.uint64]:
+        """Of the label sets of `slots`: each the sum of the hashes of its `pairs`."""
+        return self._hash[slots]
 
     def live(self) -> NDArray[np.int32]:
         """The slots that are not free, ascending."""

@@ -51,6 +51,13 @@ class Detector(Plugin):
     def ready(self) -> NDArray[np.bool_]:
         """Per slot, whether it has learnt enough for its scores to mean something; ``[columns.capacity]``."""
 
+    def borrow(self, slot: int, siblings: NDArray[np.int32]) -> bool:
+        """The series of `slot` is new, and much like those of `siblings`: take over how they vary.
+
+        Returns whether it did so, and is ready by that.
+        """
+        return False
+
     def explain(self, slot: int) -> str:
         """Why a sample of this series would be called unusual, in words."""
         return ""

@@ -1,0 +1,93 @@
+"""Series of one metric and one workload: a new pod is an old acquaintance.
+
+Siblings agree on all labels but those that tell one instance of a thing from another. A new series is given
+what its siblings know once it has `ENOUGH` samples of its own, by which detectors see whether it is alike.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.model.series import SeriesIndex
+from aiops.plugin import Column, Columns
+
+INSTANCE = (
+    "pod",
+    "pod_name",
+    "pod_ip",
+    "instance",
+    "host",
+    "hostname",
+    "host_name",
+    "host_ip",
+    "node",
+    "replica",
+    "uid",
+    "id",
+    "container_id",
+    "service_instance_id",
+)
+"""Labels that tell one instance from another."""
+ENOUGH = 10
+"""Samples of its own before a series is compared with its siblings."""
+MOST = 4096
+"""New series that wait at a time: more at once are a first contact, and have no elder siblings."""
+ASKED = 8
+"""Siblings whose knowledge is taken together."""
+EVERY = 5.0
+"""Seconds between two looks at those that wait."""
+
+
+class Siblings:
+    """Which series are of one kind; and those that are new."""
+
+    def __init__(self, index: SeriesIndex) -> None:
+        self._index = index
+        self.columns = Columns(kind=Column(np.uint64))
+        self._waiting = np.zeros(0, np.int32)
+        self._look_at = -np.inf
+        self._note(index.live())
+
+    def welcome(self, fresh: NDArray[np.int32]) -> None:
+        """New or reused slots."""
+        self._note(fresh)
+        waiting = np.union1d(self._waiting, fresh).astype(np.int32)
+        self._waiting = waiting if len(waiting) <= MOST else self._waiting[:0]
+
+    def due(self, seen: NDArray[np.uint32], now: float) -> NDArray[np.int32]:
+        """Slots that were new and have `ENOUGH` samples by now (``seen[slot]``), each once."""
+        if not len(self._waiting) or self._look_at - EVERY <= now < self._look_at:
+            return self._waiting[:0]
+        self._look_at = now + EVERY
+        enough = seen[self._waiting] >= ENOUGH
+        due, self._waiting = self._waiting[enough], self._waiting[~enough]
+        return due
+
+    def of(self, slots: NDArray[np.int32], ready: NDArray[np.bool_]) -> dict[int, NDArray[np.int32]]:
+        """Slot -> up to `ASKED` others of its kind that are ``ready[slot]``; nothing where there are none."""
+        kinds = self.columns["kind"][: self._index.capacity]
+        wanted = np.unique(kinds[slots])
+        place = np.minimum(np.searchsorted(wanted, kinds), len(wanted) - 1)
+        elder = np.flatnonzero((wanted[place] == kinds) & ready[: len(kinds)])
+        elder = np.setdiff1d(elder, slots)
+        order = elder[np.argsort(kinds[elder], kind="stable")]
+        starts = np.searchsorted(kinds[order], kinds[slots])
+        ends = np.searchsorted(kinds[order], kinds[slots], "right")
+        return {
+            int(slot): order[start : min(end, start + ASKED)].astype(np.int32)
+            for slot, start, end in zip(slots.tolist(), starts.tolist(), ends.tolist(), strict=True)
+            if end > start
+        }
+
+    def _note(self, slots: NDArray[np.int32]) -> None:
+        self.columns.ensure(self._index.capacity)
+        if len(slots):
+            self.columns["kind"][slots] = self._kinds(slots)
+
+    def _kinds(self, slots: NDArray[np.int32]) -> NDArray[np.uint64]:
+        """64 bits of all labels but those of an instance."""
+        kinds, pairs = self._index.hashes(slots), self._index.pairs
+        for label in INSTANCE:
+            numbers = self._index.bearing(slots, label)
+            bears = numbers >= 0
+            kinds[bears] -= pairs.hashes(numbers[bears])
+        return kinds
