@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from aiops.core import words
-from aiops.core.rootcause_own import LEAST, ROWS, Own, Parts, Symptom, unit_of
+from aiops.core.rootcause_own import LEAST, ROWS, Own, Parts, Symptom, symptom_of, unit_of
 from aiops.core.rootcause_types import Evidence
 
 PATIENCE = 1.0
@@ -53,7 +53,8 @@ def _steady(evidence: Evidence) -> list[Fault]:
 
 
 def _faults(evidence: Evidence) -> list[Fault]:
-    if len(evidence.fault) < ROWS or not len(evidence.normal):
+    telling = any(symptom_of(m.family) for m in evidence.measures)
+    if len(evidence.fault) < ROWS or not len(evidence.normal) or not telling:
         return []
     parts = Parts(evidence)
     real = [one for one, name in enumerate(parts.names) if name not in evidence.virtual]

@@ -7,7 +7,7 @@ caller makes (how many is bounded by what is usual: a caller takes at least as l
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -54,6 +54,7 @@ _KIND = {
     Family.ERRORS: Symptom.FAILING,
     Family.AVAILABILITY: Symptom.FAILING,
 }
+_TELLING = {*_KIND, Family.WAITING, Family.LOAD}
 
 
 def symptom_of(family: Family) -> Symptom | None:
@@ -76,20 +77,19 @@ class Parts:
     """The columns of `evidence` that tell of symptoms, by component and kind."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
-        self.names = list(
-            dict.fromkeys(
-                [m.component for m in evidence.measures] + [m.callee for m in evidence.measures if m.callee]
-            )
-        )
+        ends = [(m.component, m.callee or m.component) for m in evidence.measures]
+        self.names = list(dict.fromkeys(name for both in ends for name in both))
         self.at = {name: i for i, name in enumerate(self.names)}
         links = [(self.at[a], self.at[b]) for a, b in evidence.calls if a in self.at and b in self.at]
         self.graph = Graph(len(self.names), links)
         self.silent = {self.at[name] for name in evidence.silent if name in self.at}
-        measures = evidence.measures
-        self.strength = shifts(evidence.normal, evidence.fault, [m.family for m in measures]).strength
+        keep = [i for i, m in enumerate(evidence.measures) if m.family in _TELLING]
+        measures = [evidence.measures[i] for i in keep]
+        normal, fault = evidence.normal[:, keep], evidence.fault[:, keep]
+        self.evidence = evidence = replace(evidence, measures=measures, normal=normal, fault=fault)
         families = [m.family for m in measures]
-        self.normal, self.fault = _failing(evidence.normal, families), _failing(evidence.fault, families)
+        self.strength = shifts(normal, fault, families).strength
+        self.normal, self.fault = _failing(normal, families), _failing(fault, families)
         self.usual, self.now = np.nan_to_num(_median(self.normal)), np.nan_to_num(_median(self.fault))
         self.columns: dict[tuple[int, Symptom], list[int]] = {}
         self.edges: dict[tuple[int, int, Symptom], list[int]] = {}

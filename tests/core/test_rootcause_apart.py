@@ -159,6 +159,10 @@ def test_quiet_gaps_and_constants_are_no_fault():
     assert faults(still) == []
 
 
+def test_without_symptoms_nothing_is_told():
+    assert faults(evidence(load={"db": 3.0}, metrics=(LOAD,))) == []
+
+
 def test_availability_is_failing_told_otherwise():
     for whole in (1.0, 100.0):
         case = evidence(failing={"db": 0.4, "proxy": 0.4})
