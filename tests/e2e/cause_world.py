@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.database import free_port
 from tests.e2e.forewarn import Forewarn
+from tests.e2e.loop_mount import loop_mount
 from tests.e2e.servers import Server, need, prometheus, scrape_job, until
 from tests.e2e.tier import DIRECT, Redis
 
@@ -55,8 +56,12 @@ class Fault:
 class CauseWorld:
     """Everything that runs; `inject` and `mend` are the only ways in."""
 
-    def __init__(self, tiers: dict[str, Server], redis_port: int, prom: Server, forewarn: Forewarn) -> None:
+    def __init__(
+        self, tiers: dict[str, Server], redis_port: int, prom: Server, forewarn: Forewarn, mounted: bool
+    ) -> None:
         self.tiers, self.prom, self.forewarn = tiers, prom, forewarn
+        self.mounted = mounted
+        """Whether the proxy's spool is a file system of its own, of 64 MB."""
         self._redis = Redis(redis_port)
         self._spin = 0.0
         self._stop = threading.Event()
@@ -131,6 +136,7 @@ def cause_world(folder: Path, **more: Any) -> Iterator[CauseWorld]:
         tiers = {"redis": _tier(folder, "redis", redis_port)}
         tiers["app"] = _tier(folder, "http", f"redis:{redis_port}")
         tiers["proxy"] = _tier(folder, "http", tiers["app"].url)
+        mounted = stack.enter_context(loop_mount(folder / f"spool-{tiers['proxy'].port}"))
         for tier in tiers.values():
             stack.enter_context(tier.start())
         jobs = [scrape_job(name, tier.address, labels={"service": name}) for name, tier in tiers.items()]
@@ -138,7 +144,7 @@ def cause_world(folder: Path, **more: Any) -> Iterator[CauseWorld]:
         (folder / "any.yaml").write_text(json.dumps(PLAYBOOK))
         forewarn = Forewarn(folder, _config(folder, prom) | more).start(180)
         stack.callback(forewarn.__exit__)
-        world = CauseWorld(tiers, redis_port, prom, forewarn)
+        world = CauseWorld(tiers, redis_port, prom, forewarn, mounted)
         stack.callback(world.close)
         time.sleep(WARM)
         yield world

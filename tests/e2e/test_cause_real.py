@@ -13,13 +13,14 @@ from tests.e2e.servers import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("cause")]
 
-MEMORY, SPOOL = 150e6, 40e6
-"""Limits, in bytes: a tier of its size has some 30 MB."""
+MEMORY, SPOOL, FREE = 150e6, 40e6, 15e6
+"""Limits, in bytes: a tier of its size has some 30 MB; a spool that is mounted has some 58 MB free."""
 SCRAPES = 3.0
 """Seconds that a sample is old when it is judged."""
 LIMITS = [
     {"match": 'process_resident_memory_bytes{service="app"}', "breach": {"above": MEMORY}, "horizon": "10m"},
     {"match": 'spool_bytes{service="proxy"}', "breach": {"above": SPOOL}, "horizon": "10m"},
+    {"match": 'spool_free_bytes{service="proxy"}', "breach": {"below": FREE}, "horizon": "10m"},
 ]
 SLOW = {"match": "request_latency_seconds", "breach": {"above": 0.1, "for": "2s"}}
 FAILING = {"match": "request_error_ratio", "breach": {"above": 0.05, "for": "2s"}}
@@ -39,14 +40,13 @@ def test_one_fault_is_one_problem_with_the_true_tier_first(world: CauseWorld, fa
 
 
 def test_a_leak_and_a_filling_disk_are_foreseen_with_the_true_time_inside(world: CauseWorld) -> None:
+    """A file system of its own in a file, where one may be mounted; else a directory with a quota."""
+    disk = ("proxy", "spool_free_bytes", FREE) if world.mounted else ("proxy", "spool_bytes", SPOOL)
     world.tell("app", leak=1.2e6)
     world.tell("proxy", fill=0.5e6)
     foreseen = {
         metric: (_foreseen(world, metric), _crossed(world, tier, metric, limit))
-        for tier, metric, limit in (
-            ("proxy", "spool_bytes", SPOOL),
-            ("app", "process_resident_memory_bytes", MEMORY),
-        )
+        for tier, metric, limit in (disk, ("app", "process_resident_memory_bytes", MEMORY))
     }
     world.mend()
     for metric, (said, crossed) in foreseen.items():
@@ -86,7 +86,8 @@ def _foreseen(world: CauseWorld, metric: str) -> dict[str, float]:
 
 
 def _crossed(world: CauseWorld, tier: str, metric: str, limit: float) -> float:
-    until(lambda: world.told(tier, metric) > limit, 240, f"{metric} to cross its limit")
+    rising = not metric.endswith("free_bytes")
+    until(lambda: (world.told(tier, metric) > limit) is rising, 240, f"{metric} to cross its limit")
     return time.time()
 
 

@@ -6,6 +6,7 @@ tell GET /metrics and take POST /fault with ``{slow: seconds, errors: share, lea
 """
 
 import json
+import os
 import random
 import resource
 import socket
@@ -14,6 +15,7 @@ import threading
 import time
 import urllib.request
 from collections import deque
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -81,7 +83,7 @@ class Tier:
                 self.leaked.append(b"\1" * int(leak / 4))
             if fill := self.fault.get("fill"):
                 self.spool.mkdir(exist_ok=True)
-                with (self.spool / "spool").open("ab") as out:
+                with suppress(OSError), (self.spool / "spool").open("ab") as out:  # it may be full
                     out.write(b"\1" * int(fill / 4))
 
     def metrics(self) -> str:
@@ -90,7 +92,7 @@ class Tier:
         count = max(1, len(recent))
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        filled = sum(file.stat().st_size for file in self.spool.glob("*")) if self.spool.exists() else 0
+        filled = sum(file.stat().st_size for file in self.spool.glob("spool")) if self.spool.exists() else 0
         found = {
             "request_latency_seconds": sum(one[1] for one in recent) / count,
             "request_error_ratio": sum(not one[2] for one in recent) / count,
@@ -99,6 +101,9 @@ class Tier:
             "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
             "spool_bytes": filled,
         }
+        if self.spool.is_mount():
+            space = os.statvfs(self.spool)
+            found["spool_free_bytes"] = space.f_bavail * space.f_frsize
         if sys.argv[2] == "redis" and self.redis:
             found |= self._of_redis(self.redis)
         return "".join(f"{name} {value:.9g}\n" for name, value in found.items())
