@@ -23,7 +23,7 @@ from aiops.web.api import (
 )
 from aiops.web.attempts import Attempts
 from aiops.web.console import install as install_console
-from aiops.web.errors import Trouble
+from aiops.web.errors import Trouble, responses
 from aiops.web.events import Events
 from aiops.web.passwords import Passwords
 from aiops.web.ports import Engine
@@ -110,7 +110,7 @@ def _api() -> APIRouter:
 
 
 def _describe_errors(app: FastAPI) -> None:
-    """Every error in the OpenAPI document has the shape that is really sent."""
+    """Every error in the OpenAPI document has the shape that is really sent; refusals too."""
     made = app.openapi
 
     def openapi() -> dict[str, object]:
@@ -118,6 +118,10 @@ def _describe_errors(app: FastAPI) -> None:
         schemas = document["components"]["schemas"]
         if "Trouble" not in schemas:
             described = Trouble.model_json_schema(ref_template="#/components/schemas/{model}")
+            for methods in document["paths"].values():
+                for route in (one for one in methods.values() if one.get("security")):
+                    refused = {str(code): said for code, said in responses(401, 403).items()}
+                    route["responses"] = refused | route["responses"]
             schemas |= described.pop("$defs", {}) | {"Trouble": described}
         return document
 

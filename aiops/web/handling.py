@@ -5,11 +5,12 @@ from typing import Any
 from fastapi import HTTPException
 from sqlalchemy.engine import Connection
 
-from aiops.engine.messages import Handling, Judge, Link, Merge, Split, concerned
+from aiops.engine.messages import Handling, Judge, Link, Merge, Remediate, Split, concerned
 from aiops.model.lifecycle import Act, IllegalTransition, ProblemState, check_act
 from aiops.store import views
 from aiops.store.tables import problem as problem_table
 from aiops.web.errors import not_found
+from aiops.web.plans import plans
 from aiops.web.ports import Engine
 
 
@@ -30,6 +31,8 @@ async def tell(engine: Engine, act: Act, message: Handling) -> dict[str, Any]:
             _may_merge(row, rows[other] or {})
         case Link(other_id=other) if other == message.problem_id:
             raise HTTPException(422, "a problem cannot be linked with itself")
+        case Remediate(playbook=name):
+            await _may_run(engine, message.problem_id, name)
         case Split(alert_ids=ids):
             await _may_split(engine, message.problem_id, set(ids))
     await engine.tell(message)
@@ -48,6 +51,14 @@ def _may_merge(gone: dict[str, Any], kept: dict[str, Any]) -> None:
     for one in (gone, kept):
         if one["merged_into"]:
             raise IllegalTransition(f"problem {one['id']} was merged already")
+
+
+async def _may_run(engine: Engine, problem_id: int, playbook: str) -> None:
+    found = await engine.db.read(plans, problem_id, engine.playbooks()) or []
+    names = [one.playbook for one in found]
+    if playbook not in names:
+        fitting = f"; there are: {', '.join(names)}" if names else ""
+        raise HTTPException(422, f"no playbook {playbook!r} fits this problem{fitting}")
 
 
 async def _may_split(engine: Engine, problem_id: int, wanted: set[int]) -> None:

@@ -14,8 +14,9 @@ from aiops.plugin.params import Duration
 from aiops.store import ties
 from aiops.web import handling, schemas
 from aiops.web.api.paging import PagingDep
-from aiops.web.errors import responses
+from aiops.web.errors import not_found, responses
 from aiops.web.inputs import LARGEST, Ident, Words
+from aiops.web.plans import plans
 from aiops.web.ports import Engine
 from aiops.web.schema_ties import MarkDetail
 from aiops.web.security import EngineDep, Writer
@@ -78,6 +79,21 @@ class SplitIn(Note):
 class MarkIn(Note):
     verdict: Verdict
     duplicate_of: Number | None = Field(None, description="Of a duplicate: what it goes into.")
+
+
+class RemediateIn(BaseModel):
+    playbook: Words = Field(min_length=1, max_length=64, examples=["restart-checkout"])
+
+
+class PlanOut(schemas.Schema):
+    """What a playbook would do."""
+
+    playbook: str
+    description: str
+    autonomy: str = Field(description="How far it may go by itself, at the most.")
+    target: str
+    steps: list[str] = Field(description="In order, in words.")
+    why_not: str = Field(description="Why it cannot be made for this problem; empty when it can.")
 
 
 async def _told(engine: Engine, act: Act, message: say.Handling) -> schemas.Told:
@@ -145,6 +161,23 @@ async def mark(engine: EngineDep, who: Writer, problem_id: Ident, body: MarkIn) 
         raise HTTPException(422, "duplicate_of goes with the verdict duplicate")
     message = say.Judge(problem_id, who.name, body.verdict, body.note, body.duplicate_of or 0)
     return await _told(engine, Act.MARK, message)
+
+
+@router.get(
+    "/problems/{problem_id}/playbooks", summary="What playbooks would do", responses=responses(401, 403, 404)
+)
+async def playbooks(engine: EngineDep, problem_id: Ident) -> schemas.Page[PlanOut]:
+    """The dry runs of those that fit; nothing is done."""
+    found = await engine.db.read(plans, problem_id, engine.playbooks())
+    if found is None:
+        raise not_found("problem", problem_id)
+    return schemas.Page(items=[PlanOut.model_validate(one) for one in found])
+
+
+@_route(Act.REMEDIATE, "Ask for a run of a playbook")
+async def remediate(engine: EngineDep, who: Writer, problem_id: Ident, body: RemediateIn) -> schemas.Told:
+    """It waits for approval where its autonomy asks for that; guards and holds may refuse it."""
+    return await _told(engine, Act.REMEDIATE, say.Remediate(problem_id, who.name, body.playbook))
 
 
 @_route(Act.ESCALATE, "Hand it to people")

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 from sqlalchemy.engine import Connection
 
-from aiops.model.lifecycle import ProblemState, Stage
+from aiops.model.lifecycle import ProblemState, RunState, Stage
 from aiops.model.signal import Severity
-from aiops.store import audit, causes, likeness, ties, views
+from aiops.store import approvals, audit, causes, likeness, ties, views
 from aiops.store.tables import problem as problem_table
 from aiops.web import points, schemas
 from aiops.web.api.paging import PagingDep
@@ -87,7 +87,13 @@ def whole_problem(conn: Connection, problem_id: int) -> dict[str, Any] | None:
         "tickets": views.tickets_of(conn, problem_id),
         "deliveries": views.deliveries(conn, views.DeliveryFilter(problem_id=problem_id), None, 200),
         "runs": [
-            one | {"steps": steps.get(one["id"], []), "text": texts.get(one["revision"], "").strip()}
+            one
+            | {"steps": steps.get(one["id"], []), "text": texts.get(one["revision"], "").strip()}
+            | {
+                "given": approvals.given(conn, one["id"])
+                if one["state"] == RunState.AWAITING_APPROVAL
+                else []
+            }
             for one in runs
         ],
     }

@@ -137,6 +137,14 @@ async def split(
     return await _tell(request, engine, who, Act.SPLIT, message, _("Split"))
 
 
+@router.post("/remediate")
+async def remediate(
+    request: Request, engine: EngineDep, who: Actor, problem_id: Ident, playbook: Note = ""
+) -> Response:
+    message = say.Remediate(problem_id, who.name, playbook.strip())
+    return await _tell(request, engine, who, Act.REMEDIATE, message, _("Asked for"))
+
+
 @router.post("/mark")
 async def mark(
     request: Request,

@@ -1,5 +1,6 @@
 """The pages that people live on: Now, and the problem."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +9,11 @@ from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy.engine import Connection
 
 from aiops.core.components import entity_of
-from aiops.model.lifecycle import ACTS, ProblemState
+from aiops.model.frame import Change
+from aiops.model.lifecycle import ACTS, Act, ProblemState
 from aiops.model.series import labels_of
 from aiops.model.signal import Severity
-from aiops.store import views
+from aiops.store import causes, views
 from aiops.store.tables import alert as alert_table
 from aiops.store.tables import problem as problem_table
 from aiops.web import points
@@ -25,6 +27,7 @@ from aiops.web.console.spark import Spark, spark
 from aiops.web.console.timeline import entries
 from aiops.web.errors import not_found
 from aiops.web.inputs import Ident
+from aiops.web.plans import plans
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep
 
@@ -32,6 +35,9 @@ router = APIRouter()
 
 RECENTLY = 86400.0
 """Seconds for which a resolved problem stays on Now."""
+BEFORE = 3600.0
+"""Seconds before a problem's first sign from which changes are shown."""
+CHANGES = 20
 CHARTS = 6
 """Series charted on a problem's page; the alerts beyond are listed."""
 
@@ -95,6 +101,7 @@ async def render_problem(request: Request, engine: Engine, who: Visitor, problem
     if whole is None:
         raise not_found("problem", problem_id)
     request.scope["forewarn_page"] = f"/problems/{problem_id}"
+    acts = ACTS[ProblemState(whole["state"])]
     charts, more = charts_of(engine, whole["alerts"], whole["evidence"], CHARTS)
     context: dict[str, Any] = {
         "problem": whole,
@@ -102,9 +109,19 @@ async def render_problem(request: Request, engine: Engine, who: Visitor, problem
         "more": more,
         "story": entries(whole),
         "map": await _map(engine, whole["alerts"]),
-        "acts": ACTS[ProblemState(whole["state"])],
+        "acts": acts,
+        "plans": await engine.db.read(plans, problem_id, engine.playbooks()) if Act.REMEDIATE in acts else [],
+        "acting": engine.config.remediation.enabled,
+        "news": await engine.db.read(_changes, whole),
     }
     return await renderer_of(request).page(request, "problem.html", who, **context)
+
+
+def _changes(conn: Connection, problem: views.Row) -> list[Change]:
+    """Deploys, rollouts and the like from before it began until it was over, the latest last."""
+    began = min([problem["opened"], *(one["started"] for one in problem["alerts"])])
+    found = causes.changes(conn, began - BEFORE, CHANGES)
+    return [one for one in found if one.time <= (problem["resolved"] or math.inf)]
 
 
 async def _map(engine: Engine, alerts: Sequence[views.Row]) -> Map | None:

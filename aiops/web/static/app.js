@@ -2,6 +2,8 @@
 "use strict";
 (() => {
   const notice = document.getElementById("notice");
+  // The page brings the words, in its language: data-say-away is words("away")
+  const words = (name) => document.body.getAttribute(`data-say-${name}`) || "";
   let hide = 0;
 
   function say(text, bad = false, stay = 2600) {
@@ -19,7 +21,7 @@
     try {
       return JSON.parse(ctx.text).detail || ctx.text;
     } catch {
-      return `The server answered ${ctx.response.status}`;
+      return `${words("failed")} (${ctx.response.status})`;
     }
   }
 
@@ -31,17 +33,42 @@
 
   let away = false;
   document.addEventListener("htmx:error", (event) => {
-    if (!isPoll(event.detail.ctx)) return say("The engine did not answer", true);
+    if (!isPoll(event.detail.ctx)) return say(words("silent"), true);
     away = true;
-    say("The engine does not answer; trying again", true, 0);
+    say(words("away"), true, 0);
   });
   document.addEventListener("htmx:after:request", (event) => {
-    if (away && isPoll(event.detail.ctx)) say("The engine is back");
+    if (away && isPoll(event.detail.ctx)) say(words("back"));
     if (isPoll(event.detail.ctx)) away = false;
   });
   document.addEventListener("htmx:response:error", (event) => {
     if (!isPoll(event.detail.ctx)) say(detailOf(event.detail.ctx), true, 6000);
   });
+
+  // What happens is shown at once: each event of the engine looks at the page anew, at most every second.
+  // A tab that nobody sees lets go of its stream, as a browser opens only six to one server.
+  const CALM = 1000;
+  let stream = null;
+  let due = 0;
+
+  function look() {
+    due = 0;
+    const live = document.getElementById("live");
+    if (live && !document.hidden) live.dispatchEvent(new Event("refresh"));
+  }
+
+  function listen() {
+    if (document.hidden || !window.EventSource || !document.getElementById("live")) {
+      if (stream) stream.close();
+      stream = null;
+    } else if (!stream) {
+      stream = new EventSource("/api/v1/events");
+      for (const entity of ["problem", "alert", "run", "delivery", "ticket", "silence", "hold"])
+        stream.addEventListener(entity, () => { due = due || setTimeout(look, CALM); });
+    }
+  }
+  document.addEventListener("visibilitychange", listen);
+  listen();
 
   // A form that was sent starts anew; a menu closes
   document.addEventListener("htmx:finally:request", (event) => {
@@ -62,9 +89,9 @@
 
   // A link to this page, or its text as Markdown, into the clipboard; where there is none, the link is followed
   async function copy(link) {
-    const text = link.dataset.copy === "link" ? link.href : await (await fetch(link.href)).text();
+    const text = link.dataset.copy === "link" ? link.href + location.hash : await (await fetch(link.href)).text();
     await navigator.clipboard.writeText(text);
-    say(link.dataset.copy === "link" ? "Link copied" : "Copied as Markdown");
+    say(words(link.dataset.copy === "link" ? "link-copied" : "text-copied"));
   }
 
   document.addEventListener("click", (event) => {

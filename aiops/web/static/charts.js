@@ -3,26 +3,8 @@
 (() => {
   const REFRESH = 5000;
   const charts = new Map();
-
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  function scaled(value, steps, size, units) {
-    let place = 0;
-    while (Math.abs(value) >= size && place < units.length - 1) {
-      value /= size;
-      place += 1;
-    }
-    return `${+value.toPrecision(3)}${steps}${units[place]}`;
-  }
-
-  // The units that Prometheus' naming rules give a metric
-  function format(metric) {
-    if (metric.includes("bytes")) return (v) => scaled(v, " ", 1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]);
-    if (metric.endsWith("ratio")) return (v) => `${+(v * 100).toPrecision(3)} %`;
-    if (metric.endsWith("seconds"))
-      return (v) => (Math.abs(v) < 1 ? `${+(v * 1000).toPrecision(3)} ms` : `${+v.toPrecision(3)} s`);
-    return (v) => scaled(v, "", 1000, ["", "k", "M", "G", "T"]);
-  }
+  const { colour, format, vertical, horizontal, fan } = window.drawing;
+  const say = (name) => document.body.getAttribute(`data-say-${name}`) || "";
 
   const clock = (at) => new Date(at * 1000).toISOString().slice(11, 19);
 
@@ -31,69 +13,13 @@
     return [times, points.upper, points.lower, points.expected, points.observed];
   }
 
-  function vertical(plot, at, style, dash, width = 1) {
-    const { ctx } = plot;
-    const x = plot.valToPos(at, "x", true);
-    if (x < plot.bbox.left || x > plot.bbox.left + plot.bbox.width) return;
-    ctx.save();
-    ctx.strokeStyle = style;
-    ctx.lineWidth = width * devicePixelRatio;
-    ctx.setLineDash(dash.map((d) => d * devicePixelRatio));
-    ctx.beginPath();
-    ctx.moveTo(x, plot.bbox.top);
-    ctx.lineTo(x, plot.bbox.top + plot.bbox.height);
-    ctx.stroke();
-    ctx.restore();
-  }
-
-  function horizontal(plot, value, style) {
-    const { ctx } = plot;
-    const y = plot.valToPos(value, "y", true);
-    if (y < plot.bbox.top || y > plot.bbox.top + plot.bbox.height) return;
-    ctx.save();
-    ctx.strokeStyle = style;
-    ctx.lineWidth = devicePixelRatio;
-    ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
-    ctx.beginPath();
-    ctx.moveTo(plot.bbox.left, y);
-    ctx.lineTo(plot.bbox.left + plot.bbox.width, y);
-    ctx.stroke();
-    ctx.restore();
-  }
-
-  // From the last sample to the limit: the expected course, and the fan between the earliest and the latest
-  function fan(plot, data) {
-    const times = plot.data[0];
-    const seen = plot.data[4];
-    let last = seen.length - 1;
-    while (last >= 0 && seen[last] === null) last -= 1;
-    if (!data.breach || data.bound === null || last < 0) return;
-    const { ctx, bbox } = plot;
-    const x = (at) => plot.valToPos(Math.max(at, times[last]), "x", true);
-    const from = [x(times[last]), plot.valToPos(seen[last], "y", true)];
-    const bound = plot.valToPos(data.bound, "y", true);
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-    ctx.clip();
-    ctx.fillStyle = ctx.strokeStyle = colour("--predicted");
-    ctx.globalAlpha = 0.16;
-    ctx.beginPath();
-    ctx.moveTo(...from);
-    ctx.lineTo(x(data.breach[0]), bound);
-    ctx.lineTo(x(data.breach[2]), bound);
-    ctx.fill();
-    ctx.globalAlpha = 1;
-    ctx.lineWidth = 1.5 * devicePixelRatio;
-    ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
-    ctx.beginPath();
-    ctx.moveTo(...from);
-    ctx.lineTo(x(data.breach[1]), bound);
-    ctx.stroke();
-    ctx.restore();
+  // What was deployed, rolled out or configured on the way
+  function changes(plot) {
+    for (const one of document.querySelectorAll("#changes [data-at]")) vertical(plot, +one.dataset.at, colour("--info"), [1, 2], 1.5);
   }
 
   function above(plot, data) {
+    changes(plot);
     if (data.started) vertical(plot, data.started, colour("--major"), [3, 3], 1.5);
     if (data.resolved) vertical(plot, data.resolved, colour("--good"), [3, 3], 1.5);
     if (data.bound !== null) horizontal(plot, data.bound, colour("--critical"));
@@ -175,14 +101,14 @@
     reading.hidden = value === null;
     if (value === null) return;
     const [high, low] = [plot.data[1][at], plot.data[2][at]];
-    const band = high === null || low === null ? "" : ` · expected ${text(low)} to ${text(high)}`;
+    const band = high === null || low === null ? "" : ` · ${say("expected")} ${text(low)} ${say("range-to")} ${text(high)}`;
     reading.textContent = `${clock(plot.data[0][at])} · ${text(value)}${band}`;
   }
 
   // All charts of the page share one span of time, so that what came first can be seen
   function align() {
     const live = [...charts.values()].filter((one) => one.plot && one.plot.data[0].length);
-    if (!live.length || live.some((one) => zoomed(one.plot))) return;
+    if (!live.length || live.some((one) => one.span && zoomed(one.plot))) return;
     const from = Math.min(...live.map((one) => one.plot.data[0][0]));
     let to = Math.max(...live.map((one) => one.plot.data[0][one.plot.data[0].length - 1]));
     const ahead = to + (to - from) * 0.8;
@@ -191,6 +117,52 @@
       one.span = [from, to];
       one.plot.setScale("x", { min: from, max: to });
     }
+  }
+
+  // Zoom and pan move every chart of the page; the span stands in the address, so that a link shows the same
+  function move(from, to) {
+    charts.forEach((one) => one.plot && one.plot.setScale("x", { min: from, max: to }));
+  }
+
+  function keep(plot) {
+    const { min, max } = plot.scales.x;
+    const place = zoomed(plot) ? `#t=${Math.round(min)}-${Math.round(max)}` : location.pathname + location.search;
+    if (location.hash || place.startsWith("#")) history.replaceState(history.state, "", place);
+  }
+
+  function fromAddress() {
+    const asked = /^#t=(\d+)-(\d+)$/.exec(location.hash);
+    if (asked && +asked[2] > +asked[1]) move(+asked[1], +asked[2]);
+  }
+
+  function reset() {
+    charts.forEach((one) => { one.span = null; });
+    align();
+  }
+
+  function onKey(plot, event) {
+    const { min, max } = plot.scales.x;
+    const step = (max - min) / 5;
+    const by = { ArrowLeft: [-step, -step], ArrowRight: [step, step], "+": [step, -step], "-": [-step, step] }[event.key];
+    if (event.key === "0") reset();
+    else if (by) move(min + by[0], max + by[1]);
+    else return;
+    event.preventDefault();
+    keep(plot);
+  }
+
+  function onWheel(plot, event) {
+    const along = event.shiftKey ? event.deltaY : event.deltaX;
+    if (!event.ctrlKey && Math.abs(along) < 1) return;
+    event.preventDefault();
+    const { min, max } = plot.scales.x;
+    const span = max - min;
+    if (event.ctrlKey) {
+      const at = plot.posToVal(plot.cursor.left, "x");
+      const factor = event.deltaY > 0 ? 1.25 : 0.8;
+      move(at - (at - min) * factor, at + (max - at) * factor);
+    } else move(min + (span * along) / 600, max + (span * along) / 600);
+    keep(plot);
   }
 
   function zoomed(plot) {
@@ -216,7 +188,13 @@
     one.points = points;
     one.holder.replaceChildren(reading);
     one.plot = new uPlot(options(one.holder, one.data, reading), points, one.holder);
-    one.plot.over.addEventListener("dblclick", () => setTimeout(() => { charts.forEach((c) => { c.span = null; }); align(); }));
+    const { over } = one.plot;
+    over.addEventListener("dblclick", () => setTimeout(() => { reset(); keep(one.plot); }));
+    over.addEventListener("mouseup", () => setTimeout(() => one.plot && keep(one.plot), 50));
+    over.addEventListener("wheel", (event) => onWheel(one.plot, event), { passive: false });
+    if (one.keys) return;
+    one.keys = true;
+    one.holder.addEventListener("keydown", (event) => one.plot && onKey(one.plot, event));
   }
 
   async function refresh(first) {
@@ -251,6 +229,6 @@
   document.addEventListener("htmx:after:swap", () => {
     if ([...document.querySelectorAll(".plot[data-points]")].some((holder) => !charts.has(holder))) refresh(false);
   });
-  refresh(true);
+  refresh(true).then(fromAddress);
   setInterval(() => refresh(false), REFRESH);
 })();
