@@ -165,7 +165,8 @@ class Alerting:
             fired.append(now)
             alert.flaps = sum(1 for at in fired if at > now - self.settings.flapping.window)
             alert.fired = now
-            changes.append(self._move(alert, AlertState.FIRING, words.of_alert(alert), now))
+            reason = ". ".join(filter(None, (words.of_alert(alert), signal.because)))
+            changes.append(self._move(alert, AlertState.FIRING, reason, now))
         return changes
 
     def _not_over(self, key: Key, alert: Alert, row: dict[int, float], now: float) -> list[AlertChange]:

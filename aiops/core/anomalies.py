@@ -1,5 +1,6 @@
 """From scores to anomalies: the bar, what so few samples can support, and the debounce. Columnar."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,16 @@ class AnomalyWatch:
     def __init__(self, index: SeriesIndex, settings: AlertingSettings) -> None:
         self._index = index
         self._settings = settings
+        self.moved: dict[int, float] = {}
+        """Slot -> decades by which its bar is higher, where people said so."""
         self.columns = Columns(bits=Column(np.uint64), seen=Column(np.uint32), negative=Column(np.bool_))
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         self.columns.ensure(self._index.capacity)
         self.columns.reset(fresh)
+        if self.moved:
+            gone = set(fresh.tolist())
+            self.moved = {slot: by for slot, by in self.moved.items() if slot not in gone}
 
     def warm(self, slots: NDArray[np.int32], counts: NDArray[np.integer[Any]]) -> None:
         """Samples learnt from history count as seen."""
@@ -50,6 +56,8 @@ class AnomalyWatch:
         scored.score[high] = np.minimum(scored.score[high], support)
         self._not_below_zero(scored)
         over = have & (scored.score >= bar)
+        if self.moved:
+            self._heed(over, have, scored, bar)
         window = np.uint64((1 << self._settings.of) - 1)
         before = bits[at]
         shifted = ((before << np.uint64(1)) & window) | over
@@ -62,6 +70,26 @@ class AnomalyWatch:
             for i, now in zip(anomalous.tolist(), fires.tolist(), strict=True)
         ]
 
+    def bar_of(self, slot: int, bar: float) -> float:
+        """The bar of one series, where that of all is `bar`."""
+        return bar + self.moved.get(slot, 0.0)
+
+    def by_one_bar(self, scored: Scored) -> Scored:
+        """With scores less what the series' own bar is higher: as if all had one bar."""
+        rows = np.flatnonzero(np.isin(scored.slots, list(self.moved))) if self.moved else ()
+        if not len(rows):
+            return scored
+        score = scored.score.copy()
+        score[rows] -= [self.moved[slot] for slot in scored.slots[rows].tolist()]
+        return replace(scored, score=score)
+
+    def _heed(self, over: NDArray[np.bool_], have: NDArray[np.bool_], scored: Scored, bar: float) -> None:
+        """In place: what is over a bar that was moved."""
+        slots = np.fromiter(self.moved, np.int32, len(self.moved))
+        near = np.flatnonzero(have & (scored.score >= bar + min(0.0, *self.moved.values())))
+        for i in near[np.isin(scored.slots[near], slots)].tolist():
+            over[i] = scored.score[i] >= self.bar_of(int(scored.slots[i]), bar)
+
     def _not_below_zero(self, scored: Scored) -> None:
         """In place: no band reaches below 0 for a series of which nothing was ever negative."""
         self.columns["negative"][scored.slots[scored.values < 0]] = True
@@ -71,13 +99,13 @@ class AnomalyWatch:
         scored.upper[low] = np.maximum(scored.upper[low], 0.0)
 
     def _signal(self, scored: Scored, i: int, bar: float, fires: bool, names: list[str]) -> Signal:
-        score = float(scored.score[i])
+        score, own = float(scored.score[i]), self.bar_of(int(scored.slots[i]), bar)
         return Signal(
             labels=self._index.labels(int(scored.slots[i])),
             kind=AlertKind.ANOMALY,
             rule=names[scored.by[i]],
             fires=fires,
-            severity=Severity.MAJOR if score >= bar + MAJOR_ABOVE else Severity.MINOR,
+            severity=Severity.MAJOR if score >= own + MAJOR_ABOVE else Severity.MINOR,
             observed=float(scored.values[i]),
             score=score,
             expected=float(scored.expected[i]),

@@ -78,6 +78,11 @@ class Siblings:
             if end > start
         }
 
+    def bearing(self, kind: int) -> NDArray[np.int32]:
+        """The slots of one kind, which is given as 64 bits."""
+        kinds = self.columns["kind"][: self._index.capacity]
+        return np.flatnonzero(kinds == np.uint64(kind)).astype(np.int32)
+
     def _note(self, slots: NDArray[np.int32]) -> None:
         self.columns.ensure(self._index.capacity)
         if len(slots):

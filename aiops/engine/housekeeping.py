@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from aiops.core.marks import FORGOTTEN, Said
 from aiops.core.silence import Silence
 from aiops.engine import ledger_gauges, vitals, weighing
 from aiops.engine.checkpoint import Checkpointer
@@ -16,7 +17,7 @@ from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import SETTLED, Pipeline, Pulled
 from aiops.engine.state import State
 from aiops.model.lifecycle import LIVE_RUN, ProblemState
-from aiops.store import answers, backlog, causes, log_templates, seals, silences
+from aiops.store import answers, backlog, causes, log_templates, seals, silences, ties
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
@@ -76,12 +77,19 @@ class Housekeeping:
             metrics.store_bytes.set(await self._db.read(vitals.store_bytes))
             await ledger_gauges.refresh(self._db, metrics, now)
             await ledger_gauges.pages(self._db, self._pipeline.state, metrics, now)
+            await self._heed(now)
         await weighing.refresh(self._db, self._pipeline, metrics, now)
         if await self._db.read(seals.wanting):
             await self._db.run(seals.close)
         state = self._pipeline.state
         for source in sorted(state.pushed & state.logs.sources()):  # nobody else says that a step is over
             await self._pipeline.queue.put(Pulled(source, now - SETTLED))
+
+    async def _heed(self, now: float) -> None:
+        """What people said of problems reaches the bars."""
+        rows = await self._db.read(ties.standing, now - FORGOTTEN)
+        said = [Said.of(row) for row in rows]
+        await self._pipeline.call(lambda state: state.heed(said, now))
 
     async def rarely(self, now: float) -> None:
         """Forget series that are long gone, and what has outlived its retention."""

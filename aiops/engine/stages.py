@@ -11,6 +11,7 @@ from aiops.core.problems import ACTOR, ProblemChange
 from aiops.core.remediate import Refusal
 from aiops.core.telemetry import of_telemetry, only_telemetry
 from aiops.engine.asking import queued, replicas_of
+from aiops.engine.because import because
 from aiops.engine.state import State
 from aiops.engine.watch import unscored
 from aiops.engine.work import Work
@@ -39,7 +40,9 @@ def detect(state: State, work: Work) -> None:
         state.telemetry.see(work.source, row, work.now)
     hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
     work.scored = state.detection.step(row, hold)
-    found = state.anomalies.step(work.scored, state.bar(work.source), state.detector_names)
+    bar = state.bar(work.source)
+    found = state.anomalies.step(work.scored, bar, state.detector_names)
+    found = because(state, work.scored, found, bar)
     state.count_pages(work.source, work.scored)
     state.acquaint(work.scored.time)
     found = state.logs.believed(work.source, found) if work.stream else found

@@ -94,6 +94,8 @@ class Signal:
     breach: Breach = Breach()
     examples: tuple[str, ...] = ()
     """Of log lines: the pattern, then lines of it, without secrets."""
+    because: str = ""
+    """Of an anomaly that begins to fire: what was expected and why, and what would have kept it quiet."""
 
     @property
     def key(self) -> tuple[Labels, AlertKind, str]:

@@ -132,6 +132,13 @@ def marks_of(conn: Connection, problem_id: int) -> list[dict[str, Any]]:
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
+def standing(conn: Connection, since: float) -> list[dict[str, Any]]:
+    """The last mark on each problem, of those made since then: ``verdict, made, evidence``."""
+    latest = sa.select(sa.func.max(mark.c.id)).where(mark.c.made >= since).group_by(mark.c.problem_key)
+    query = sa.select(mark.c.verdict, mark.c.made, mark.c.evidence).where(mark.c.id.in_(latest))
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
 def marks(conn: Connection, before: int | None, limit: int, verdict: str = "") -> list[dict[str, Any]]:
     """One page of all marks with their evidence, the latest first; ``before``: an id."""
     query = sa.select(mark).order_by(mark.c.id.desc()).limit(limit)

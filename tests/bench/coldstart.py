@@ -106,7 +106,7 @@ def run(workloads: int, borrowing: bool) -> dict[str, Any]:
     if not borrowing:
         state.siblings = _Strangers(index)
     new = values(rng, workloads, 1, HOUR)
-    faulty = np.arange(len(names)) % 2 == 1
+    faulty = np.asarray(np.arange(len(names)) % 2 == 1)
     highest = history[:, : len(names)].max(axis=0) - np.median(history[:, : len(names)], axis=0)
     new[FAULT:] += faulty * TIMES * highest
     old[FAULT:, : len(names)] += faulty * TIMES * highest
