@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from aiops.engine.engine import Engine
-from aiops.store import log_templates
+from aiops.model.frame import Change
+from aiops.store import causes, log_templates
 from aiops.web.app import create_app
 from tests.world import NOW, config_in, refusing, running, token_of
 
@@ -208,3 +209,42 @@ async def test_a_problem_is_copied_as_markdown(visitor: httpx.AsyncClient) -> No
         assert "## Timeline" in answer.text
         assert f"/problems/{ident})" in answer.text
     assert (await visitor.get("/problems/4242.md")).status_code == 404
+
+
+async def test_a_playbook_is_planned_first_and_then_asked_for(ana: httpx.AsyncClient, engine: Engine) -> None:
+    found = (await ana.get("/api/v1/problems", params={"label": "service=search"})).json()["items"][0]["id"]
+    plans = (await ana.get(f"/api/v1/problems/{found}/playbooks")).json()["items"]
+    assert [one["playbook"] for one in plans] == ["trim-cache"]
+    assert "/usr/local/bin/trim-cache" in plans[0]["steps"][0]
+    assert plans[0]["why_not"] == ""
+    page = (await ana.get(f"/problems/{found}")).text
+    assert f'action="/problems/{found}/remediate"' in page
+    assert "trim-cache --keep 7d" in page
+
+    csrf = await csrf_of(ana)
+    url, live = f"/problems/{found}/remediate", {"HX-Request": "true"}
+    wrong = await ana.post(url, data={"csrf": csrf, "playbook": "restart-checkout"}, headers=live)
+    assert wrong.status_code == 422
+    assert "trim-cache" in wrong.json()["detail"]
+    before = len((await ana.get("/api/v1/runs", params={"problem": found})).json()["items"])
+    asked = await ana.post(url, data={"csrf": csrf, "playbook": "trim-cache"}, headers=live)
+    assert asked.status_code == 200, asked.text
+    assert "Asked for" in asked.headers["hx-trigger"]
+    runs = (await ana.get("/api/v1/runs", params={"problem": found})).json()["items"]
+    assert len(runs) == before + 1
+    assert runs[0]["state"] == "awaiting_approval"
+    again = await ana.post(url, data={"csrf": csrf, "playbook": "trim-cache"}, headers=live)
+    assert "a run is under way" in again.text
+
+
+async def test_changes_stand_beside_the_evidence(ana: httpx.AsyncClient, engine: Engine) -> None:
+    ident = await active(ana)
+    deploy = Change(NOW - 1200, "deploy", f"checkout 4.2 {EVIL}", (("service", "checkout"),))
+    early = Change(NOW - 86400, "deploy", "long before")
+    for one in (deploy, early):
+        await engine.db.run(causes.add_change, "ci", one, "default")
+    page = (await ana.get(f"/problems/{ident}")).text
+    assert f'data-at="{NOW - 1200}"' in page
+    assert "checkout 4.2 &lt;" in page
+    assert EVIL not in page
+    assert "long before" not in page
