@@ -123,6 +123,17 @@ def mark(
     _do(url, config, ident, "mark", verdict=verdict, duplicate_of=of, note=note)
 
 
+@_command("42 restart-service")
+def remediate(
+    ident: Ident,
+    playbook: Annotated[str, typer.Argument(help="The playbook to run.")],
+    url: UrlOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Ask for a run of a playbook, which another has to approve unless it may act by itself."""
+    _do(url, config, ident, "remediate", playbook=playbook)
+
+
 @_command('42 -m "needs a DBA"')
 def escalate(ident: Ident, note: NoteOption = "", url: UrlOption = "", config: ConfigOption = None) -> None:
     """Hand it to people."""

@@ -30,8 +30,15 @@ def ledger(
 
     Exit codes: 0 answered, 1 no engine, 2 wrong usage.
     """
-    told = Api.of(url, config).get("/ledger", within=within)
-    typer.echo(json.dumps(told, indent=2) if as_json else "\n".join(lines(told)))
+    from aiops.cli.approve import uplift_line
+
+    api = Api.of(url, config)
+    told = api.get("/ledger", within=within)
+    helped = [one for one in api.get("/uplift", within=within) if not one["service"]]
+    if as_json:
+        typer.echo(json.dumps(told | {"uplift": helped}, indent=2))
+        return
+    typer.echo("\n".join([*lines(told), *map(uplift_line, helped)]))
 
 
 def lines(told: dict[str, Any]) -> list[str]:
