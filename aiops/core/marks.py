@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiops.core.siblings import INSTANCE
-from aiops.model.pairs import Pairs
+from aiops.core.siblings import kind_of
 from aiops.model.problem import Verdict
 from aiops.model.series import Labels, labels_of
 from aiops.model.signal import AlertKind
@@ -39,17 +38,11 @@ class Said:
         return cls(Verdict(row["verdict"]), row["made"], tuple(dict.fromkeys(spoken)))
 
 
-def signature(labels: Labels) -> int:
-    """64 bits, the same as `Siblings.columns` has for every series of the kind."""
-    pairs = Pairs([pair for pair in labels if pair[0] not in INSTANCE])
-    return pairs.hash(range(len(pairs)))
-
-
 def moved(said: Iterable[Said], now: float) -> dict[int, float]:
     """Signature -> decades that are added to its bar at `now` (epoch s); none where it is not moved."""
     sums: dict[int, float] = {}
     for one in said:
         weight = MOVES[one.verdict] * 0.5 ** (max(now - one.made, 0.0) / HALF_LIFE)
-        for kind in {signature(labels) for labels in one.anomalies}:
+        for kind in {kind_of(labels) for labels in one.anomalies}:
             sums[kind] = sums.get(kind, 0.0) + weight
     return {kind: min(HIGHEST, max(LOWEST, by)) for kind, by in sums.items() if abs(by) > 0.01}

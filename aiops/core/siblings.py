@@ -4,10 +4,13 @@ Siblings agree on all labels but those that tell one instance of a thing from an
 what its siblings know once it has `ENOUGH` samples of its own, by which detectors see whether it is alike.
 """
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.model.series import SeriesIndex
+from aiops.model.pairs import Pairs
+from aiops.model.series import Labels, SeriesIndex
 from aiops.plugin import Column, Columns
 
 INSTANCE = (
@@ -27,6 +30,11 @@ INSTANCE = (
     "service_instance_id",
 )
 """Labels that tell one instance from another."""
+PODS = ("pod", "pod_name")
+"""Of these, what all pods of one workload have in common counts: not every series names its workload."""
+_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
+"""What Kubernetes makes suffixes of: without vowels, so that they are no words."""
+_SUFFIX = re.compile(rf"(-{_RANDOM}{{6,10}})?-{_RANDOM}{{5}}$|-\d+(-{_RANDOM}{{5}})?$")
 ENOUGH = 10
 """Samples of its own before a series is compared with its siblings."""
 MOST = 4096
@@ -95,4 +103,24 @@ class Siblings:
             numbers = self._index.bearing(slots, label)
             bears = numbers >= 0
             kinds[bears] -= pairs.hashes(numbers[bears])
+            if label in PODS and bears.any():
+                which, back = np.unique(numbers[bears], return_inverse=True)
+                shared = [_digest(workload_of(name)) for _, name in pairs.pairs(which.tolist())]
+                kinds[bears] += np.array(shared, np.uint64)[back]
         return kinds
+
+
+def workload_of(pod: str) -> str:
+    """A pod's name without what makes it one of several: those of deployments, sets and jobs."""
+    return _SUFFIX.sub("", pod)
+
+
+def kind_of(labels: Labels) -> int:
+    """64 bits: what `Siblings.columns` has for a series with these labels."""
+    same = Pairs([pair for pair in labels if pair[0] not in INSTANCE])
+    pods = (_digest(workload_of(value)) for name, value in labels if name in PODS)
+    return (same.hash(range(len(same))) + sum(pods)) % (1 << 64)
+
+
+def _digest(workload: str) -> int:
+    return Pairs([("workload", workload)]).hash([0])

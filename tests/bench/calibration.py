@@ -144,7 +144,7 @@ def _openings(scores: Matrix, bar: float) -> int:
     over = np.asarray(scores >= bar)
     windows = np.lib.stride_tricks.sliding_window_view(over, OF, axis=0)
     fires = np.concatenate([np.zeros((OF - 1, scores.shape[1]), bool), windows.sum(axis=-1) >= FIRE])
-    before: NDArray[np.bool_] = np.lib.stride_tricks.sliding_window_view(fires, QUIET, axis=0).any(axis=-1)
+    before = np.asarray(np.lib.stride_tricks.sliding_window_view(fires, QUIET, axis=0).any(axis=-1))
     return int((fires[OF + QUIET :] & ~before[OF:-1]).sum())
 
 
@@ -177,6 +177,10 @@ def _scored(detector: Detector, values: Matrix, start: float, every: float = EVE
     )
 
 
+MONTH = 172_800
+"""Samples between two steps of a constant: a month at one in 15 s."""
+
+
 def _ar(rng: Rng, shape: tuple[int, int]) -> Matrix:
     values = rng.standard_normal(shape)
     for t in range(1, len(values)):
@@ -189,7 +193,7 @@ NOISES: dict[str, Callable[[Rng, tuple[int, int]], Matrix]] = {
     "student t3": lambda rng, shape: rng.standard_t(3, shape),
     "poisson(3)": lambda rng, shape: rng.poisson(3, shape).astype(float),
     "ar(0.8)": _ar,
-    "rare steps": lambda rng, shape: np.cumsum(rng.random(shape) < 1e-4, axis=0).astype(float),
+    "rare steps": lambda rng, shape: np.cumsum(rng.random(shape) < 1 / MONTH, axis=0).astype(float),
     "constant": lambda rng, shape: np.full(shape, 0.1),
 }
 

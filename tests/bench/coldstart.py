@@ -102,11 +102,11 @@ def run(workloads: int, borrowing: bool) -> dict[str, Any]:
     for at in range(0, len(history), 120):
         part = history[at : at + 120]
         state.learn(Frame(START + EVERY * np.arange(at, at + len(part), dtype=float), elder, part))
-    fresh = _slots(index, names, ["pod-new"])
+    fresh = _slots(index, names, [f"pod-{PODS}"])
     if not borrowing:
         state.siblings = _Strangers(index)
     new = values(rng, workloads, 1, HOUR)
-    faulty = np.asarray(np.arange(len(names)) % 2 == 1)
+    faulty: NDArray[np.bool_] = np.arange(len(names)) % 2 == 1
     highest = history[:, : len(names)].max(axis=0) - np.median(history[:, : len(names)], axis=0)
     new[FAULT:] += faulty * TIMES * highest
     old[FAULT:, : len(names)] += faulty * TIMES * highest
@@ -125,7 +125,7 @@ def run(workloads: int, borrowing: bool) -> dict[str, Any]:
         "false": int(false.sum()),
         "false_elder": elder_false,
         "recall": float(caught.sum() / faulty.sum()),
-        "recall_elder": float(known[FAULT : FAULT + WITHIN].any(axis=0)[faulty].mean()),
+        "recall_elder": float(known[FAULT : FAULT + WITHIN, faulty].any(axis=0).mean()),
         "false_of": {name: int(false[mine].sum()) for name, mine in rows.items()},
         "recall_of": {name: float(caught[mine].sum() / faulty[mine].sum()) for name, mine in rows.items()},
     }

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aiops.core.detect import Scored
-from aiops.core.marks import HALF_LIFE, HIGHEST, LOWEST, Said, moved, signature
-from aiops.core.siblings import Siblings
+from aiops.core.marks import HALF_LIFE, HIGHEST, LOWEST, Said, moved
+from aiops.core.siblings import Siblings, kind_of
 from aiops.model.problem import Verdict
 from aiops.model.series import SeriesIndex
 from tests.core.test_anomalies import BAR, Stand
@@ -26,12 +26,12 @@ def test_a_false_alarm_moves_the_bar_of_its_kind_on_every_instance() -> None:
     )
     found = Siblings(index)
     ((kind, by),) = moved([said(Verdict.FALSE)], NOW).items()
-    assert (kind, by) == (signature(LOAD), 1.0)
+    assert (kind, by) == (kind_of(LOAD), 1.0)
     assert found.bearing(kind).tolist() == slots[:2].tolist()
 
 
 def test_it_is_bounded_decays_and_is_taken_back() -> None:
-    kind = signature(LOAD)
+    kind = kind_of(LOAD)
     assert moved([said(Verdict.FALSE)] * 9, NOW) == {kind: HIGHEST}
     assert moved([said(Verdict.TRUE)] * 9, NOW) == {kind: LOWEST}
     assert moved([said(Verdict.FALSE)], NOW + HALF_LIFE) == {kind: pytest.approx(0.5)}

@@ -51,6 +51,27 @@ def test_siblings_agree_on_metric_and_workload_and_are_ready() -> None:
     assert stand.siblings.of(fresh, stand.ready()) == {}
 
 
+@pytest.mark.parametrize(
+    ("pod_name", "workload"),
+    [
+        ("web-dc6486c47-vlcjn", "web"),
+        ("node-exporter-x7k2p", "node-exporter"),
+        ("kafka-broker-12", "kafka-broker"),
+        ("nightly-28374650-4bzkt", "nightly"),
+        ("web-login", "web-login"),
+        ("web", "web"),
+    ],
+)
+def test_pods_of_one_workload_are_siblings_whatever_they_are_called(pod_name: str, workload: str) -> None:
+    assert siblings.workload_of(pod_name) == workload
+    index = SeriesIndex()
+    named = [labels("load", namespace="a", pod=name) for name in (pod_name, f"{workload}-0", "other-0")]
+    slots = index.slots(named)
+    kinds = Siblings(index).columns["kind"][slots].tolist()
+    assert kinds == [siblings.kind_of(each) for each in named]
+    assert kinds[0] == kinds[1] != kinds[2]
+
+
 def test_a_series_waits_for_samples_of_its_own_and_is_looked_at_once() -> None:
     stand = Stand()
     fresh = stand.come(pod(9), pod(8))

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from aiops.core.marks import Said, signature
+from aiops.core.marks import Said
+from aiops.core.siblings import kind_of
 from aiops.engine.because import quiet_at
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import AlertState
@@ -80,4 +81,4 @@ async def test_what_people_said_reaches_the_bars_from_the_store(db: Database) ->
         rows = ties.standing(conn, NOW - 1)
     made.state.heed([Said.of(row) for row in rows], NOW + 1)
     assert made.state.anomalies.moved == {0: -0.5, 1: -0.5, 2: -0.5}
-    assert signature(pod(0)) == signature(alert.labels)
+    assert kind_of(pod(0)) == kind_of(alert.labels)
