@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.e2e.chaos.suite import IN_TIME, SCENARIOS, Scenario
@@ -60,7 +61,7 @@ def one(scenario: Scenario, keep: bool) -> dict[str, Any]:
         return {"outcome": outcome, "line": line, **asdict(report)}
     except pytest.skip.Exception as why:
         return {"outcome": "skipped", "line": f"skipped: {why}", "why": str(why)}
-    except (AssertionError, TimeoutError, LookupError, OSError, RuntimeError) as why:
+    except (AssertionError, LookupError, OSError, RuntimeError, httpx.HTTPError) as why:
         kept = keep
         said = f"{type(why).__name__}: {why}"[:2000]
         return {

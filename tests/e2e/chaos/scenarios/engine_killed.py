@@ -8,7 +8,7 @@ from tests.e2e.chaos.report import Report, report
 from tests.e2e.chaos.web import Web, restart_service, web
 from tests.e2e.servers import SupervisedNginx
 
-SETTLE = {"action": "wait", "seconds": "4s"}
+SETTLE = {"action": "wait", "seconds": "3s"}
 
 
 def playbook(nginx: SupervisedNginx) -> Path:

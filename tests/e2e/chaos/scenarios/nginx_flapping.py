@@ -37,9 +37,10 @@ def kills(site: Web, stop: threading.Event) -> None:
     """As soon as a repair was verified, nginx dies of what made it die before."""
     done = 0
     while not stop.wait(0.2):
-        if not site.here.run_is("succeeded") or len(site.here.runs()) <= done:
+        repairs = [run["state"] for run in site.here.runs()].count("succeeded")
+        if repairs <= done:
             continue
-        done = len(site.here.runs())
+        done = repairs
         stop.wait(LIVES)
         with suppress(ProcessLookupError):
             site.nginx.kill()
