@@ -47,7 +47,7 @@ class Relay:
         self._observe = observe
         self._jitter = jitter
         self._finish = finish
-        self._owner = f"relay-{uuid.uuid4().hex[:12]}"
+        self._owner = f"{db.name}/{uuid.uuid4().hex[:4]}"
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         self._orphans: set[str] = set()

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.engine import Connection
 
 from aiops.config import Config
 from aiops.config.complaint import Complaint, ConfigError
@@ -23,6 +22,7 @@ from aiops.engine.approval_links import ApprovalLinks
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock, SystemClock
 from aiops.engine.deliver import Relay
+from aiops.engine.heirs import Heirs
 from aiops.engine.housekeeping import Housekeeping
 from aiops.engine.inbound import Inbound
 from aiops.engine.leadership import Leadership
@@ -137,7 +137,9 @@ class Engine:
         await asyncio.to_thread(upgrade, self.db)
         playbooks = await asyncio.to_thread(load_playbooks, self.config.playbooks)
         state = State(self.config, playbooks, SeriesIndex())
-        recorder = Recorder(self.db, self.config.web.address, self._fence)
+        leadership = self.leadership
+        fence = leadership.fence if leadership else lambda _: None
+        recorder = Recorder(self.db, self.config.web.address, fence)
         self.pipeline = Pipeline(state, recorder, self.clock, self.metrics, self._late, self._wake)
         out = self.db, self.clock, self._sinks, self.outbox_wake
         self.relay = Relay(*out, observe=self._delivered, finish=self.links.finish)
@@ -145,13 +147,13 @@ class Engine:
         self.worker = RunWorker(self.db, self.clock, *runs, hears=lambda: self._leads)
         self._upkeep = upkeep(self)
         follow = self._upkeep.pop("follow")
-        if self.leadership is None or await self.leadership.claim():
+        if leadership is None or await leadership.claim():
             await self._lead()
         else:
             log.info("another engine leads; this one stands by")
         self._tasks.begin(relay=self.relay.run(), runs=self.worker.run(), follow=follow)
-        if self.leadership is not None:
-            self._tasks.begin(leadership=self._follow_leadership(self.leadership))
+        if leadership is not None:
+            self._tasks.begin(leadership=self._follow_leadership(leadership))
 
     async def _lead(self) -> None:
         """Take up the learnt state and the open problems, and start what only one engine does."""
@@ -189,11 +191,8 @@ class Engine:
             await leadership.wait()
             async with self._changing:
                 await self._lead()
+        self._tasks.begin(heirs=Heirs(self.db, self.clock).run())
         await leadership.keep()
-
-    def _fence(self, conn: Connection) -> None:
-        if self.leadership is not None:
-            self.leadership.fence(conn)
 
     async def stop(self) -> None:
         """Drain: no more pulls, what was pulled is acted on, runs finish their step, a last checkpoint."""

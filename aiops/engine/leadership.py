@@ -8,9 +8,7 @@ that gets the lock back before anybody else has had it goes on as if nothing had
 
 import asyncio
 import logging
-import os
 import socket
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -54,7 +52,7 @@ class Leadership:
 
     def __init__(self, db: Database, clock: Clock, url: str) -> None:
         self.url = url
-        self.owner = f"{socket.gethostname()[:32]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.owner = db.name
         self.epoch = 0
         """Of our own last leadership; 0: none yet."""
         self.leads = False

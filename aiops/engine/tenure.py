@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import socket
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,7 +43,7 @@ class Tenure:
     """The leases of one worker, each of `seconds`. Real time counts here: it is the store's that decides."""
 
     def __init__(self, db: Database, clock: Clock, seconds: float = LEASE) -> None:
-        self.owner = f"{socket.gethostname()[:32]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.owner = f"{db.name}/{uuid.uuid4().hex[:4]}"
         """Unique: a worker that is started anew is another one."""
         self.seconds = seconds
         self._db = db

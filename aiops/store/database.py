@@ -1,7 +1,10 @@
 """One database, two dialects: SQLite (WAL, one writer) and PostgreSQL, behind the same few calls."""
 
 import asyncio
+import os
+import socket
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +20,7 @@ T = TypeVar("T")
 
 BUSY_MS = 10_000
 FROZEN_MS = 15_000
-_LIVELY = {
+_LIVELY: dict[str, int | str] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -46,7 +49,9 @@ class Database:
             )
         if self.is_sqlite and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        self.engine = _engine(self.url)
+        self.name = f"forewarn-{socket.gethostname()[:24]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        """Of no other; PostgreSQL shows it for as long as we are connected."""
+        self.engine = _engine(self.url, self.name)
         self._writer = ThreadPoolExecutor(1, "store-write")
         self._readers = ThreadPoolExecutor(2, "store-read")
 
@@ -112,9 +117,10 @@ def _end_when_frozen(raw: Any, _record: Any) -> None:
     raw.autocommit = autocommit
 
 
-def _engine(url: sa.URL) -> sa.Engine:
+def _engine(url: sa.URL, name: str) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        given = {name: value for name, value in _LIVELY.items() if name not in url.query}
+        given = {key: value for key, value in _LIVELY.items() if key not in url.query}
+        given["application_name"] = name
         engine = sa.create_engine(url, pool_pre_ping=True, pool_size=5, connect_args=given)
         event.listen(engine, "connect", _write_no_nul)
         event.listen(engine, "connect", _end_when_frozen)

@@ -110,6 +110,18 @@ def let_go(conn: Connection, owner: str) -> int:
     return conn.execute(lease.update().where(lease.c.owner == owner).values(until=0.0)).rowcount
 
 
+def owners(conn: Connection) -> set[str]:
+    """Who holds leases, or held them when they died."""
+    held = sa.select(lease.c.owner).where(lease.c.until > 0).distinct()
+    return set(conn.execute(held).scalars())
+
+
+def connected(conn: Connection) -> set[str]:
+    """PostgreSQL: the names of all who are connected to this database (`Database.name`)."""
+    asked = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database()"
+    return {str(name) for name in conn.execute(sa.text(asked)).scalars()}
+
+
 def let_all_go(conn: Connection) -> int:
     """Every lease, for the only engine of a store at its start: whoever held them is dead."""
     return conn.execute(lease.update().where(lease.c.until > 0).values(until=0.0)).rowcount

@@ -180,12 +180,21 @@ def replay_all(conn: Connection, sink: str, at: float, actor: str = audit.ACTOR)
     return revived
 
 
-def release_all(conn: Connection, due: float = 0.0) -> int:
+def owners(conn: Connection) -> set[str]:
+    """Who holds leases, or held them when they died."""
+    held = (delivery.c.state == DUE.value) & (delivery.c.lease_until > 0)
+    return set(conn.execute(sa.select(delivery.c.lease_owner).where(held).distinct()).scalars())
+
+
+def release_all(conn: Connection, due: float = 0.0, owner: str = "") -> int:
     """Free every lease, for the one engine of a store at its start: whoever held them is dead.
 
-    They are due at `due`: what was asked a moment before that death has to take effect first.
+    With `owner` only those of that one. They are due at `due`: what was asked a moment before that death has
+    to take effect first.
     """
     held = (delivery.c.state == DUE.value) & (delivery.c.lease_until > 0)
+    if owner:
+        held &= delivery.c.lease_owner == owner
     later = sa.case((delivery.c.due < due, due), else_=delivery.c.due)
     return conn.execute(delivery.update().where(held).values(lease_until=0.0, due=later)).rowcount
 
