@@ -1,5 +1,7 @@
 """The one ASGI app: API, console and operations, made for one engine."""
 
+from typing import Any
+
 from fastapi import APIRouter, Depends, FastAPI
 
 import aiops
@@ -109,6 +111,13 @@ def _api() -> APIRouter:
     return api
 
 
+def _refusals(route: dict[str, Any]) -> dict[str, Any]:
+    """What the framework itself answers: no body that can be read, nobody known, no role, no fit."""
+    may = {400: "requestBody" in route, 401: "security" in route, 403: "security" in route}
+    may[422] = "422" in route["responses"]
+    return {str(status): said for status, said in responses(*(one for one in may if may[one])).items()}
+
+
 def _describe_errors(app: FastAPI) -> None:
     """Every error in the OpenAPI document has the shape that is really sent; refusals too."""
     made = app.openapi
@@ -119,9 +128,10 @@ def _describe_errors(app: FastAPI) -> None:
         if "Trouble" not in schemas:
             described = Trouble.model_json_schema(ref_template="#/components/schemas/{model}")
             for methods in document["paths"].values():
-                for route in (one for one in methods.values() if one.get("security")):
-                    refused = {str(code): said for code, said in responses(401, 403).items()}
-                    route["responses"] = refused | route["responses"]
+                for route in methods.values():
+                    route["responses"] |= _refusals(route)
+            for gone in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(gone, None)
             schemas |= described.pop("$defs", {}) | {"Trouble": described}
         return document
 

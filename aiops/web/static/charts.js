@@ -124,10 +124,13 @@
     charts.forEach((one) => one.plot && one.plot.setScale("x", { min: from, max: to }));
   }
 
+  // uPlot sets scales a moment later
   function keep(plot) {
-    const { min, max } = plot.scales.x;
-    const place = zoomed(plot) ? `#t=${Math.round(min)}-${Math.round(max)}` : location.pathname + location.search;
-    if (location.hash || place.startsWith("#")) history.replaceState(history.state, "", place);
+    setTimeout(() => {
+      const { min, max } = plot.scales.x;
+      const place = zoomed(plot) ? `#t=${Math.round(min)}-${Math.round(max)}` : location.pathname + location.search;
+      if (location.hash || place.startsWith("#")) history.replaceState(history.state, "", place);
+    }, 20);
   }
 
   function fromAddress() {
