@@ -59,6 +59,41 @@ def test_the_blast_radius_counts_targets_of_all_playbooks() -> None:
     assert said([run("a"), run("b", RunState.EXPIRED, started=NAN)]) == ""
 
 
+def test_most_of_a_services_replicas_stay_as_they_are() -> None:
+    brakes = Brakes(blast_radius=BlastRadius(targets=9, per=600.0, share=0.5))
+    mine = run("z", RunState.QUEUED, id=1, service="web", replicas=4)
+
+    def told(*history: Run, one: Run = mine) -> str:
+        return braked(brakes, BOOK, one, history, (), NOW)
+
+    two = [run("a", service="web"), run("b", service="web", playbook="other")]
+    assert "acted on 2 of the 4 replicas of web within 10m" in told(*two)
+    assert told(two[0]) == ""
+    assert told(two[0], run("b", service="db")) == ""
+    assert told(*two, one=run("a", RunState.QUEUED, id=1, service="web", replicas=4)) == ""
+    few = run("z", RunState.QUEUED, id=1, service="web", replicas=2)
+    assert told(one=few) == "", "one is always allowed"
+    assert "1 of the 2" in told(two[0], one=few)
+    unknown = run("z", RunState.QUEUED, id=1, service="web")
+    assert told(*two, one=unknown) == ""
+
+
+def test_one_failure_domain_at_a_time() -> None:
+    brakes = Brakes(blast_radius=BlastRadius(targets=9, per=600.0))
+    mine = run("z", RunState.QUEUED, id=1, domain="zone=b")
+
+    def told(*history: Run, one: Run = mine) -> str:
+        return braked(brakes, BOOK, one, history, (), NOW)
+
+    assert "act in zone=a within 10m, and in one zone at a time" in told(run("a", domain="zone=a"))
+    assert told(run("a", domain="zone=b")) == ""
+    assert told(run("a", domain="region=x")) == "", "another kind of domain"
+    assert told(run("a", domain="zone=a", ago=601.0)) == ""
+    assert told(run("a", domain="zone=a"), one=run("z", RunState.QUEUED, id=1)) == "", (
+        "of which none is known"
+    )
+
+
 def test_the_breaker_opens_on_failures_of_one_playbook_on_any_target() -> None:
     bad = [run("a", RunState.FAILED), run("a", RunState.ROLLED_BACK)]
     assert "fix failed 2 times within 10m: its breaker is open" in said(bad)

@@ -1,8 +1,11 @@
 """Approvals: of how many, by whom, until when, by which way in; what is asked again before a run begins."""
 
 import asyncio
+import os
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -32,6 +35,7 @@ from aiops.store.tables import problem as problem_table
 from aiops.store.tables import run as run_table
 from aiops.testing import RecordingSink, ScriptedConnector, eventually
 from aiops.web.app import create_app
+from tests.browser import served
 from tests.engine.run_fixtures import CLOCK, Bench, playbook, shell
 from tests.making import labels
 
@@ -321,8 +325,29 @@ async def test_a_run_asked_for_by_hand_needs_another_and_carries_no_link(tmp_pat
         path = f"/api/v1/runs/{run['id']}/approve"
         refused = await client.post(path, headers=made["ada"])
         assert (refused.status_code, "another has to" in refused.json()["detail"]) == (403, True)
-        assert (await client.post(path, headers=made["ben"])).status_code == 200
+        listed = await terminal(engine, "", "approve")
+        assert f"{run['id']}  restart-web on service/web, needs 1, until" in listed
+        assert "restart: run /bin/sh -c" in listed
+        said = await terminal(
+            engine, made["ben"]["Authorization"].removeprefix("Bearer "), "approve", str(run["id"])
+        )
+        assert said.startswith(f"approved: run {run['id']} of restart-web")
         await eventually((tmp_path / "out").exists)
+        told = await terminal(engine, "", "autonomy")
+        assert "restart-web: approve (at most approve)" in told
+        assert "restart-web heals" in told
+
+
+async def terminal(engine: Engine, token: str, *argv: str) -> str:
+    """What the command says about the engine, which it reaches by its API."""
+    command = str(Path(sys.executable).with_name("forewarn"))
+    async with served(engine) as url:
+        environment = {**os.environ, "FOREWARN_URL": url, "FOREWARN_TOKEN": token}
+        done = await asyncio.to_thread(
+            subprocess.run, [command, *argv], env=environment, capture_output=True, text=True, timeout=60
+        )
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
 
 
 async def test_a_problem_that_resolves_while_it_waits_brings_no_action(tmp_path: Path) -> None:

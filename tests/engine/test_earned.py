@@ -15,6 +15,7 @@ from aiops.model.problem import Run
 from aiops.store import autonomy, runs
 from aiops.store.database import Database
 from aiops.store.tables import audit
+from aiops.store.tables import run as run_table
 from tests.engine.run_fixtures import CLOCK, Bench, playbook, shell
 
 EARN = Earning.model_validate({"from": "approve", "after": 2})
@@ -32,7 +33,10 @@ def weighed(bench: Bench, earn: Earning = EARN) -> Standing | None:
 
 
 async def ran(bench: Bench, script: str, number: int) -> Run:
+    """An approved run, as it ended."""
     run_id = bench.queue(playbook(shell(script), autonomy="auto"), number)
+    with bench.db.begin() as conn:
+        conn.execute(run_table.update().where(run_table.c.id == run_id).values(approved_by="ada"))
     async with bench.working():
         return await bench.until(run_id)
 
