@@ -63,7 +63,8 @@ class Sli(Block):
     of: SliOf
     breach: BreachRule
     labels: dict[str, str] = Field(default_factory=dict, description="Labels that tie it to a service.")
-    severity: Severity = Field(Severity.CRITICAL, description="Of a problem that breaches it.")
+    horizon: Duration = Field(0.0, description="How far ahead a breach is announced; 0 = not at all.")
+    severity: Severity = Field(Severity.CRITICAL, description="Of a problem that breaches it, or will.")
 
 
 class Limit(Block):

@@ -34,11 +34,13 @@ def test_limits_and_slis_become_rules() -> None:
         "of": {"source": "prod", "query": "sum(rate(errors[1m]))"},
         "breach": {"above": 0.01},
         "labels": {"service": "web"},
+        "horizon": "4h",
     }
     limit, objective = rules_of(config_of(limits=[low], slis=[sli]))
     assert (limit.kind, limit.name) == (AlertKind.LIMIT, "free_ratio < 0.05")
     assert (limit.bound, limit.sign, limit.hold, limit.horizon) == (0.05, -1, 10.0, 3 * 86400.0)
     assert (objective.kind, objective.severity, objective.sign) == (AlertKind.SLI, Severity.CRITICAL, 1)
+    assert objective.horizon == 4 * 3600.0
     assert objective.selector.matches(dict(sli_labels("errors", {"service": "web"})))
     assert not objective.selector.matches(dict(sli_labels("latency", {"service": "web"})))
 
