@@ -1,6 +1,6 @@
 """Score before learn: all detectors over one row of samples, the most surprised one speaking for a series."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,8 @@ class Detection:
         self.detectors = list(detectors)
         self.index = index
         self._covers = [np.zeros(0, bool) for _ in self.detectors]
+        self._promoted = [np.zeros(0, np.int32) for _ in self.detectors]
+        """Per detector: what it looks at beside its own, as it is near a problem."""
         for place, detector in enumerate(self.detectors):
             detector.open(index)
             detector.columns.ensure(index.capacity)
@@ -77,10 +79,30 @@ class Detection:
             _keep_best(best, covered, place, detector.update(part, hold[part.slots]))
         return best
 
+    def promote(self, slots: NDArray[np.int32], past: Callable[[int], Frame]) -> None:
+        """Detectors with `near_problems` look at `slots` too, and at no others beyond their own any more.
+
+        What is new to a detector it learns from the `past` of the slot.
+        """
+        for place, detector in enumerate(self.detectors):
+            if not detector.near_problems:
+                continue
+            covers, before = self._covers[place], self._promoted[place]
+            gone, new = np.setdiff1d(before, slots), slots[~covers[slots]]
+            covers[gone] = False
+            detector.columns.reset(new)
+            covers[new] = True
+            self._promoted[place] = np.union1d(np.setdiff1d(before, gone), new).astype(np.int32)
+            for slot in new.tolist():
+                frame = past(slot)
+                if len(frame.times):
+                    detector.learn(frame, ~np.isnan(frame.values))
+
     def borrow(self, slot: int, siblings: NDArray[np.int32]) -> bool:
         """Whether any detector took over for `slot`, which is new, what it knows of `siblings`."""
         covering = (d for place, d in enumerate(self.detectors) if self._covers[place][slot])
-        return any([detector.borrow(slot, siblings) for detector in covering])
+        took = [detector.borrow(slot, siblings) for detector in covering]
+        return any(took)
 
     def ready(self) -> NDArray[np.bool_]:
         """Per slot, whether any detector is ready for it; ``[index.capacity]``."""

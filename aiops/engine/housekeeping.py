@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from aiops.core.marks import FORGOTTEN, Said
 from aiops.core.silence import Silence
 from aiops.engine import ledger_gauges, vitals, weighing
+from aiops.engine.attention import heed
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock
 from aiops.engine.metrics import Metrics
@@ -89,7 +90,7 @@ class Housekeeping:
         """What people said of problems reaches the bars."""
         rows = await self._db.read(ties.standing, now - FORGOTTEN)
         said = [Said.of(row) for row in rows]
-        await self._pipeline.call(lambda state: state.heed(said, now))
+        await self._pipeline.call(lambda state: heed(state, said, now))
 
     async def rarely(self, now: float) -> None:
         """Forget series that are long gone, and what has outlived its retention."""

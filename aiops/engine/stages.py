@@ -11,6 +11,7 @@ from aiops.core.problems import ACTOR, ProblemChange
 from aiops.core.remediate import Refusal
 from aiops.core.telemetry import of_telemetry, only_telemetry
 from aiops.engine.asking import queued, replicas_of
+from aiops.engine.attention import acquaint, promote
 from aiops.engine.because import because
 from aiops.engine.state import State
 from aiops.engine.watch import unscored
@@ -44,7 +45,7 @@ def detect(state: State, work: Work) -> None:
     found = state.anomalies.step(work.scored, bar, state.detector_names)
     found = because(state, work.scored, found, bar)
     state.count_pages(work.source, work.scored)
-    state.acquaint(work.scored.time)
+    acquaint(state, work.scored.time)
     found = state.logs.believed(work.source, found) if work.stream else found
     work.signals += [signal for signal in found if signal.labels not in state.slis.copies]
     for watch in state.rules:
@@ -80,6 +81,8 @@ def correlate(state: State, work: Work) -> None:
     for change in work.problem_changes:
         if change.to == ProblemState.RESOLVED:
             state.alerting.settle(change.problem.alerts)
+    if work.problem_changes:
+        promote(state)
 
 
 def remediate(state: State, work: Work) -> None:

@@ -1,8 +1,6 @@
 """All that the pipeline owns, built from one configuration. Nothing here is shared with another task."""
 
-import logging
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import inf
 from typing import Any
@@ -19,7 +17,6 @@ from aiops.core.detect import Detection, Scored
 from aiops.core.inquiry import Inquiry
 from aiops.core.links import Links
 from aiops.core.logs import Logs
-from aiops.core.marks import Said, moved
 from aiops.core.notify import Told
 from aiops.core.pages import Pages
 from aiops.core.playbook import Playbook
@@ -39,11 +36,9 @@ from aiops.model.frame import Frame
 from aiops.model.lifecycle import Stage
 from aiops.model.problem import Verdict
 from aiops.model.selector import Selector
-from aiops.model.series import NAME, Labels, SeriesIndex, labels_of, text_of
+from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
 from aiops.model.signal import Alert, AlertKind
 from aiops.plugin import Receiver
-
-log = logging.getLogger("aiops.detect")
 
 SLI_METRIC = "forewarn_sli"
 
@@ -170,36 +165,15 @@ class State:
             def counts(labels: Labels) -> bool:
                 return labels not in real and not self.silences.why(labels, scored.time)
 
-            pages.close(scored.time, self._labels_of, counts)
+            pages.close(scored.time, self.labels_of_slot, counts)
         pages.see(self.anomalies.by_one_bar(scored), self.anomalies.columns["seen"])
 
-    def _labels_of(self, slot: int) -> Labels | None:
+    def labels_of_slot(self, slot: int) -> Labels | None:
+        """None when it is free."""
         try:
             return self.index.labels(slot)
         except KeyError:
             return None
-
-    def acquaint(self, now: float) -> None:
-        """Series that have been new are given what their siblings know; `now` is the time of a row."""
-        due = self.siblings.due(self.anomalies.columns["seen"], now)
-        if not len(due):
-            return
-        ready = self.detection.ready()
-        young = due[~ready[due]]
-        for slot, elder in self.siblings.of(young, ready).items() if len(young) else ():
-            if self.detection.borrow(slot, elder):
-                self.anomalies.borrow(slot, elder)
-
-    def heed(self, said: Sequence[Said], now: float) -> None:
-        """What people last said of problems, and so the bars of what they spoke of."""
-        kinds = moved(said, now)
-        before = self.anomalies.moved
-        after = {slot: by for kind, by in kinds.items() for slot in self.siblings.bearing(kind).tolist()}
-        after = {slot: by for slot, by in after.items() if self._labels_of(slot) is not None}
-        for slot in after.keys() - before.keys():
-            named = text_of(self.index.labels(slot))
-            log.info("the bar of %s is moved by %+.1f: people said so of such problems", named, after[slot])
-        self.anomalies.moved = after
 
     def removed_sources(self) -> set[str]:
         """Sources that live alerts came from and that are no longer configured."""

@@ -21,6 +21,10 @@ class Detector(Plugin):
     """
 
     match: SelectorText = Field(Selector(), description="Which series it looks at; all when left out.")
+    near_problems: bool = Field(
+        False,
+        description="Also looks at the series of components that have an open problem, as long as it is open.",
+    )
 
     def open(self, index: SeriesIndex) -> None:
         """Called once by the engine before anything else; `index` tells the labels of a slot."""

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from aiops.config import Config
 from aiops.core.anomalies import AnomalyWatch
 from aiops.core.siblings import Siblings
+from aiops.engine.attention import acquaint
 from aiops.engine.state import State
 from aiops.model.frame import Frame
 from aiops.model.series import SeriesIndex, labels_of
@@ -165,7 +166,7 @@ def _fires(state: State, row: Frame, slots: NDArray[np.int32]) -> NDArray[np.boo
     if isinstance(state.siblings, _Strangers):
         watch.columns["seen"][:] = 10**9
     found = {s.labels for s in watch.step(scored, BAR, state.detector_names) if s.fires}
-    state.acquaint(scored.time)
+    acquaint(state, scored.time)
     return np.array([state.index.labels(slot) in found for slot in slots.tolist()])
 
 

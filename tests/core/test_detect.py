@@ -129,3 +129,19 @@ def test_a_row_that_nobody_looks_at_passes_through(detectors: tuple[Detector, ..
     got = Stand(*detectors).row(1.0, np.nan)
     assert got.values.tolist()[0] == 1.0
     assert got.by.tolist() == [-1, -1]
+
+
+def test_a_series_near_a_problem_is_looked_at_by_more_heads_while_it_lasts() -> None:
+    near = Surprise(factor=10.0, match=Selector.parse("a"), near_problems=True)
+    far = Surprise(factor=100.0, match=Selector.parse("a"))
+    stand = Stand(Surprise(), near, far)
+    b = stand.slots[1:]
+    past = Frame(np.array([NOW - 2.0, NOW - 1.0]), b, np.array([[5.0], [7.0]]))
+    stand.row(1.0, 8.0)
+    stand.detection.promote(b, lambda slot: past)
+    assert stand.row(1.0, 8.0).score.tolist() == [0.0, 10.0], "by what was learnt from the past"
+    assert stand.detection.explain(int(b[0])) == "last was 8 last was 8"
+    stand.detection.promote(b, lambda slot: past)
+    assert stand.row(1.0, 9.0).score.tolist() == [0.0, 10.0], "learnt once"
+    stand.detection.promote(b[:0], lambda slot: past)
+    assert stand.row(2.0, 10.0).score.tolist() == [100.0, 1.0]

@@ -141,6 +141,6 @@ def test_it_goes_on_after_a_restart() -> None:
     assert again.counts() == stand.counts() != {}
     assert again.pages.budget.asked == 3.0
     for broken in ({}, data | {"counts": {"x": 1}}, data | {"watched": math.inf}, data | {"step": 1.0}):
-        with pytest.raises(ValueError, match="no snapshot|invalid literal"):
+        with pytest.raises(ValueError, match=r"no snapshot|invalid literal"):
             again.pages.restore(broken)
     assert again.counts() == stand.counts()

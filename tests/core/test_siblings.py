@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from aiops.core import siblings
 from aiops.core.siblings import ENOUGH, EVERY, Siblings
+from aiops.engine.attention import acquaint
 from aiops.engine.state import State
 from aiops.model.frame import Frame
 from aiops.model.series import Labels, SeriesIndex
@@ -138,6 +139,6 @@ def test_the_engine_makes_a_new_pod_ready_by_its_siblings() -> None:
         now = float(times[-1]) + 15.0 * (at + 1)
         state.learn(Frame(np.array([now]), np.array([new, stranger], np.int32), rng.normal(size=(1, 2))))
         assert not state.detection.ready()[new]
-    state.acquaint(now)
+    acquaint(state, now)
     assert state.detection.ready()[[new, stranger]].tolist() == [True, False]
     assert state.anomalies.columns["seen"][[new, stranger]].tolist() == [3000, ENOUGH]

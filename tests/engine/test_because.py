@@ -7,6 +7,7 @@ import pytest
 
 from aiops.core.marks import Said
 from aiops.core.siblings import kind_of
+from aiops.engine.attention import heed
 from aiops.engine.because import quiet_at
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import AlertState
@@ -74,11 +75,11 @@ async def test_what_people_said_reaches_the_bars_from_the_store(db: Database) ->
         problems.save_problem(conn, judged)
         ties.judge(conn, judged, Mark(Verdict.FALSE), NOW, "sre")
         rows = ties.standing(conn, NOW - 1)
-    made.state.heed([Said.of(row) for row in rows], NOW)
+    heed(made.state, [Said.of(row) for row in rows], NOW)
     assert made.state.anomalies.moved == {0: 1.0, 1: 1.0, 2: 1.0}
     with db.begin() as conn:
         ties.judge(conn, judged, Mark(Verdict.TRUE), NOW + 1, "sre")
         rows = ties.standing(conn, NOW - 1)
-    made.state.heed([Said.of(row) for row in rows], NOW + 1)
+    heed(made.state, [Said.of(row) for row in rows], NOW + 1)
     assert made.state.anomalies.moved == {0: -0.5, 1: -0.5, 2: -0.5}
     assert kind_of(pod(0)) == kind_of(alert.labels)
