@@ -29,8 +29,8 @@ Version 1. Times are RFC 3339 in UTC; what is not known is null; no key is ever 
     related      [{how, problem, key, title, note, tickets: [{sink, ref, url}]}]: merged into, took in,
                  split from, gave, related
     similar      [{problem, key, title, score, because, fix}]: of the past, the most alike first, at most 5
-    approval     {run, playbook, target, plan, needs, given, by, asked_by, expires, link}: the run that waits for
-                 approval, and the link by which this ticket's readers decide; null when none waits
+    approval     {run, playbook, target, plan, needs, given, by, asked_by, expires, link}: the run that waits
+                 for approval, and the link by which this ticket's readers decide; null when none waits
     links        {problem: URL of its page in the console, approval: that link}; empty when the console's
                  address is not known
 """

@@ -50,7 +50,6 @@ def unobserved(_sink: str, _outcome: str, _seconds: float) -> None:
 
 
 def as_it_is(_sink: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The body, unchanged."""
     return body
 
 
