@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Browser, Page
 
@@ -34,12 +35,15 @@ PAGES = {
     "ledger": "/ledger",
     "audit": "/audit",
     "settings": "/settings",
+    "access": "/access",
+    "problem-plan": "/problems/5#plan",
     "sign-in": "/sign-in",
 }
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 860}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 860}},
     "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 760}},
+    "chinese": {"color_scheme": "light", "viewport": {"width": 1280, "height": 860}, "locale": "zh-CN"},
 }
 
 
@@ -50,6 +54,8 @@ async def shoot(page: Page, url: str, target: Path) -> None:
     if url.endswith("#menu"):
         await page.locator("#menu-more > summary").click()
         await page.locator("#fold-mark > summary").click()
+    if url.endswith("#plan"):
+        await page.locator("#menu-remediate > summary").click()
     wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if wide > 0:
         print(f"{target.name}: {wide} px wider than the screen")

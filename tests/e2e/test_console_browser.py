@@ -8,6 +8,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from aiops.engine.engine import Engine
+from aiops.engine.messages import Comment
 from tests.browser import chromium, missing_browser, served, session_cookie
 from tests.world import config_in, refusing, running, settled, token_of
 
@@ -132,6 +133,48 @@ async def test_a_refresh_keeps_what_a_person_is_at(page: Page, engine: Engine, u
     await expect(page.locator("#menu-resolve textarea")).to_be_focused()
     assert await page.locator("#menu-resolve textarea").input_value() == "half a note"
     assert await page.locator("[data-mine=yes]").count() == 1
+
+
+async def test_charts_move_in_step_by_keys_and_the_address_shows_the_same(page: Page, url: str) -> None:
+    await page.goto(f"{url}/problems/3")
+    count = await drawn(page)
+    labels = (
+        "() => [...document.querySelectorAll('.plot')].map((one) => one.getAttribute('aria-label')).length"
+    )
+    assert await page.evaluate(labels) == count
+    await page.locator(".plot").first.focus()
+    await page.keyboard.press("+")
+    await expect(page).to_have_url(re.compile(r"#t=\d+-\d+$"))
+    near = page.url
+    await page.keyboard.press("ArrowLeft")
+    await expect(page).not_to_have_url(near)
+    moved = page.url
+    await page.reload()
+    await drawn(page)
+    await page.wait_for_timeout(300)
+    assert page.url == moved
+    await page.locator(".plot").first.focus()
+    await page.keyboard.press("0")
+    await expect(page).to_have_url(f"{url}/problems/3")
+
+
+async def test_what_happens_is_shown_at_once(page: Page, engine: Engine, url: str) -> None:
+    await page.goto(f"{url}/problems/2")
+    await page.wait_for_timeout(500)
+    note = f"seen at {id(page)}"
+    await engine.tell(Comment(2, "bo", note))
+    await expect(page.locator(".timeline")).to_contain_text(note, timeout=4500)
+
+
+async def test_the_language_is_switched_and_stays(page: Page, url: str) -> None:
+    await page.goto(f"{url}/alerts")
+    await page.get_by_role("link", name="简体中文").click()
+    await expect(page).to_have_url(f"{url}/alerts")
+    await expect(page.locator("h1")).to_have_text("告警")
+    await page.get_by_role("link", name="问题", exact=True).click()
+    await expect(page.locator("h1")).to_have_text("问题")
+    await page.get_by_role("link", name="English").click()
+    await expect(page.locator("h1")).to_have_text("Problems")
 
 
 async def test_sign_in_acknowledge_comment_and_approve(page: Page, engine: Engine, url: str) -> None:
