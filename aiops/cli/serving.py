@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import sys
 import time
@@ -12,6 +13,7 @@ from rich.logging import RichHandler
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.cli.failure import Failure, load
+from aiops.cli.json_lines import JsonLines
 from aiops.config.complaint import ConfigError
 from aiops.config.read import find
 from aiops.engine.engine import Engine
@@ -59,13 +61,20 @@ def _command() -> str:
 
 
 def _logging(out: Console) -> None:
+    """``FOREWARN_LOG_FORMAT``: json or console; ``FOREWARN_LOG_LEVEL``: debug, info, warning or error."""
     handler: logging.Handler
-    if out.is_terminal:
+    if os.environ.get("FOREWARN_LOG_FORMAT", "") == "json":
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonLines())
+    elif out.is_terminal:
         handler = RichHandler(console=out, show_path=False, markup=False, log_time_format="%H:%M:%S")
         handler.setFormatter(logging.Formatter("%(message)s"))
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    level = os.environ.get("FOREWARN_LOG_LEVEL", "info").upper()
+    logging.basicConfig(
+        level=level if level in logging.getLevelNamesMapping() else "INFO", handlers=[handler]
+    )
     for noisy in ("httpx", "httpcore", "uvicorn", "alembic", "asyncio", "numba"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
