@@ -28,10 +28,27 @@ METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract"
 WAYS = {"templates/**.html": {"extensions": "jinja2.ext.i18n", "trimmed": "true"}}
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "noted": None}
 JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.S)
-PAGES = (
-    "/ /problems /problems/1 /problems/4 /alerts /alerts/1 /series /runs /runs/1 /deliveries /deliveries/1 "
-    "/silences /sources /patterns /topology /ledger /audit /settings /sign-in"
-).split()
+PAGES = [
+    "/",
+    "/problems",
+    "/problems/1",
+    "/problems/4",
+    "/alerts",
+    "/alerts/1",
+    "/series",
+    "/runs",
+    "/runs/1",
+    "/deliveries",
+    "/deliveries/1",
+    "/silences",
+    "/sources",
+    "/patterns",
+    "/topology",
+    "/ledger",
+    "/audit",
+    "/settings",
+    "/sign-in",
+]
 AS_IT_IS = {"Forewarn", "YAML", "SLI", "UTC"}
 """What is called so in every language."""
 CODE = re.compile(r"<(code|pre)[^>]*>.*?</\1>|<!doctype html>", re.S)
