@@ -25,6 +25,8 @@ MOST_PAGES = 20
 class Jira(TicketSink):
     """One issue a problem in a project of Jira, Jira Service Management included; both ways."""
 
+    lag = 10.0  # the index of issues is brought up to date a little later
+
     url: str = Field(description="The site, such as https://example.atlassian.net.")
     api: Literal["3", "2"] = Field("3", description="3 for Cloud, 2 for Data Center.")
     user: str = Field("", description="E-mail address of the token's owner (Cloud); empty for Data Center.")

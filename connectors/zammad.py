@@ -30,6 +30,8 @@ class Zammad(TicketSink):
         422: "check `group`, `customer`, `attribute`, `mapping` and the states against Zammad's own",
     }
 
+    lag = 15.0  # Elasticsearch is told by a job in the background
+
     url: str = Field(description="Zammad's address.")
     token: Secret = Field(description="Access token of an agent, with the permission ticket.agent.")
     group: str = Field(description="Name of the group.", min_length=1)

@@ -103,6 +103,9 @@ class Lane:
         self.wake.set()
 
     async def run(self) -> None:
+        if sink := self.sink():
+            # what a dead process sent a moment ago may not be found yet
+            self._calm_from = self.clock.now() + sink.lag
         try:
             while not self._stopping:
                 self.wake.clear()
@@ -215,7 +218,7 @@ class Lane:
 
     def _answered(self, now: float) -> None:
         if self._doubt:
-            self._doubt, self._calm_from = False, now + self.settings.settle
+            self._doubt, self._calm_from = False, now + self._settle_time
 
     def _outcome(self, ended: Ended) -> str:
         """sent, retried or dead."""
@@ -254,8 +257,14 @@ class Lane:
             longest = min(self.settings.longest_wait, self.settings.first_wait * 2.0 ** min(attempts, 30))
             wait = self.jitter(0.0, longest)
         if isinstance(why, CutOff):
-            return max(wait, self.settings.patience)
-        return max(wait, self.settings.settle) if why.ambiguous else wait
+            return max(wait, self.settings.patience, self._settle_time)
+        return max(wait, self._settle_time) if why.ambiguous else wait
+
+    @property
+    def _settle_time(self) -> float:
+        """After a lost answer a search is believed no sooner."""
+        sink = self.sink()
+        return max(self.settings.settle, sink.lag if sink else 0.0)
 
     def _heed(self, got: TicketRef | PluginError, now: float, silent: bool) -> None:
         """What an attempt says about the sink itself."""

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -123,6 +123,9 @@ class TicketSeen:
 
 class Sink(Plugin):
     """Where tickets go. Each call is one attempt: the outbox owns order, retry and dead letters."""
+
+    lag: ClassVar[float] = 0.0
+    """Seconds after which what was written is surely found, where searches go to an index of their own."""
 
     name: str = Field("", description="How routes refer to it; the kind when left out.")
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from aiops.engine.clock import SystemClock
 from aiops.engine.deliver import Relay, RelaySettings
 from aiops.plugin import Message, Retryable, Sink, TicketRef
+from aiops.store import outbox
 from aiops.store.database import Database
 from aiops.testing import FakeClock, LostAnswer, RecordingSink, eventually
 from tests.outboxes import (
@@ -94,6 +95,33 @@ async def test_after_a_lost_answer_the_sink_is_searched_before_the_create_is_rep
     found, told = (row["sent"] for row in rows(db, delivery))
     assert found - lost["at"] >= 2.0, "the first attempt needs time to take effect before the search"
     assert told >= found
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_an_index_that_lags_is_given_its_time_before_it_is_believed(db: Database, killed: bool) -> None:
+    """Even by the next process, whose predecessor was killed with the message on the wire."""
+
+    class Lagging(RecordingSink):
+        lag = 15.0
+
+        async def find(self, key: str) -> TicketRef | None:
+            found = await super().find(key)
+            return found if clock.now() >= written + self.lag else None
+
+    say(db, a_problem(db), R.OPENED)
+    clock, itsm = FakeClock(), Lagging(name="itsm")
+    written = clock.now()
+    if killed:
+        with db.begin() as conn:
+            (lost,) = outbox.claim(conn, written, "dead", 1.0, 1, "itsm")
+            outbox.release_all(conn, written + 2.0)
+        await itsm.create(Message(lost.message_id, lost.key, "opened", 1.0, lost.body))
+    else:
+        itsm.script(LostAnswer())
+    async with running(db, itsm, clock=clock, settings=RelaySettings(), jitter=no_wait):
+        assert not await pass_time(db, clock, 14, until=lambda: settled(db))
+        assert await pass_time(db, clock, 10, until=lambda: settled(db))
+    assert len(itsm.tickets["P-1"]) == 1
 
 
 async def test_a_lost_answer_whose_message_never_arrived_is_created_after_the_search(db: Database) -> None:
