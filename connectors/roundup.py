@@ -96,7 +96,10 @@ class Roundup(TicketSink):
         return {"priority": next((p for s, p in self.priorities.items() if s == message.severity), "bug")}
 
     async def update(self, ref: str, message: Message) -> None:
-        """Message and status in one change, which the server refuses if the issue changed meanwhile."""
+        """Message and status in one change, which the server refuses if the issue changed meanwhile.
+
+        The classic tracker opens a closed issue again when a message comes without a status.
+        """
         ident = await self._said(message, message.mark)
         got = await self._rest("GET", f"/issue/{ref}", now=message.sent_at, query={"@verbose": "2"})
         data = got.object().get("data")
@@ -105,9 +108,11 @@ class Roundup(TicketSink):
             raise Retryable(f"{self.where} answered {got.status} without the issue", ambiguous=True)
         have = [str(one.get("id")) for one in fields.get("messages") or [] if isinstance(one, dict)]
         wanted = {"resolved": self.resolved, "reopened": self.opened}.get(message.reason)
-        status = None if wanted == _named(fields.get("status"), "name") else wanted
+        present = _named(fields.get("status"), "name")
+        stays = wanted in (None, present) or (wanted == self.resolved and present in self.closed)
+        status = wanted if not stays else present if present in self.closed else None
         followed = self.followed(message)
-        if ident in have and status is None and not followed:
+        if ident in have and stays and not followed:
             return
         change = {"messages": [*have, *([] if ident in have else [ident])], **followed}
         await self._rest(

@@ -10,7 +10,7 @@ from tests.e2e.chaos.suite import SCENARIOS
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("chaos")]
 
 
-@pytest.mark.parametrize("name", ["worker-leaks", "redis-memory", "disk-full", "approval-timeout"])
+@pytest.mark.parametrize("name", ["worker-leaks", "redis-memory", "approval-timeout"])
 def test_a_fault_has_its_one_right_end(name: str, folder: Path) -> None:
     report = SCENARIOS[name].run(folder)
     assert report.tickets == 1

@@ -126,3 +126,16 @@ async def test_what_people_do_comes_back_and_what_we_do_does_not(sink: Sink, ser
 async def messages(sink: Sink, ref: str) -> list[str]:
     answer = await sink._rest("GET", f"/issue/{ref}")  # type: ignore[attr-defined]
     return [one["id"] for one in answer.object()["data"]["attributes"]["messages"]]
+
+
+@pytest.mark.parametrize("status", ["resolved", "done-cbb"])
+async def test_what_a_person_has_closed_is_not_opened_by_our_words(
+    sink: Sink, server: Roundup, status: str
+) -> None:
+    made = await sink.create(say(f"fw-closed-{status}"))
+    put(server, f"/issue/{made.ref}", status=status)
+    await sink.update(made.ref, say(f"fw-closed-{status}", 2, "resolved"))
+    assert RoundupTickets(server).status(made.ref) == status
+    await sink.update(made.ref, say(f"fw-closed-{status}", 3, "updated"))
+    assert RoundupTickets(server).status(made.ref) == status
+    assert RoundupTickets(server).heard()[f"fw-closed-{status}"] == [[1, 2, 3]]
