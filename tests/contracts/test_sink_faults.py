@@ -107,6 +107,28 @@ async def test_200_with_an_error_in_it_is_no_yes(
     assert len(itsm.requests) == 1
 
 
+READERS = [*ERRORS_WITH_200, "servicenow", "jira", "jira_alert", "glpi", "roundup"]
+"""Systems whose answers are read, so that a page for people is none."""
+
+
+@pytest.mark.parametrize("kind", READERS)
+async def test_a_page_with_200_is_told_for_what_it_is_and_tried_again(
+    kind: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SINK_SECRET", SECRET)
+    itsm = Receiver(answer=lambda _r: (200, {"content-type": "text/html"}, PAGE), signed=False)
+    async with itsm.serve():
+        sink = a_class(kind).model_validate(block(kind, itsm.url))
+        say(db, a_problem(db), R.OPENED, sink=sink.name)
+        await relayed(db, sink)
+        await sink.close()
+    with db.read_only() as conn:
+        (state,) = conn.execute(sa.select(delivery.c.state)).scalars()
+        (tried,) = conn.execute(sa.select(attempt.c.error)).scalars()
+    assert (state, len(itsm.requests)) == ("due", 1)
+    assert "answered 200 with HTML: is it asleep, or `url` not its API?" in tried
+
+
 async def test_roundup_s_own_faults_are_not_taken_for_ours(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
