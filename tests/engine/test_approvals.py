@@ -335,7 +335,6 @@ async def test_a_run_asked_for_by_hand_needs_another_and_carries_no_link(tmp_pat
         await eventually((tmp_path / "out").exists)
         told = await terminal(engine, "", "autonomy")
         assert "restart-web: approve (at most approve)" in told
-        assert "restart-web heals" in told
 
 
 async def terminal(engine: Engine, token: str, *argv: str) -> str:
