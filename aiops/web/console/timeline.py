@@ -38,7 +38,7 @@ def _of_audit(row: Row) -> Entry:
     return Entry(
         at=row["at"],
         tone=tone(row["to_state"]) if moved else "quiet",
-        what="" if entity == "problem" else f"{entity} {ident}",
+        what="" if entity == "problem" else f"{plain(entity)} {ident}",
         href=f"{rooms[entity]}{ident}" if entity in rooms else "",
         state=plain(row["to_state"]) if moved else "",
         by="" if row["actor"] == ACTOR else row["actor"],
@@ -52,9 +52,9 @@ def _of_step(run: Row, step: Row) -> Entry:
     return Entry(
         at=step["ended"] or step["started"],
         tone="quiet" if planned else {None: "run", True: "good", False: "bad"}[step["ok"]],
-        what=f"run {run['id']}",
+        what=f"{plain('run')} {run['id']}",
         href=f"/runs/{run['id']}",
-        state=f"{_step_name(step)} {'planned' if planned else done}",
+        state=f"{_step_name(step)} {plain('planned' if planned else done)}",
         by="",
         text=step["plan"],
     )
