@@ -9,6 +9,7 @@ that gets the lock back before anybody else has had it goes on as if nothing had
 import asyncio
 import logging
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -62,6 +63,8 @@ class Leadership:
         self._clock = clock
         self._conn: Connection | None = None
         self._thread = ThreadPoolExecutor(1, "leadership")
+        self._closing = threading.Event()
+        self._beating: asyncio.Future[None] | None = None
 
     @property
     def leader_url(self) -> str:
@@ -75,6 +78,7 @@ class Leadership:
             return False
         self.epoch = await self._apart(self._begin)
         self.leads = True
+        self._beating = self._begin_to_beat()
         self.leader = Leader(self.epoch, self.owner, self.url, self._clock.now())
         log.info("this engine leads, as number %d", self.epoch)
         return True
@@ -93,13 +97,13 @@ class Leadership:
 
     async def keep(self) -> None:
         """While we lead. Raises `Deposed` when another has begun to."""
-        while True:
-            await asyncio.sleep(BEAT)
+        while self._beating is not None and not self._closing.is_set():
             try:
-                await self._apart(self._beat)
+                await asyncio.shield(self._beating)
             except (SQLAlchemyError, OSError) as why:
                 log.warning("the session that holds the lead is lost: %s", _first_line(why))
                 await self._regain()
+                self._beating = self._begin_to_beat()
 
     def fence(self, conn: Connection) -> None:
         """In a transaction that only the leader may make. Raises `Deposed`."""
@@ -108,6 +112,7 @@ class Leadership:
     def close(self) -> None:
         """Let another lead."""
         self.leads = False
+        self._closing.set()
         self._thread.submit(self._drop).result()
         self._thread.shutdown()
 
@@ -145,9 +150,14 @@ class Leadership:
         assert self._conn is not None
         return leaders.begin(self._conn, self.owner, self.url, self._clock.now())
 
+    def _begin_to_beat(self) -> "asyncio.Future[None]":
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._beat)
+
     def _beat(self) -> None:
+        """On the thread, whatever keeps the event loop busy: taking up a large checkpoint is no silence."""
         assert self._conn is not None
-        self._conn.exec_driver_sql("SELECT 1")
+        while not self._closing.wait(BEAT):
+            self._conn.exec_driver_sql("SELECT 1")
 
     def _current(self) -> Leader | None:
         with self._db.read_only() as conn:

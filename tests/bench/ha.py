@@ -97,8 +97,11 @@ class Fleet:
             roles = await asyncio.gather(*(asyncio.to_thread(one.role) for one in self.replicas))
             if all(roles) and "leader" in roles:
                 return
+            for one in self.replicas:
+                if not one.live:
+                    raise RuntimeError(f"{one.name} ended:\n{one.log.read_text()[-3000:]}")
             await asyncio.sleep(0.5)
-        raise RuntimeError(f"not ready:\n{self.replicas[0].log.read_text()[-3000:]}")
+        raise RuntimeError(f"not ready: {roles}")
 
 
 @dataclass
@@ -170,11 +173,10 @@ async def measure(url: str, server: Postgres, folder: Path, world: Services, siz
         await asyncio.sleep(3)
         client = Client([one.url for one in fleet.replicas])
         tasks = [asyncio.create_task(fleet.supervise()), asyncio.create_task(client.run())]
-        ill = [asyncio.create_task(trouble(fleet, size)), asyncio.create_task(restarts(server, size))]
-        await falls(world, size)
-        for task in ill:
-            task.cancel()
-        await asyncio.gather(*ill, return_exceptions=True)
+        killing = asyncio.create_task(trouble(fleet, size))
+        await asyncio.gather(falls(world, size), restarts(server, size))
+        killing.cancel()
+        await asyncio.gather(killing, return_exceptions=True)
         with suppress(AssertionError):
             await eventually(lambda: len(world.closed()) >= size.falls, size.settle)
         found = judge(Database(url), world, size)
