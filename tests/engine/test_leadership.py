@@ -1,12 +1,14 @@
 """Of several engines on one PostgreSQL one leads; it is known when it no longer does, and by whom."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
 
+from aiops.engine import leadership
 from aiops.engine.clock import SystemClock
 from aiops.engine.leadership import Leadership
 from aiops.store import leaders
@@ -107,6 +109,15 @@ async def test_nobody_begins_to_lead_in_the_middle_of_a_transaction_of_the_leade
             await asyncio.wait_for(asyncio.shield(claiming := asyncio.create_task(two.b.claim())), 0.5)
         assert not claiming.done()
     assert await asyncio.wait_for(claiming, 10)
+
+
+async def test_a_busy_event_loop_is_no_silence(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taking up a large checkpoint may keep it busy for longer than the server waits for a word."""
+    monkeypatch.setattr(leadership, "BEAT", 0.1)
+    monkeypatch.setattr(leadership, "_SESSION", ("SET idle_session_timeout = '1s'",))
+    assert await two.a.claim()
+    time.sleep(2)  # noqa: ASYNC251
+    assert not await two.b.claim()
 
 
 def _free(db: Database) -> bool:
