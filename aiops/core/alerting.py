@@ -71,7 +71,7 @@ class Alerting:
         self._over_at = old._over_at
 
     def settle(self, alerts: Iterable[Alert]) -> None:
-        """Their problem is resolved: a series that is gone need not be waited for as long."""
+        """Their problem is resolved: neither flapping nor a series that is gone is waited for any longer."""
         self._settled.update(alert.key for alert in alerts)
 
     def hold(self, relearn_after: float, now: float) -> NDArray[np.bool_]:
@@ -183,7 +183,9 @@ class Alerting:
             if now - self._last_over[key] >= self.settings.resolve_after:
                 self._drop(key, alert, "it did not last", now)
             return []
-        needed = self._quiet_needed(alert)
+        # damping keeps problems from coming and going; once that of the alert is resolved, it would only hide
+        # the next fault, as of a service that dies again after each repair
+        needed = self.settings.resolve_after if key in self._settled else self._quiet_needed(alert)
         if now - self._last_over[key] < needed:
             return []
         return self._drop(key, alert, f"quiet for {words.duration(needed)}", now)

@@ -121,6 +121,16 @@ def test_flapping_lengthens_the_quiet_up_to_its_bound() -> None:
     assert holds == [10, 10, 20, 40, 60, 60, 60, 60]
 
 
+def test_flapping_hides_no_new_fault_once_the_problem_is_resolved() -> None:
+    stand = Stand(resolve_after="10s", flapping={"count": 2, "window": "1h", "max_hold": "600s"})
+    for _ in range(3):
+        stand.row(1, over())
+        (alert,) = stand.alerting.live.values()
+        stand.alerting.settle([alert])
+        assert stand.row(9) == []
+        assert moves(stand.row(1)) == ["firing => resolved"]
+
+
 def test_flapping_is_forgotten_after_its_window() -> None:
     stand = Stand(resolve_after="10s", flapping={"count": 2, "window": "100s", "max_hold": "80s"})
     for _ in range(4):
