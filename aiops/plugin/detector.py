@@ -23,7 +23,7 @@ class Detector(Plugin):
     match: SelectorText = Field(Selector(), description="Which series it looks at; all when left out.")
     near_problems: bool = Field(
         False,
-        description="Also looks at the series of components that have an open problem, as long as it is open.",
+        description="Also looks at the series of components with an open problem, as long as it is open.",
     )
 
     def open(self, index: SeriesIndex) -> None:
