@@ -258,12 +258,14 @@ class RunWorker:
 
     def _spawn(self, run: Run, work: Callable[[Run], Awaitable[None]]) -> None:
         async def inside() -> None:
+            was = run.state
             try:
                 await self._guarded(run, work)
             finally:
                 del self._tasks[run.id]
                 self.tenure.forget(run.id)
-                self._wake.set()
+                if run.state is not was:  # one that has to rest is looked at with the next poll
+                    self._wake.set()
 
         self._tasks[run.id] = asyncio.create_task(inside(), name=f"run {run.id}")
 

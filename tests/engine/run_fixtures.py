@@ -21,6 +21,8 @@ from aiops.store.database import Database
 from aiops.store.tables import problem
 
 CLOCK = SystemClock()
+POLL = 0.05
+"""Seconds between two looks at the store of a worker that nobody wakes."""
 
 
 def shell(script: str, **more: Any) -> str:
@@ -73,6 +75,8 @@ class Bench:
     settings: Settings = field(default_factory=lambda: Settings(enabled=True))
     firing: bool = True
     heard: list[Message] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+    """Problems whose context a worker wanted to know."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add_problem(self, number: int = 1, state: str = "open") -> int:
@@ -105,7 +109,8 @@ class Bench:
     def context(self) -> dict[str, Any]:
         return {"title": "web is slow", "level": 2, "labels": {"service": "web"}}
 
-    async def context_of(self, _: int) -> tuple[dict[str, Any], bool]:
+    async def context_of(self, problem_id: int) -> tuple[dict[str, Any], bool]:
+        self.asked.append(problem_id)
         return self.context(), self.firing
 
     async def tell(self, message: Message) -> None:
@@ -118,7 +123,7 @@ class Bench:
     def worker(self, lease: float = 1.0, hears: Callable[[], bool] = lambda: True) -> RunWorker:
         books, wake, settings = (lambda: self.books), self.wake, self.settings
         return RunWorker(
-            self.db, CLOCK, books, self.context_of, self.tell, wake, settings, 0.05, lease, hears
+            self.db, CLOCK, books, self.context_of, self.tell, wake, settings, POLL, lease, hears
         )
 
     @asynccontextmanager

@@ -19,7 +19,7 @@ from aiops.store import audit, holds, runs
 from aiops.store.database import Database
 from aiops.store.tables import run as run_table
 from aiops.testing import eventually
-from tests.engine.run_fixtures import CLOCK, Bench, check, playbook, shell
+from tests.engine.run_fixtures import CLOCK, POLL, Bench, check, playbook, shell
 
 NAMED = EscalationReason
 
@@ -232,6 +232,16 @@ async def test_a_queued_run_waits_for_the_cool_down_and_acts_only_if_it_still_fi
     assert ended.reason == "the problem resolved before the run began"
     assert bench.ends(second)[0].reason is None
     assert bench.text("out") == "x\n"
+
+
+async def test_a_run_that_rests_is_looked_at_once_a_poll(bench: Bench) -> None:
+    first, second = (bench.queue(playbook(shell("true"), cooldown="1m"), n) for n in (1, 2))
+    async with bench.working():
+        await bench.until(first)
+        bench.asked.clear()
+        await asyncio.sleep(0.5)
+        assert bench.run(second).state is RunState.QUEUED
+        assert len(bench.asked) <= 0.5 / POLL + 1
 
 
 async def test_a_run_that_was_queued_does_not_act_once_switched_off(bench: Bench) -> None:
