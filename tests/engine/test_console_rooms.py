@@ -63,6 +63,7 @@ async def test_the_ledger_sums_up_what_was_told(visitor: httpx.AsyncClient, engi
     assert "1 warned" in text
     assert "0 silent" in text
     assert re.search(r'100 %</dd><dd class="note">1 warned', text)
+    assert re.search(r"False pages a week</dt><dd>\d+\.\d</dd><dd class=\"note\">\d+ asked for", text)
     assert "Warning before each breach" in text
     assert "No problem was opened" not in text
     engine.housekeeping._sum_up_at = 0.0

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from aiops.core.ledger import Entry, Outcome, summarise
 from aiops.store import ledger, log_templates, trail, views
+from aiops.web.api.ledger import pages
 from aiops.web.api.paging import PagingDep, decode, encode
 from aiops.web.console.access import Visitor
 from aiops.web.console.bars import lead_bars
@@ -41,6 +42,7 @@ async def told(request: Request, engine: EngineDep, who: Visitor, within: Text =
         found=summarise(entries),
         noise=await engine.db.read(ledger.noise, since),
         verdicts=await engine.db.read(ledger.verdicts, since),
+        pages=await pages(engine, SPANS[span]),
         bars=lead_bars([entry.lead for entry in entries]),
         items=shown,
         outcomes=Outcome,
