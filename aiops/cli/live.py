@@ -38,7 +38,7 @@ def status(url: UrlOption = "", config: ConfigOption = None, as_json: JsonOption
     Exit codes: 0 it is ready and every source answers, 1 it is not or does not run, 2 wrong usage.
     """
     api = Api.of(url, config)
-    ready = _ready(api)
+    is_ready, ready = _ready(api)
     sources = api.get("/sources")["items"]
     found = api.get("/problems", state=OPEN, limit=500)["items"]
     dead = api.get("/deliveries", state="dead", limit=500)["items"]
@@ -47,7 +47,7 @@ def status(url: UrlOption = "", config: ConfigOption = None, as_json: JsonOption
         typer.echo(json.dumps(told, indent=2))
     else:
         _print_status(api.url, ready, sources, found, dead)
-    if ready != "ready" or any(one["error"] for one in sources):
+    if not is_ready or any(one["error"] for one in sources):
         raise typer.Exit(1)
 
 
@@ -86,13 +86,14 @@ def problems(
         _print_problems(listed)
 
 
-def _ready(api: Api) -> str:
+def _ready(api: Api) -> tuple[bool, str]:
+    """Whether it is, and its own words on that."""
     try:
-        return api.text("/-/ready").strip()
+        return True, api.text("/-/ready").strip()
     except NotRunning:
         raise
     except Failure as why:
-        return str(why).partition("says: ")[2] or str(why)
+        return False, str(why).partition("says: ")[2] or str(why)
 
 
 def _print_status(url: str, ready: str, sources: list[Any], found: list[Any], dead: list[Any]) -> None:
