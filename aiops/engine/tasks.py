@@ -28,7 +28,9 @@ class Tasks:
 
     def guarded(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that does not die silently, and that its caller keeps."""
-        return asyncio.create_task(self._guard(name, work), name=name)
+        task = asyncio.create_task(self._guard(name, work), name=name)
+        task.add_done_callback(lambda _: work.close())  # one cancelled at once never began
+        return task
 
     def live(self, name: str) -> bool:
         return name in self._by_name and not self._by_name[name].done()

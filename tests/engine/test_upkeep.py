@@ -186,7 +186,7 @@ async def test_a_deaf_watchdog_is_named_once_without_its_address(
         ("{every: 1m}", "give either url or address"),
         ("{url: 'ftp://x'}", "expected an address"),
         ("{url: 'https://hc.example/x', address: {env: A}}", "give either url or address"),
-        ("{url: 'https://hc.example/x', every: 0s}", "greater than 0"),
+        ("{url: 'https://hc.example/x', every: 0s}", "must be more than 0"),
     ],
 )
 def test_bad_watchdogs_are_refused(block: str, said: str) -> None:
