@@ -27,9 +27,11 @@ def repaired(problem: Problem, text: str, now: float) -> list[ProblemChange]:
 
 def let_go(problem: Problem, text: str, now: float) -> list[ProblemChange]:
     """A run ended without repairing it, and nobody has to be asked for that."""
-    if problem.state is not ProblemState.REMEDIATING:
-        return comment(problem, text, now, ACTOR)
-    return [move(problem, ProblemState.OPEN, text, now)]
+    if problem.state is ProblemState.REMEDIATING:
+        return [move(problem, ProblemState.OPEN, text, now)]
+    if problem.state is _OVER:  # no word to a ticket that is closed
+        return note(problem, text, now, ACTOR)
+    return comment(problem, text, now, ACTOR)
 
 
 def escalate(

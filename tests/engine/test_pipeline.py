@@ -211,6 +211,17 @@ async def test_a_repair_resolves_and_its_failure_escalates(db: Database) -> None
     assert reasons == ["opened", "remediating", "resolved"]
 
 
+async def test_a_run_that_ends_after_the_problem_says_nothing_to_a_closed_ticket(db: Database) -> None:
+    made = walk(db, restart(), remediation={"enabled": True})
+    await made.row({UP: 0.0})
+    problem, run = made.problem, (await made.stored(tables.run))[0]["id"]
+    await made.tell(say.Resolve(problem.id, "ann", "found the cable"))
+    await made.tell(say.RunEnded(problem.id, run, RunState.EXPIRED, None, "resolved before it began"))
+    reasons = [row["reason"] for row in await made.stored(tables.delivery)]
+    assert reasons == ["opened", "resolved"]
+    assert "resolved before it began" in [row["reason"] for row in await made.stored(tables.audit)]
+
+
 async def test_a_failed_run_asks_a_person_with_the_reason(db: Database) -> None:
     made = walk(db, restart(), remediation={"enabled": True})
     await made.row({UP: 0.0})
