@@ -1,14 +1,17 @@
 """Fixtures for all tests. A test that takes `db` runs on SQLite and on PostgreSQL."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from aiops.engine.engine import Engine
 from aiops.store.database import Database
 from aiops.store.migrate import upgrade
 from tests.database import Postgres, missing_postgres, postgres
+from tests.world import config_in, refusing, running
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +65,12 @@ def empty_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
             opened = Database(url)
             yield opened
             opened.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
+    """The world of `tests.world` after its bad hour, with deliveries that were refused: one for a module."""
+    config = config_in(tmp_path_factory.mktemp("world"))
+    refusing(config, "pager", "401: the key is not known")
+    async with running(config) as made:
+        yield made

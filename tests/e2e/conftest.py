@@ -2,12 +2,17 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
-from tests.e2e.servers import Server, SupervisedNginx, blackbox_exporter, node_exporter
+from aiops.engine.engine import Engine
+from tests.browser import chromium, served
+from tests.e2e.servers import Server, blackbox_exporter, node_exporter
+from tests.e2e.supervised import SupervisedNginx
 
 
 @pytest.fixture
@@ -37,3 +42,17 @@ def nginx(folder: Path) -> Iterator[SupervisedNginx]:
     """nginx under supervisor, answering."""
     with SupervisedNginx(folder) as server:
         yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(engine: Engine) -> AsyncIterator[str]:
+    """Of the console of `engine`, served to real browsers."""
+    async with served(engine) as base:
+        yield base
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One for a module."""
+    async with chromium() as made:
+        yield made

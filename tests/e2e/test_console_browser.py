@@ -9,8 +9,8 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from aiops.engine.engine import Engine
 from aiops.engine.messages import Comment
-from tests.browser import chromium, missing_browser, served, session_cookie
-from tests.world import config_in, refusing, running, settled, token_of
+from tests.browser import missing_browser, session_cookie
+from tests.world import settled, token_of
 
 pytestmark = [
     pytest.mark.e2e,
@@ -18,26 +18,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.xdist_group("browser"),
 ]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
-    config = config_in(tmp_path_factory.mktemp("browser"))
-    refusing(config, "pager", "401: the key is not known")
-    async with running(config) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url(engine: Engine) -> AsyncIterator[str]:
-    async with served(engine) as base:
-        yield base
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -21,18 +21,10 @@ from aiops.testing import eventually
 from aiops.web.app import create_app
 from aiops.web.redact import redacted
 from tests.browser import served
-from tests.world import NOW, config_in, refusing, running, token_of
+from tests.world import NOW, config_in, token_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BASE = "http://127.0.0.1:8750"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
-    config = config_in(tmp_path_factory.mktemp("api"))
-    refusing(config, "pager", "401: the key is not known")
-    async with running(config) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

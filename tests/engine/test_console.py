@@ -19,41 +19,12 @@ from aiops.web.app import create_app
 from aiops.web.console import actions, back, handling, lists, pages, people, settings, signin, single, words
 from aiops.web.console.render import STATIC
 from aiops.web.console.signin import inside
-from tests.world import NOW, config_in, refusing, running, token_of
+from tests.pages import PAGES
+from tests.world import NOW, config_in, running, token_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BASE = "http://127.0.0.1:8750"
 HTML = {"Accept": "text/html"}
-PAGES = [
-    "/",
-    "/problems",
-    "/problems/1",
-    "/problems/4",
-    "/alerts",
-    "/alerts/1",
-    "/series",
-    "/runs",
-    "/runs/1",
-    "/deliveries",
-    "/deliveries/1",
-    "/silences",
-    "/sources",
-    "/patterns",
-    "/topology",
-    "/ledger",
-    "/audit",
-    "/settings",
-    "/access",
-    "/sign-in",
-]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
-    config = config_in(tmp_path_factory.mktemp("console"))
-    refusing(config, "pager", "401: the key is not known")
-    async with running(config) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

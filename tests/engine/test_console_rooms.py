@@ -12,7 +12,7 @@ from aiops.engine.engine import Engine
 from aiops.model.frame import Change
 from aiops.store import causes, log_templates
 from aiops.web.app import create_app
-from tests.world import NOW, config_in, refusing, running, token_of
+from tests.world import NOW, token_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BASE = "http://127.0.0.1:8750"
@@ -21,14 +21,11 @@ FILE = "sources:\n  - {kind: host, every: 2s}\n"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
-    folder = tmp_path_factory.mktemp("rooms")
-    config = config_in(folder)
-    refusing(config, "pager", "401: the key is not known")
-    async with running(config) as made:
-        made.config_path = folder / "forewarn.yaml"
-        made.config_path.write_text(FILE)
-        yield made
+async def engine(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """With a file that it would take up."""
+    engine.config_path = tmp_path_factory.mktemp("rooms") / "forewarn.yaml"
+    engine.config_path.write_text(FILE)
+    return engine
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -19,7 +19,8 @@ import aiops.web
 from aiops.engine.engine import Engine
 from aiops.web.app import create_app
 from aiops.web.language import LANGUAGES, ROOM, catalogue, wished
-from tests.world import config_in, refusing, running
+from tests.pages import PAGES
+from tests.world import token_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WEB = Path(aiops.web.__file__).parent
@@ -28,27 +29,6 @@ METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract"
 WAYS = {"templates/**.html": {"extensions": "jinja2.ext.i18n", "trimmed": "true"}}
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "noted": None}
 JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.S)
-PAGES = [
-    "/",
-    "/problems",
-    "/problems/1",
-    "/problems/4",
-    "/alerts",
-    "/alerts/1",
-    "/series",
-    "/runs",
-    "/runs/1",
-    "/deliveries",
-    "/deliveries/1",
-    "/silences",
-    "/sources",
-    "/patterns",
-    "/topology",
-    "/ledger",
-    "/audit",
-    "/settings",
-    "/sign-in",
-]
 AS_IT_IS = {"Forewarn", "YAML", "SLI", "UTC"}
 """What is called so in every language."""
 CODE = re.compile(r"<(code|pre)[^>]*>.*?</\1>|<!doctype html>", re.S)
@@ -111,25 +91,15 @@ class Words(HTMLParser):
         self.found |= {(value or "").strip() for name, value in attrs if name in spoken}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
-    config = config_in(tmp_path_factory.mktemp("languages"))
-    refusing(config, "pager", "401: the key is not known")
-    async with running(config) as made:
-        yield made
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def client(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(engine))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8750") as made:
+        await made.post("/sign-in", data={"token": await token_of(engine)})
         yield made
 
 
-@pytest.mark.parametrize(
-    "path",
-    PAGES,
-)
+@pytest.mark.parametrize("path", PAGES)
 async def test_a_chinese_page_says_nothing_in_english(client: httpx.AsyncClient, path: str) -> None:
     page = Words()
     answer = await client.get(path, headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"})

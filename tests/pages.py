@@ -1,0 +1,26 @@
+"""The console's pages, as every test that goes through them all does: on the world of `tests.world`."""
+
+PAGES = [
+    "/",
+    "/problems",
+    "/problems/1",
+    "/problems/2",
+    "/problems/3",
+    "/problems/4",
+    "/alerts",
+    "/alerts/1",
+    "/series",
+    "/runs",
+    "/runs/1",
+    "/deliveries",
+    "/deliveries/1",
+    "/silences",
+    "/sources",
+    "/patterns",
+    "/topology",
+    "/ledger",
+    "/audit",
+    "/settings",
+    "/access",
+    "/sign-in",
+]
