@@ -7,7 +7,21 @@ import sys
 
 import typer
 
-from aiops.cli import approve, audit, backup, config, drill, handle, hold, ledger, live, playbook, replay, run
+from aiops.cli import (
+    approve,
+    audit,
+    backup,
+    config,
+    doctor,
+    drill,
+    handle,
+    hold,
+    ledger,
+    live,
+    playbook,
+    replay,
+    run,
+)
 from aiops.cli.failure import Failure
 
 app = typer.Typer(
@@ -25,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (run, backup, config, replay, live, ledger, hold, approve):
+for room in (run, doctor, backup, config, replay, live, ledger, hold, approve):
     room.register(app)
 app.add_typer(drill.app, name="drill")
 app.add_typer(handle.app, name="problem")

@@ -160,6 +160,14 @@ class HttpSink(Sink):
             raise Retryable(f"{self.where} answered {status} ({self.hints.get(status, text)})")
         raise failure(self.where, status, got, text, now, self.hints)
 
+    async def knock(self) -> httpx.Headers:
+        """What the server says of itself when nothing is asked of it. Raises `Retryable` or `Fatal`.
+
+        Whatever the status: who answers is there. No credentials are sent.
+        """
+        _, headers, _ = await self._exchange(self._connected().build_request("HEAD", f"{self.where}/"))
+        return headers
+
     async def _exchange(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and the beginning of the answer."""
         try:
