@@ -10,6 +10,8 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aiops.web import times
+
 COOKIE = "forewarn_language"
 LANGUAGES = {"en": "English", "zh": "简体中文"}
 """Code -> its name in itself; the first is what everything is written in."""
@@ -54,7 +56,7 @@ def catalogue(code: str) -> catalogues.NullTranslations:
 
 
 class Speak:
-    """ASGI middleware: lets every request speak its language."""
+    """ASGI middleware: lets every request speak its language, and tell its times."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -63,10 +65,12 @@ class Speak:
         if scope["type"] != "http" or scope["path"].startswith(("/api/", "/static/")):
             await self.app(scope, receive, send)
             return
-        token = _current.set(wished(Headers(scope=scope)))
+        headers = Headers(scope=scope)
+        token, moment = _current.set(wished(headers)), times.begin(headers)
         try:
             await self.app(scope, receive, send)
         finally:
+            times.end(moment)
             _current.reset(token)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiops.core.words import number
-from aiops.web.console.render import stamp
 from aiops.web.console.timeline import entries
 from aiops.web.console.words import headline, metric, plain, shown_labels
+from aiops.web.times import stamp
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 LINES = 40

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from aiops.core import words as core_words
 from aiops.model.role import Role
 from aiops.store import views
 from aiops.store.tokens import Principal
+from aiops.web import times
 from aiops.web.console import said, spark, words
 from aiops.web.console.access import csrf_of
 from aiops.web.console.log_evidence import log_shown
@@ -43,8 +43,10 @@ class Renderer:
         self._env.filters |= {
             "duration": words.lasting,
             "number": _number,
-            "clock": clock,
-            "stamp": stamp,
+            "clock": times.clock,
+            "stamp": times.stamp,
+            "instant": times.instant,
+            "day": times.day,
             "labels": words.shown_labels,
             "pretty": _pretty,
             "sentence": words.sentence,
@@ -56,6 +58,7 @@ class Renderer:
             "log_shown": log_shown,
             "said": said,
             "language": language,
+            "times": times,
         }
         self._env.globals["languages"] = LANGUAGES
 
@@ -107,16 +110,6 @@ def asset(name: str) -> str:
     path = STATIC / name
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "missing"
     return f"/static/{name}?v={digest}"
-
-
-def clock(seconds: float | None) -> str:
-    """``14:03:59`` (UTC)."""
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
-
-
-def stamp(seconds: float | None) -> str:
-    """``2026-01-31 14:03:59 UTC``."""
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _pretty(value: Any) -> str:

@@ -1,15 +1,16 @@
-"""Signing in through OpenID Connect, and the language switch: what only sends people on."""
+"""Signing in through OpenID Connect, and the switches of language and times: what only sends people on."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from aiops.store import accounts, sessions
-from aiops.web import language, oidc
+from aiops.web import language, oidc, times
 from aiops.web.console.render import renderer_of
 from aiops.web.console.signin import inside, is_secure, shown, signed_in
 from aiops.web.errors import not_found
+from aiops.web.language import gettext
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep, signer_of
 
@@ -86,8 +87,27 @@ async def speak(request: Request, code: str, next: Text = "/") -> Response:
     """Remember the language, and go back to the page."""
     if code not in language.LANGUAGES:
         raise not_found("language", code)
+    return _remembering(request, language.COOKIE, code, next)
+
+
+@router.get("/times")
+async def tell(
+    request: Request,
+    style: Annotated[str, Query(pattern="^(relative|absolute)$")] = "relative",
+    zone: Annotated[str, Query(max_length=64)] = "",
+    next: Text = "/",
+) -> Response:
+    """Remember how times are shown, and go back to the page. No `zone`: the browser's."""
+    name = zone.strip()
+    if name and times.zone_named(name) is None:
+        raise HTTPException(
+            422, gettext("There is no time zone %(name)s; such as Asia/Shanghai.") % {"name": name}
+        )
+    return _remembering(request, times.CHOSEN, f"{style}@{name}", next)
+
+
+def _remembering(request: Request, cookie: str, value: str, next: str) -> Response:
+    """Back to the page, with a choice that lasts a year."""
     answer = RedirectResponse(inside(next), 303)
-    answer.set_cookie(
-        language.COOKIE, code, max_age=YEAR, httponly=True, samesite="lax", secure=is_secure(request)
-    )
+    answer.set_cookie(cookie, value, max_age=YEAR, httponly=True, samesite="lax", secure=is_secure(request))
     return answer

@@ -70,6 +70,17 @@
   document.addEventListener("visibilitychange", listen);
   listen();
 
+  // The browser's zone, for times that the server writes; the list of zones only for who looks for one
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!document.cookie.split("; ").includes(`forewarn_zone=${zone}`)) {
+    document.cookie = `forewarn_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+    look();
+  }
+  document.addEventListener("focusin", (event) => {
+    const list = event.target.matches("input[name=zone]") && event.target.list;
+    if (list && !list.children.length) list.append(...Intl.supportedValuesOf("timeZone").map((name) => new Option(name)));
+  });
+
   // A form that was sent starts anew; a menu closes
   document.addEventListener("htmx:finally:request", (event) => {
     const ctx = event.detail.ctx;

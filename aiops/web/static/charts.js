@@ -6,7 +6,12 @@
   const { colour, format, vertical, horizontal, fan } = window.drawing;
   const say = (name) => document.body.getAttribute(`data-say-${name}`) || "";
 
-  const clock = (at) => new Date(at * 1000).toISOString().slice(11, 19);
+  // In the zone that a person chose, else the browser's
+  const zone = document.body.dataset.zone || Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const parts = (options) => new Intl.DateTimeFormat("sv", { timeZone: zone, ...options });
+  const daytime = parts({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const date = parts({ month: "2-digit", day: "2-digit" });
+  const clock = (at) => daytime.format(at * 1000);
 
   function columns(points) {
     const times = points.times.map((text) => Date.parse(text) / 1000);
@@ -67,7 +72,7 @@
     return {
       width: holder.clientWidth,
       height: holder.clientHeight,
-      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
       legend: { show: false },
       padding: [8, 20, 0, 0],
       cursor: { sync: { key: "page", scales: ["x", null] }, points: { size: 6 }, y: false, drag: { x: true, y: false } },
@@ -92,7 +97,7 @@
   }
 
   function ticks(_plot, marks, _axis, _space, step) {
-    return marks.map((at) => (step >= 86400 ? new Date(at * 1000).toISOString().slice(5, 10) : clock(at).slice(0, step < 60 ? 8 : 5)));
+    return marks.map((at) => (step >= 86400 ? date.format(at * 1000) : clock(at).slice(0, step < 60 ? 8 : 5)));
   }
 
   function read(plot, reading, text) {
