@@ -38,6 +38,8 @@ VIRTUAL = 0.5
 """A component known only through its callers may be any of those behind it: one with a face is likelier."""
 CHANGED, RECENT = 0.5, 1800.0
 """A change adds up to half, and counts for half an hour."""
+TELLING = (*SYMPTOMS, Family.WAITING, Family.LOG)
+"""What an illness that is passed on shows in."""
 POINTS = 2
 """Points of the window that a verdict needs."""
 CLOSE = 0.9
@@ -70,8 +72,34 @@ def _by_witnesses(view: View) -> Floats:
             found = np.maximum(found - explained, 0.0)
         witnesses.append(weight * found)
     best = np.sort(np.array(witnesses), axis=0)[::-1]
-    score: Floats = best[0] + MORE * best[1:3].sum(0)
+    score: Floats = (best[0] + MORE * best[1:3].sum(0)) * _felt(view)
     return score
+
+
+def _felt(view: View) -> Floats:
+    """What is left to a component that what suffers needs, by the widest way of ill components to it.
+
+    Where a latency or the like has fired, and all on the way show that they are well, the memory of one far
+    below is not what is felt. One that shows no symptom at all is in nobody's way.
+    """
+    measures, strength = view.evidence.measures, view.shift.strength
+    open_ = np.full(len(view.names), np.nan)
+    suffers = set()
+    for i, measure in enumerate(measures):
+        at = view.at[measure.component]
+        if measure.callee or measure.family not in TELLING:
+            continue
+        open_[at] = np.fmax(open_[at], np.clip(strength[i] - 0.5, 0.0, 1.0))
+        if measure.fired and measure.family in SYMPTOMS:
+            suffers.add(at)
+    open_[np.isnan(open_)] = 1.0
+    view.lend(open_)
+    everywhere = np.ones(len(view.names))
+    ways = [widest(view.graph, one, open_) for one in suffers]
+    needed = [widest(view.graph, one, everywhere) for one in suffers]
+    if not ways:
+        return everywhere
+    return np.where(np.max(needed, axis=0) > 0, np.maximum(np.max(ways, axis=0), OFF_PATH), 1.0)
 
 
 def _by_sli(view: View) -> Floats:

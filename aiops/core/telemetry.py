@@ -16,8 +16,13 @@ from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
 from aiops.model.signal import AlertKind, Severity, Signal
 from aiops.plugin import Column, Columns
 
-META = frozenset({"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added"})
-"""What Prometheus says of its own scraping: never the system's."""
+_SCRAPE = (
+    "duration_seconds samples_scraped samples_post_metric_relabeling series_added timeout_seconds"
+    " sample_limit samples_limit body_size_bytes response_size_bytes series_current series_limit"
+    " series_limit_samples_dropped"
+)
+META = frozenset({"up", *(f"scrape_{one}" for one in _SCRAPE.split())})
+"""What Prometheus, and vmagent, say of their own scraping: never the system's."""
 SILENT_TARGET, SILENT_SOURCE, CHURN, CLOCK = "silent target", "silent source", "new labels", "clock"
 TARGET_AGE, SOURCE_AGE = "forewarn_target_age_seconds", "forewarn_source_age_seconds"
 NEW_SERIES, SKEW = "forewarn_source_new_series_ratio", "forewarn_source_clock_skew_seconds"

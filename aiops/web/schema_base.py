@@ -9,9 +9,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 T = TypeVar("T")
 
 
+_LAST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
+
+
 def _moment(value: Any) -> Any:
+    """A time that no calendar has, as of a ramp that hardly rises, is the calendar's last."""
     if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC) if math.isfinite(value) else None
+        return datetime.fromtimestamp(min(max(value, 0.0), _LAST), UTC) if math.isfinite(value) else None
     return value
 
 

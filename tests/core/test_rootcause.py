@@ -1,5 +1,7 @@
 """Root cause: who is named, why, and when nothing is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,32 @@ def test_without_the_graph_a_callee_explains_nothing():
 
 def test_resources_are_nobody_elses():
     assert rank(chain(proxy=60, cpu=200)).ranked[0].component == "db"
+
+
+@pytest.mark.parametrize(
+    ("odd", "cause"),
+    [
+        ({"proxy": 20, "cpu": 200}, "proxy"),
+        ({"proxy": 20, "app": 21, "db": 22, "cpu": 200}, "db"),
+    ],
+)
+def test_what_is_odd_below_is_no_cause_where_all_on_the_way_to_it_are_well(odd, cause):
+    evidence = chain(**odd)
+    fired = [replace(m, fired=m.component == "proxy") for m in evidence.measures]
+    assert rank(replace(evidence, measures=fired)).ranked[0].component == cause
+
+
+def test_a_component_without_symptoms_stands_in_nobodys_way():
+    evidence = chain(proxy=20, cpu=200)
+    proxy, _, _, cpu = evidence.measures
+    blind = replace(
+        evidence,
+        measures=[replace(proxy, fired=True), cpu],
+        normal=evidence.normal[:, [0, 3]],
+        fault=evidence.fault[:, [0, 3]],
+        calls=[("proxy", "db")],
+    )
+    assert rank(blind).ranked[0].component == "db"
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1.0, 1e9])

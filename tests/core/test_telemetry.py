@@ -101,6 +101,15 @@ def test_a_scrape_that_fails_is_told_by_up_and_a_target_that_was_removed_is_not_
     assert stand.wrong() == {}, "nobody scrapes it any more"
 
 
+def test_what_is_said_of_the_scraping_itself_is_the_watchings_own() -> None:
+    def heard(name: str) -> AlertKind:
+        return of_telemetry(signal(metric("a", name), kind=AlertKind.ANOMALY)).kind
+
+    ours = {"up", "scrape_samples_post_metric_relabeling", "scrape_timeout_seconds", "scrape_body_size_bytes"}
+    assert {heard(name) for name in ours} == {AlertKind.SILENCE}
+    assert heard("scraper_pages_total") is AlertKind.ANOMALY
+
+
 def test_a_source_that_does_not_answer() -> None:
     stand = Stand()
     for _ in range(20):
