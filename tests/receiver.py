@@ -3,11 +3,12 @@
 import asyncio
 import json
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
-from typing import Any
+from typing import Any, Self
 
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
@@ -143,6 +144,39 @@ class Receiver:
             return False
         self.events.setdefault(request.headers["webhook-id"], event)
         return True
+
+
+class ThreadedReceiver:
+    """A `Receiver` in a thread of its own, for callers that run no event loop."""
+
+    def __init__(self) -> None:
+        self.receiver = Receiver()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+
+    async def _serve(self) -> None:
+        async with self.receiver.serve():
+            self._ready.set()
+            await self._stop.wait()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thaw()
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+    def freeze(self) -> None:
+        self._loop.call_soon_threadsafe(self.receiver.thaw.clear)
+
+    def thaw(self) -> None:
+        self._loop.call_soon_threadsafe(self.receiver.thaw.set)
 
 
 async def _write(writer: asyncio.StreamWriter, status: int, headers: dict[str, str], body: bytes) -> bool:

@@ -1,9 +1,7 @@
 """Servers that keep tickets, for tests of the delivery: each says in the end what it has heard."""
 
-import asyncio
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ import httpx
 from tests.e2e.roundup_server import ADMIN, ADMIN_PASSWORD, PASSWORD, USER, Roundup, roundup
 from tests.e2e.rt_server import FIELD, QUEUE, Person, RequestTracker, request_tracker
 from tests.outboxes import STORY
-from tests.receiver import SECRET, Receiver
+from tests.receiver import SECRET, ThreadedReceiver
 
 
 class TicketServer(Protocol):
@@ -42,36 +40,14 @@ def numbers(marks: list[str]) -> list[int]:
     return [1, *(int(found[1]) for mark in marks if (found := re.match(r"\[\S+#(\d+)\]", mark)))]
 
 
-class _Webhook:
-    """`Receiver`, which drops repeats by their webhook-id, in a thread of its own."""
+class _Webhook(ThreadedReceiver):
+    """`Receiver`, which drops repeats by their webhook-id."""
 
     patience = 1.5
 
-    def __init__(self) -> None:
-        self._receiver = Receiver()
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-
-    async def _serve(self) -> None:
-        async with self._receiver.serve():
-            self._ready.set()
-            await self._stop.wait()
-
-    def __enter__(self) -> "_Webhook":
-        self._thread.start()
-        self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._loop.close()
-
     @property
     def port(self) -> int:
-        return self._receiver.port
+        return self.receiver.port
 
     def block(self, url: str) -> dict[str, Any]:
         os.environ["ITSM_SECRET"] = SECRET
@@ -79,12 +55,12 @@ class _Webhook:
         return {"kind": "webhook", "url": f"{url}/hooks", "secret": secret, "timeout": self.patience}
 
     def heard(self) -> dict[str, list[list[int]]]:
-        assert not self._receiver.unsigned, self._receiver.unsigned
-        told = self._receiver.tickets()
+        assert not self.receiver.unsigned, self.receiver.unsigned
+        told = self.receiver.tickets()
         return {key: [[int(event["sequence"]) for event in events]] for key, events in told.items()}
 
     def all_closed(self) -> bool:
-        return all(events[-1]["data"]["n"] == STORY[-1] for events in self._receiver.tickets().values())
+        return all(events[-1]["data"]["n"] == STORY[-1] for events in self.receiver.tickets().values())
 
 
 class _Rt:

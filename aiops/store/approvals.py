@@ -65,7 +65,8 @@ def give(conn: Connection, run_id: int, who: Approver, at: float) -> Run:
     conn.execute(approval.insert().values(run_id=run_id, given_by=who.name, at=at, team=one.team))
     names.append(who.name)
     if len(names) < one.needs:
-        _note(conn, one, f"approved by {who.name}: {len(names)} of {one.needs}", who.name, at)
+        reason = f"approved by {who.name}: {len(names)} of {one.needs}"
+        audit.note_run(conn, one, at, reason=reason, actor=who.name)
         return one
     return runs.approve(conn, run_id, ", ".join(names), at, actor=who.name)
 
@@ -103,18 +104,3 @@ def wanted(conn: Connection, problem_id: int) -> dict[str, Any] | None:
         "asked_by": row["asked_by"],
         "expires": row["expires"] if row["expires"] is not None else float("nan"),
     }
-
-
-def _note(conn: Connection, one: Run, reason: str, by: str, at: float) -> None:
-    audit.note(
-        conn,
-        at=at,
-        entity="run",
-        entity_id=one.id,
-        current=one.state,
-        to=one.state,
-        reason=reason,
-        problem_id=one.problem_id,
-        actor=by,
-        team=one.team,
-    )

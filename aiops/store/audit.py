@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from aiops.model.problem import Run
 from aiops.store.tables import audit
 
 ACTOR = "forewarn"
@@ -36,6 +37,30 @@ def note(
             problem_id=problem_id,
             team=team,
         )
+    )
+
+
+def note_run(
+    conn: Connection,
+    one: Run,
+    at: float,
+    *,
+    was: str | None = None,
+    reason: str | None = None,
+    actor: str = ACTOR,
+) -> None:
+    """A run's row; by default it stays in its state, and the reason is the run's own."""
+    note(
+        conn,
+        at=at,
+        entity="run",
+        entity_id=one.id,
+        current=one.state if was is None else was,
+        to=one.state,
+        reason=one.reason if reason is None else reason,
+        problem_id=one.problem_id,
+        actor=actor,
+        team=one.team,
     )
 
 

@@ -67,7 +67,7 @@ def take(conn: Connection, one: Run, owner: str, seconds: float, at: float) -> i
     if held["owner"] != owner:
         reason = f"taken over by {owner} from {held['owner']}, of which nothing was heard"
         log.info("run %s: %s", one.id, reason)
-        _note(conn, one, reason, at)
+        audit.note_run(conn, one, at, reason=reason)
     return int(held["epoch"]) + 1
 
 
@@ -132,17 +132,3 @@ def _now(conn: Connection) -> sa.ColumnElement[float]:
     if conn.dialect.name == "postgresql":
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
     return (sa.func.julianday("now") - _JULIAN_EPOCH) * 86400.0
-
-
-def _note(conn: Connection, one: Run, reason: str, at: float) -> None:
-    audit.note(
-        conn,
-        at=at,
-        entity="run",
-        entity_id=one.id,
-        current=one.state,
-        to=one.state,
-        reason=reason,
-        problem_id=one.problem_id,
-        team=one.team,
-    )

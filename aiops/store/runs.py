@@ -40,7 +40,7 @@ def insert(conn: Connection, one: Run, text: str) -> Run:
     made = conn.execute(run.insert().values(**values))
     assert made.inserted_primary_key is not None
     one.id = int(made.inserted_primary_key[0])
-    _audit(conn, one, "", at=one.queued, actor=audit.ACTOR)
+    audit.note_run(conn, one, one.queued, was="")
     return one
 
 
@@ -122,7 +122,7 @@ def save(conn: Connection, one: Run, was: RunState, at: float, actor: str = audi
     if one.state not in LIVE_RUN:
         leases.end(conn, one.id)
     notices.add(conn, one)
-    _audit(conn, one, was, at=at, actor=actor)
+    audit.note_run(conn, one, at, was=was, actor=actor)
 
 
 def begin(conn: Connection, one: Run, was: RunState, at: float, owner: str, seconds: float) -> int:
@@ -195,21 +195,6 @@ def _decide(
         one.ended = at
     save(conn, one, was, at, actor=actor or by)
     return one
-
-
-def _audit(conn: Connection, one: Run, was: str, at: float, actor: str) -> None:
-    audit.note(
-        conn,
-        at=at,
-        entity="run",
-        entity_id=one.id,
-        current=was,
-        to=one.state,
-        reason=one.reason,
-        problem_id=one.problem_id,
-        actor=actor,
-        team=one.team,
-    )
 
 
 def _live_query() -> sa.Select[Any]:

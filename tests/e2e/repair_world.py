@@ -15,7 +15,6 @@ from typing import Any
 from tests.e2e.forewarn import Forewarn
 from tests.e2e.servers import (
     Server,
-    SupervisedNginx,
     blackbox_exporter,
     get_json,
     node_exporter,
@@ -24,6 +23,7 @@ from tests.e2e.servers import (
     scrape_job,
     until,
 )
+from tests.e2e.supervised import SupervisedNginx
 from tests.receiver import SECRET, Receiver
 
 NODE = (

@@ -22,7 +22,6 @@ from tests.database import free_port
 
 __all__ = [
     "Server",
-    "SupervisedNginx",
     "blackbox_exporter",
     "free_port",
     "need",
@@ -212,87 +211,3 @@ def victoria_metrics(
     config = _scrape_config(folder, jobs, interval)
     argv = [need("victoria-metrics"), f"-promscrape.config={config}", f"-storageDataPath={folder / 'vm'}"]
     return Server("victoria", [*argv, f"-httpListenAddr=127.0.0.1:{port}", *flags], folder, port, "/health")
-
-
-class SupervisedNginx:
-    """nginx under a supervisord of its own, which does not restart it by itself. `url` answers 200 "ok"."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self.socket = folder / "sv.sock"
-        self.access_log = folder / "access.log"
-        self._configs(need("nginx"), need("supervisord"))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def server(self) -> str:
-        """The supervisor's address, as the action `service` takes it."""
-        return f"unix://{self.socket}"
-
-    def __enter__(self) -> Self:
-        with (self.folder / "supervisord.out").open("ab") as out:
-            self._process = subprocess.Popen(
-                [need("supervisord"), "-n", "-c", str(self.folder / "supervisord.conf")],
-                stdout=out,
-                stderr=out,
-                cwd=self.folder,
-                start_new_session=True,
-            )
-        try:
-            until(lambda: answers(self.url), what="nginx under supervisor")
-        except TimeoutError:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process:
-            self._process.terminate()
-            self._process.wait(15)
-            self._process = None
-
-    def kill(self) -> None:
-        """SIGKILL to nginx' whole process group."""
-        pid = int((self.folder / "nginx.pid").read_text())
-        os.killpg(os.getpgid(pid), signal.SIGKILL)
-        until(lambda: not answers(self.url), what="nginx gone")
-
-    def answers(self) -> bool:
-        return answers(self.url)
-
-    def _configs(self, nginx: str, supervisord: str) -> None:
-        folder = self.folder
-        (folder / "nginx.conf").write_text(
-            f"""daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-{"user root;" if os.geteuid() == 0 else ""}
-events {{ worker_connections 256; }}
-http {{
-  access_log {self.access_log};
-  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-  server {{ listen 127.0.0.1:{self.port}; location / {{ return 200 "ok"; }} }}
-}}
-"""
-        )
-        (folder / "supervisord.conf").write_text(
-            f"""[supervisord]
-logfile={folder}/supervisord.log
-pidfile={folder}/supervisord.pid
-{"user=root" if os.geteuid() == 0 else ""}
-[unix_http_server]
-file={self.socket}
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-[supervisorctl]
-serverurl=unix://{self.socket}
-[program:nginx]
-command={nginx} -c {folder}/nginx.conf -e {folder}/error.log
-autorestart=false
-startsecs=0
-startretries=0
-stopasgroup=true
-killasgroup=true
-"""
-        )

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.chaos.playbook import library
-from tests.e2e.chaos.supervised import starts
 from tests.e2e.chaos.world import World, world
-from tests.e2e.servers import SupervisedNginx, blackbox_exporter, probe_job
+from tests.e2e.servers import blackbox_exporter, probe_job
+from tests.e2e.supervised import SupervisedNginx, starts
 
 PROBE = 'probe_success{service="nginx"}'
 SLI = {"name": "web answers", "of": {"match": PROBE}, "breach": {"below": 1}, "labels": {"service": "nginx"}}

@@ -10,9 +10,9 @@ from pathlib import Path
 from tests.e2e.chaos.gauges import Gauges
 from tests.e2e.chaos.playbook import library
 from tests.e2e.chaos.report import Report, report
-from tests.e2e.chaos.supervised import Supervised
 from tests.e2e.chaos.world import world
 from tests.e2e.servers import scrape_job
+from tests.e2e.supervised import Supervised
 
 QUEUE = "orders"
 MOST = 20

@@ -6,7 +6,7 @@ from typing import Any
 from tests.e2e.chaos.playbook import steps_of
 from tests.e2e.chaos.report import Report, report
 from tests.e2e.chaos.web import Web, restart_service, web
-from tests.e2e.servers import SupervisedNginx
+from tests.e2e.supervised import SupervisedNginx
 
 SETTLE = {"action": "wait", "seconds": "3s"}
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.e2e.chaos.report import Report, report
-from tests.e2e.chaos.supervised import ctl
 from tests.e2e.chaos.web import restart_service, web
+from tests.e2e.supervised import ctl
 
 
 def run(folder: Path) -> Report:

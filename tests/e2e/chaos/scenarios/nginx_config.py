@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.e2e.chaos.playbook import library
 from tests.e2e.chaos.report import Report, report
-from tests.e2e.chaos.supervised import ctl
 from tests.e2e.chaos.web import Web, web
-from tests.e2e.servers import SupervisedNginx, need
+from tests.e2e.servers import need
+from tests.e2e.supervised import SupervisedNginx, ctl
 
 BAD = "http { server { listen nonsense; } "
 

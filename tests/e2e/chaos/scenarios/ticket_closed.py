@@ -10,7 +10,7 @@ from tests.e2e.chaos.report import Report
 from tests.e2e.chaos.scenarios.engine_killed import step_begun
 from tests.e2e.chaos.web import restart_service, web
 from tests.e2e.roundup_server import ADMIN, ADMIN_PASSWORD, PASSWORD, USER, Roundup, roundup
-from tests.e2e.servers import SupervisedNginx
+from tests.e2e.supervised import SupervisedNginx
 from tests.ticket_servers import RoundupTickets
 
 SETTLE = {"action": "wait", "seconds": "15s"}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.e2e.chaos.playbook import library
 from tests.e2e.chaos.report import Report, report
-from tests.e2e.chaos.supervised import Supervised
 from tests.e2e.chaos.world import world
+from tests.e2e.supervised import Supervised
 
 GROUP = "chaos-worker"
 MOST = 100 * 2**20

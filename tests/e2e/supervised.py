@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.e2e.servers import need, until
+from tests.e2e.servers import answers, free_port, need, until
 
 
 class Supervised:
@@ -70,6 +70,37 @@ class Supervised:
         return path.read_text() if path.exists() else ""
 
 
+class SupervisedNginx(Supervised):
+    """nginx; `url` answers 200 "ok"."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.access_log = folder / "access.log"
+        user = "user root;" if os.geteuid() == 0 else ""
+        conf = _NGINX.format(folder=folder, user=user, port=self.port, log=self.access_log)
+        (folder / "nginx.conf").write_text(conf)
+        argv = [need("nginx"), "-c", folder / "nginx.conf", "-e", folder / "error.log"]
+        super().__init__(folder, {"nginx": argv})
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            until(self.answers, what="nginx under supervisor")
+        except TimeoutError:
+            self.__exit__()
+            raise
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL to nginx' whole process group."""
+        os.killpg(os.getpgid(self.pid("nginx")), signal.SIGKILL)
+        until(lambda: not self.answers(), what="nginx gone")
+
+    def answers(self) -> bool:
+        return answers(self.url)
+
+
 def starts(folder: Path, name: str) -> int:
     """How often the supervisord of `folder` has started a program."""
     path = folder / "supervisord.log"
@@ -105,4 +136,14 @@ startretries=0
 stopwaitsecs=2
 stopasgroup=true
 killasgroup=true
+"""
+_NGINX = """daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+{user}
+events {{ worker_connections 256; }}
+http {{
+  access_log {log};
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  server {{ listen 127.0.0.1:{port}; location / {{ return 200 "ok"; }} }}
+}}
 """
