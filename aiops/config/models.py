@@ -182,7 +182,14 @@ class Grouping(Block):
         "do.",
     )
     need_labels: list[tuple[str, str]] = Field(
-        [("service", "pod"), ("owner_name", "pod"), ("owner_name", "replicaset"), ("pod", "node")],
+        [
+            ("service", "workload"),
+            ("service", "pod"),
+            ("workload", "pod"),
+            ("owner_name", "pod"),
+            ("owner_name", "replicaset"),
+            ("pod", "node"),
+        ],
         description="Labels of series of which the first's value runs on, or needs, that of the second.",
     )
     window: Duration = Field(
