@@ -53,6 +53,15 @@ class Known:
     detail: Mapping[str, str] = field(default_factory=dict)
     changed: float = nan
     """When the newest change was made, as far as it says so."""
+    bears: Mapping[str, str] = field(default_factory=dict)
+    """Of a pod: the labels that services select it by."""
+    ready: bool = False
+    since: float = 0.0
+    """When it became ready, or ceased to be."""
+    selects: Mapping[str, str] | None = None
+    """Of a service: what its pods bear."""
+    sends: Mapping[str, bool] | None = None
+    """Of an endpoint slice: uids of pods, and whether traffic is sent there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,8 @@ def pod(one: Object, label_names: Sequence[str], pending_after: float) -> Known:
         why = _condition(status, "PodScheduled")
         said = why.get("message") if why.get("status") == "False" else "its containers do not start"
         faults.append(Fault("Pending", Severity.MAJOR, f"Pending: {said}", since=created + pending_after))
-    ready = _condition(status, "Ready").get("status") == "True"
+    condition = _condition(status, "Ready")
+    ready = condition.get("status") == "True"
     values = [] if over else [("kubernetes_pod_ready", float(ready))]
     restarts = sum(float(c.get("restartCount") or 0) for c in containers)
     return Known(
@@ -101,6 +111,9 @@ def pod(one: Object, label_names: Sequence[str], pending_after: float) -> Known:
         faults,
         values,
         nan if over else restarts,
+        bears={} if over else dict(meta.get("labels") or {}),
+        ready=ready,
+        since=_since(condition) or (created if created == created else 0.0),
     )
 
 

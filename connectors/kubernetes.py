@@ -15,6 +15,7 @@ from aiops.model.signal import Report
 from aiops.plugin import Connector, Duration
 from aiops.plugin.connector import Batch, Reports
 from connectors import _kubernetes_facts as facts
+from connectors import _kubernetes_services as services
 from connectors._kubernetes_api import Access, Collection
 from connectors._kubernetes_facts import Event, Fault, Known
 
@@ -25,11 +26,23 @@ _LATE = 300.0
 _MOST_SEEN = 5000
 
 What = Literal[
-    "pods", "nodes", "deployments", "statefulsets", "daemonsets", "horizontalpodautoscalers", "events"
+    "pods",
+    "nodes",
+    "services",
+    "endpointslices",
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "horizontalpodautoscalers",
+    "events",
 ]
+_UNCHOSEN = ("nodes", "services", "endpointslices")
+"""What `selector` does not narrow: their labels are not those of the pods behind them."""
 _ROOTS: dict[str, str] = {
     "pods": "/api/v1",
     "nodes": "/api/v1",
+    "services": "/api/v1",
+    "endpointslices": "/apis/discovery.k8s.io/v1",
     "events": "/api/v1",
     "deployments": "/apis/apps/v1",
     "statefulsets": "/apis/apps/v1",
@@ -42,10 +55,12 @@ class Kubernetes(Access, Connector):
     """Watches what a cluster says of itself.
 
     Bad states are alerts of their own: OOMKilled, CrashLoopBackOff, ImagePullBackOff, containers that cannot
-    be created, Pending, NodeNotReady, pressure on nodes, RolloutStuck, autoscalers at their limit. Rollouts,
-    scaling and cordons are changes; the cluster's events are log lines; readiness, restarts and replicas are
-    series ``kubernetes_*``. Their labels say what runs on what: `pod`, `node`, and `service` as well as
-    `deployment`, `statefulset` or `daemonset`, which name the workload.
+    be created, Pending, NodeNotReady, pressure on nodes, RolloutStuck, autoscalers at their limit, services
+    without endpoints. Rollouts, scaling, cordons and other selectors or ports of services are changes; the
+    cluster's events are log lines; readiness, restarts, replicas and endpoints are series ``kubernetes_*``.
+    Their labels say what runs on what: `pod`, `node`, and `service` as well as `deployment`, `statefulset` or
+    `daemonset`, which name the workload. What a Service sends to, by its endpoint slices or else by its
+    selector, are series with the Service's name as `service` and the `workload` behind it.
     """
 
     namespaces: list[str] = Field(
@@ -82,7 +97,7 @@ class Kubernetes(Access, Connector):
                 only = {"fieldSelector": "type=Warning"} if self.events == "warnings" else {}
                 self._events = [Collection(path, facts.event, only) for path in paths]
             else:
-                chosen = {"labelSelector": self.selector} if self.selector and kind != "nodes" else {}
+                chosen = {"labelSelector": self.selector} if self.selector and kind not in _UNCHOSEN else {}
                 self._known[kind] = [Collection(path, self._reader(kind), chosen) for path in paths]
 
     def _spaces(self, kind: str) -> list[str]:
@@ -95,6 +110,8 @@ class Kubernetes(Access, Connector):
         return {
             "pods": partial(facts.pod, label_names=self.label_names, pending_after=self.pending_after),
             "nodes": facts.node,
+            "services": services.service,
+            "endpointslices": services.endpoint_slice,
             "deployments": facts.deployment,
             "statefulsets": facts.stateful_set,
             "daemonsets": facts.daemon_set,
@@ -118,6 +135,7 @@ class Kubernetes(Access, Connector):
             if isinstance(failure, BaseException):
                 raise failure
         known = {uid: one for many in every for uid, one in many.items.items()}
+        known |= services.backed(known, whole=not self.selector)
         # what was told is remembered once it is taken: what is not taken comes again
         for change in self._changes(known, since, until):
             yield change
