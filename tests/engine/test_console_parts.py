@@ -144,6 +144,6 @@ def test_markdown_tells_it_and_takes_no_markup_from_others() -> None:
     text = problem_text(a_problem(), NOW + 60, "http://x/problems/4")
     assert text.startswith("# load \\<b\\>is\\</b\\> \\*high\\*\n")
     assert "[Problem 4](http://x/problems/4)" in text
-    assert "- #2 load (83% alike: same metric load); ended by: playbook restart" in text
-    assert "by ana: looking \\| at it" in text
+    assert "- #2 load (83%: same metric load); Ended: playbook restart" in text
+    assert "ana: looking \\| at it" in text
     assert re.search(r"2026-01-01 00:00:22 UTC run 7 step restart done: restart nginx", text)

@@ -7,6 +7,8 @@ from typing import Any
 from aiops.core.words import number
 from aiops.web.console.timeline import entries
 from aiops.web.console.words import headline, metric, plain, shown_labels
+from aiops.web.language import gettext as _
+from aiops.web.sentences import told
 from aiops.web.times import stamp
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
@@ -17,46 +19,48 @@ LINES = 40
 def problem_text(problem: Mapping[str, Any], now: float, url: str) -> str:
     """`problem` as `whole_problem` gives it; `url` leads to its page."""
     lines = [
-        f"# {_safe(problem['title'])}",
+        f"# {_safe(told(problem['title']))}",
         "",
-        f"{headline(problem, now)} [Problem {problem['id']}]({url})",
+        f"{headline(problem, now)} [{_('Problem %(id)s') % {'id': problem['id']}}]({url})",
         "",
     ]
     facts = {
-        "State": f"{problem['state']}, {problem['stage']}, {problem['severity']}",
-        "Opened": stamp(problem["opened"]),
-        "Users notice since": stamp(problem["breached"]),
-        "Breach foreseen": stamp(problem["breach_expected"]) if problem["breached"] is None else "",
-        "Resolved": stamp(problem["resolved"]),
-        "Assigned to": problem["assignee"],
-        "Labels": ", ".join(f"{name}={value}" for name, value in shown_labels(problem["labels"])),
-        "Tickets": ", ".join(f"{one['ref']} in {one['sink']}" for one in problem["tickets"]),
+        _("State"): ", ".join(plain(problem[one]) for one in ("state", "stage", "severity")),
+        _("Opened"): stamp(problem["opened"]),
+        _("Users notice since"): stamp(problem["breached"]),
+        _("Breach foreseen"): stamp(problem["breach_expected"]) if problem["breached"] is None else "",
+        _("Resolved"): stamp(problem["resolved"]),
+        _("Assigned to"): problem["assignee"],
+        _("Labels"): ", ".join(f"{name}={value}" for name, value in shown_labels(problem["labels"])),
+        _("Tickets"): ", ".join(f"{one['ref']} in {one['sink']}" for one in problem["tickets"]),
     }
     lines += [f"- **{name}:** {_safe(value)}" for name, value in facts.items() if value]
     lines += _causes(problem["causes"])
-    lines += ["", "## Evidence", ""] + [f"- {_evidence(one)}" for one in problem["alerts"]]
+    lines += ["", f"## {_('Evidence')}", ""] + [f"- {_evidence(one)}" for one in problem["alerts"]]
     if problem["similar"]:
-        lines += ["", "## Similar before", ""]
+        lines += ["", f"## {_('Similar before')}", ""]
         lines += [
-            f"- #{one['id']} {_safe(one['title'])} ({one['score']:.0%} alike: {_safe(one['because'])})"
-            + (f"; ended by: {_safe(one['fix'])}" if one["fix"] else "")
+            f"- #{one['id']} {_safe(told(one['title']))} ({one['score']:.0%}: {_safe(told(one['because']))})"
+            + (f"; {_('Ended')}: {_safe(told(one['fix']))}" if one["fix"] else "")
             for one in problem["similar"]
         ]
-    lines += ["", "## Timeline", ""]
+    lines += ["", f"## {_('Timeline')}", ""]
     for entry in entries(problem)[:LINES][::-1]:
-        said = " ".join(filter(None, (entry.what, entry.state, f"by {entry.by}" if entry.by else "")))
-        lines.append(f"- {stamp(entry.at)} {_safe(f'{said}: {entry.text}' if said else entry.text)}")
+        said = " ".join(filter(None, (entry.what, entry.state, entry.by)))
+        lines.append(
+            f"- {stamp(entry.at)} {_safe(f'{said}: {told(entry.text)}' if said else told(entry.text))}"
+        )
     return "\n".join(lines) + "\n"
 
 
 def _causes(causes: Mapping[str, Any] | None) -> list[str]:
     if causes is None:
         return []
-    lines = ["", "## Likely cause", ""]
+    lines = ["", f"## {_('Likely cause')}", ""]
     if not causes["known"]:
-        return [*lines, f"Unknown: {_safe(causes['because'])}"]
+        return [*lines, f"{_('Unknown')}: {_safe(told(causes['because']))}"]
     for one in causes["ranked"][:3]:
-        reasons = "; ".join(one["reasons"])
+        reasons = "; ".join(map(told, one["reasons"]))
         if reasons:
             lines.append(f"1. **{_safe(one['component'])}**: {_safe(reasons)}")
     return lines
@@ -65,9 +69,8 @@ def _causes(causes: Mapping[str, Any] | None) -> list[str]:
 def _evidence(alert: Mapping[str, Any]) -> str:
     name = metric(alert["labels"]) or alert["rule"]
     seen = "" if alert["observed"] is None else f" {number(alert['observed'], name)}"
-    return _safe(
-        f"{name}{seen} ({plain(alert['kind'])}, {alert['state']}): {alert['reason'] or alert['rule']}"
-    )
+    why = told(alert["reason"] or alert["rule"])
+    return _safe(f"{name}{seen} ({plain(alert['kind'])}, {plain(alert['state'])}): {why}")
 
 
 def _safe(text: str) -> str:

@@ -15,7 +15,7 @@ from aiops.core import words as core_words
 from aiops.model.role import Role
 from aiops.store import views
 from aiops.store.tokens import Principal
-from aiops.web import times
+from aiops.web import sentences, times
 from aiops.web.console import said, spark, words
 from aiops.web.console.access import csrf_of
 from aiops.web.console.log_evidence import log_shown
@@ -50,6 +50,7 @@ class Renderer:
             "labels": words.shown_labels,
             "pretty": _pretty,
             "sentence": words.sentence,
+            "told": sentences.told,
         }
         self._env.globals |= {
             "asset": asset,

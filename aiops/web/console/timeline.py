@@ -62,4 +62,4 @@ def _of_step(run: Row, step: Row) -> Entry:
 
 def _step_name(step: Row) -> str:
     phase, name = step["phase"], step["name"]
-    return name if phase == name else f"{phase} {name}"
+    return plain(name) if phase == name else f"{plain(phase)} {name}"

@@ -57,9 +57,16 @@ def due(problem: Row, now: float) -> Due:
     expected = problem["breach_expected"]
     if expected is None:
         return Due(rough(now - problem["opened"]), _("since first sign"))
+    span = ", ".join(filter(None, (likely(problem), interval(problem, now))))
     if expected <= now:
-        return Due(_("due now"), _("forecast breach"), interval(problem, now))
-    return Due(f"~{rough(expected - now)}", _("to breach"), interval(problem, now))
+        return Due(_("due now"), _("forecast breach"), span)
+    return Due(f"~{rough(expected - now)}", _("to breach"), span)
+
+
+def likely(row: Row) -> str:
+    """``72 % likely``: that the breach comes at all within the horizon; empty where that is not known."""
+    chance = row.get("breach_chance")
+    return "" if chance is None else _("%(chance)s likely") % {"chance": core_words.percent(chance)}
 
 
 def interval(row: Row, now: float) -> str:
@@ -87,6 +94,9 @@ def headline(problem: Row, now: float) -> str:
         return _("Unusual for %(time)s. Users are not affected so far.") % lasts
     span = interval(problem, now)
     span = f" ({span})" if span else ""
+    if problem.get("breach_chance") is not None and problem.get("breach_within") is not None:
+        within = {"likely": likely(problem), "time": lasting(problem["breach_within"])}
+        span += _(", %(likely)s within %(time)s") % within
     if expected <= now:
         return _("Predicted to breach any moment now%(span)s. Users are not affected so far.") % {
             "span": span
