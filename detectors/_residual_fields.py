@@ -25,7 +25,8 @@ RUN, SINCE = 15, 16  # exceedances in this episode, and samples since the last o
 BUSY = 17  # mean of combined residuals over HIGH, of late
 OFF, OFF_RUN, OFF_SINCE = 18, 19, 20  # the same as HIGH, RUN, SINCE for the season's residual alone
 INTERVAL = 21  # s between samples, usually
-LAGS = 22  # ORDER x unit: the last samples, newest first
+EDGE = 22  # log: what combined residual would score 4, in the long run
+LAGS = 23  # ORDER x unit: the last samples, newest first
 WEIGHTS = LAGS + ORDER
 COVARIANCE = WEIGHTS + WIDTH  # TRIANGLE x: its upper triangle, row by row
 TRIANGLE = WIDTH * (WIDTH + 1) // 2
@@ -61,5 +62,12 @@ FEW, MANY, APART = (
     20,
 )  # exceedances that teach; from which they are the new normal; samples between episodes
 CALM = 8.0  # samples over which BUSY looks back
+NEWS, OLD_NEWS, FRESH = (
+    5.0,
+    20.0,
+    12.0,
+)  # log: what one sample may add to BUSY, up to FRESH exceedances and after
 LEVEL_CAP = 3.5  # what the season alone may score: it is slow to forget a shift
+LASTING = 30.0  # exceedances of OFF in a row that double what the next is worth
+STEADY = 2000.0  # samples over which EDGE is a mean
 WARY = 1.1  # growth of what a scale may learn at once, each exceedance after MANY

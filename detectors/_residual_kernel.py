@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detectors import _residual_fields as k
 from detectors import _residual_judge
-from detectors._residual_judge import Counts, Row, View, bucket, compiled, departure, look, unit
+from detectors._residual_judge import Counts, Row, View, bucket, compiled, departure, look, rarity, unit
 
 Table: TypeAlias = NDArray[np.float64]
 
@@ -150,12 +150,13 @@ def _learn_tail(s: Row, v: View) -> None:
         s[k.BODY] = s[k.HIGH] - 0.5
         s[k.OFF] = v.off if rough else max(s[k.OFF], v.off)
         return
-    ratio = math.exp(min(v.log - s[k.HIGH], 20.0))
-    s[k.BUSY] += (ratio - s[k.BUSY]) / k.CALM
+    most = k.NEWS if s[k.RUN] <= k.FRESH else k.OLD_NEWS
+    s[k.BUSY] += (math.exp(min(v.log - s[k.HIGH], most)) - s[k.BUSY]) / k.CALM
     gain = max(k.GAIN, min(k.FASTEST, k.EARLY / n))
     _follow(s, k.HIGH, k.RUN, k.SINCE, v.log, k.RARE, gain)
     _follow(s, k.OFF, k.OFF_RUN, k.OFF_SINCE, v.off, k.RARE_OFF, gain)
     s[k.BODY] += 0.25 * gain * ((1.0 if v.log > s[k.BODY] else 0.0) - k.USUAL)
+    s[k.EDGE] += (s[k.HIGH] + rarity(s[k.HIGH] - s[k.BODY]) - s[k.EDGE]) / min(n - k.YOUNG, k.STEADY)
 
 
 @compiled

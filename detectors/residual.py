@@ -3,7 +3,8 @@
 Three residuals - from a robust profile of the day and its weekdays, from an autoregression of eight lags,
 and from an exponentially weighted mean - each in units of its own scale, and their geometric mean: an event
 stands out from all three; noise, a late peak or a slow drift from one. The score is its ratio to the series'
-own tracked 99.3 % quantile, in decades. `_residual_judge.py` and `_residual_kernel.py` have each step.
+own tracked 99.3 % quantile, in decades, bent so that 1 in 10,000 samples of noise exceed 4, be its tail light
+or heavy. `_residual_judge.py` and `_residual_kernel.py` have each step.
 """
 
 from collections.abc import Callable

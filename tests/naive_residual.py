@@ -41,7 +41,7 @@ class NaiveResidual:
         self.lags = np.full(k.ORDER, value)
         self.weights = np.eye(k.WIDTH)[1]
         self.covariance = k.DOUBT * np.eye(k.WIDTH)
-        self.high = self.body = self.off = self.busy = 0.0
+        self.high = self.body = self.off = self.busy = self.edge = 0.0
         self.run = self.since = self.off_run = self.off_since = 0.0
 
     def _between(self, time: float, buckets: int) -> tuple[int, int, float]:
@@ -92,8 +92,19 @@ class NaiveResidual:
         over = log - self.high - max(0.0, math.log(self.busy) if self.busy > 0 else 0.0)
         shape = min(max(self.high - self.body, 0.0), judge.WIDEST)
         width = judge.WIDTH0 * (1 + judge.BEND * (shape / judge.TYPICAL - 1))
-        score = judge.START + over / width if over > 0 else judge.START * math.exp(over)
-        return max(score, min(k.LEVEL_CAP, 2 + 2 * (off - self.off)), 0.0)
+        score = self._decades(over, width) if over > 0 else judge.START * math.exp(over)
+        lasting = off > self.off and self.off_since < k.APART
+        worth = 2 + 2 * (off - self.off) * (1 + self.off_run / k.LASTING * lasting)
+        return max(score, min(k.LEVEL_CAP, worth), 0.0)
+
+    def _decades(self, over: float, width: float) -> float:
+        edge = min(max(self.edge - self.high, judge.NEAREST), judge.FARTHEST)
+        ratio, half = judge.START + over / width, (3.5 - judge.START) * width
+        if edge > (4 - judge.START) * width:
+            between = float(np.interp(over, [half, edge], [3.5, 4.0]))
+            return min(ratio, between if over < edge else 4 + (over - edge) / judge.STEEP)
+        below = judge.START + (4 - judge.START) * over / edge
+        return below if over < edge else max(ratio, 4 + (over - edge) / judge.SLOW)
 
     def _learn(self, time: float, value: float) -> None:
         n, gap = self.n + 1, max(time - self.seen, 0.0) if self.n else 0.0
@@ -164,13 +175,17 @@ class NaiveResidual:
             self.off = off if n <= k.ROUGH else max(self.off, off)
             self.body = self.high - 0.5
             return
-        self.busy += (math.exp(min(log - self.high, 20.0)) - self.busy) / k.CALM
+        most = k.NEWS if self.run <= k.FRESH else k.OLD_NEWS
+        self.busy += (math.exp(min(log - self.high, most)) - self.busy) / k.CALM
         gain = max(k.GAIN, min(k.FASTEST, k.EARLY / n))
         self.high, self.run, self.since = _followed(self.high, self.run, self.since, log, k.RARE, gain)
         self.off, self.off_run, self.off_since = _followed(
             self.off, self.off_run, self.off_since, off, k.RARE_OFF, gain
         )
         self.body += 0.25 * gain * ((log > self.body) - k.USUAL)
+        rare = judge.NOISE + judge.TAIL * (self.high - self.body - judge.SHAPE)
+        edge = self.high + min(max(rare, judge.NEAREST), judge.FARTHEST)
+        self.edge += (edge - self.edge) / min(n - k.YOUNG, k.STEADY)
 
 
 def _followed(

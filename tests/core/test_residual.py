@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from aiops.model.frame import Frame
 from detectors import _residual_fields as k
+from detectors import _residual_judge as judge
 from detectors.residual import Residual
+from tests.bench.calibration import NOISES
 from tests.naive_residual import NaiveResidual
 
 Matrix = NDArray[np.float64]
@@ -99,6 +101,34 @@ def test_constants_are_quiet_and_their_first_step_is_not() -> None:
     scores, _ = _run(values)
     assert (scores[:2500] < 3).all()
     assert (scores[2500] > 8).all()
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "student t3", "poisson(3)", "ar(0.8)"])
+def test_one_noise_sample_in_ten_thousand_scores_more_than_four(noise: str) -> None:
+    """The bench asks for 0.5 to 2; here are 20 to 120 samples of 600,000."""
+    values = NOISES[noise](np.random.default_rng(8), (9000, 100))
+    scores, _ = _run(values, 15.0)
+    assert 20 <= np.count_nonzero(scores[3000:] > 4) <= 120
+
+
+def test_a_step_of_a_constant_is_more_than_one_odd_sample_and_not_for_ever() -> None:
+    values = np.full((6000, 3), [0.0, 5.0, 1e6])
+    values[4000:] += [1.0, -0.1, 1e5]
+    over = _run(values)[0] > 4
+    assert not over[:4000].any()
+    assert (over[4000:].sum(axis=0) >= 5).all()
+    assert not over[4100:].any()
+
+
+def test_what_lasts_is_worth_more_than_what_has_just_begun() -> None:
+    row = np.zeros(k.FIELDS)
+    worth = [judge._lasting(row, over) for over in (-0.5, 0.3)]
+    row[k.OFF_RUN] = k.LASTING
+    assert [judge._lasting(row, over) for over in (-0.5, 0.3)] == pytest.approx([worth[0], worth[1] + 0.6])
+    row[k.OFF_SINCE] = k.APART
+    assert judge._lasting(row, 0.3) == pytest.approx(worth[1])
+    row[k.OFF_RUN], row[k.OFF_SINCE] = 1000.0, 0.0
+    assert judge._lasting(row, 0.3) == k.LEVEL_CAP
 
 
 def test_least_squares_stay_sound_for_long() -> None:
