@@ -52,6 +52,9 @@ ANCHOR_HIGH, ANCHOR_LOW = 27 * LANES, 28 * LANES  # unit: 1e9 +- 10 would be los
 SEEN_HIGH, SEEN_LOW = 29 * LANES, 30 * LANES  # s since the epoch: the last sample learnt
 FIELDS = 31
 
+NEGATIVE, BEHIND = -1, -2  # why a frame is not stepped: slots below 0; blocks that are in another bucket
+ANY = -1  # the bucket of a frame for which no block is behind
+
 SET_BACK = f(
     300
 )  # s: a sample older than the last by less is late and dropped; by more, the clock was set back

@@ -168,6 +168,19 @@ def _survey(slots: Slots) -> tuple[int, int, bool]:
 
 
 @compiled
+def _behind(buckets: Slots, bucket: int, slots: Slots, low: int, high: int, ascending: bool) -> bool:
+    """Whether a block must turn to `bucket` first; one that is a bucket further takes in late samples."""
+    behind = i32(0)
+    if ascending and high - low == len(slots) - 1:
+        for block in range(low // LANES, high // LANES + 1):
+            behind += i32(0) if 0 <= buckets[block * LANES & k.PLACES] - bucket <= 1 else i32(1)
+    else:
+        for slot in slots:
+            behind += i32(0) if 0 <= buckets[slot // LANES * LANES & k.PLACES] - bucket <= 1 else i32(1)
+    return bool(behind > 0)
+
+
+@compiled
 def _run(slots: Slots, start: int, ascending: bool) -> int:
     """The end of the run of ascending slots of one block."""
     first, last = slots[start], start + LANES - 1
@@ -185,6 +198,8 @@ def _build(_version: int) -> Callable[..., int]:
 
     def advance(
         block: Block,
+        buckets: Slots,
+        bucket: int,
         times: NDArray[np.float64],
         slots: Slots,
         values: NDArray[np.float64],
@@ -197,13 +212,16 @@ def _build(_version: int) -> Callable[..., int]:
         """Step a frame ``values[T, S]``, learning where ``learn[T, S]``; `block` is the flat state.
 
         ``score[T, S]`` and ``band[3, T, S]`` (expected, lower, upper) are written unless they have no rows.
-        Returns 0; or, having done nothing, the rows that the state must have, or -1 for negative slots.
+        Returns 0; or, having done nothing, the rows that the state must have, NEGATIVE for slots that are, or
+        BEHIND where ``buckets[slot]`` is not `bucket`, unless that is ANY.
         """
         lowest, highest, ascending = _survey(slots)
         if lowest < 0:
-            return -1
+            return k.NEGATIVE
         if highest // LANES * SIZE + SIZE > len(block):
             return highest + 1
+        if bucket != k.ANY and _behind(buckets, bucket, slots, lowest, highest, ascending):
+            return k.BEHIND
         start, points = 0, len(times) * len(slots)
         while start < len(slots):
             start = start & k.PLACES

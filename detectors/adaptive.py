@@ -99,9 +99,6 @@ class Adaptive(Detector):
         """All times of `frame` lie in one bucket of the day, if any of it is learnt."""
         if frame.values.size == 0:
             return
-        time = float(frame.times[0])
-        if _adaptive_season.is_due(self._columns, time) and np.any(learn & np.isfinite(frame.values)):
-            _adaptive_season.turn(self._columns, time)
         given = (
             np.ascontiguousarray(frame.times, np.float64),
             np.ascontiguousarray(frame.slots, np.int32),
@@ -110,9 +107,19 @@ class Adaptive(Detector):
             LANES,
             np.float32(self.warmup_samples),
         )
-        needed = self._advance(self._columns["blocks"].reshape(-1), *given, score, band)
-        if needed < 0:
-            raise ValueError("slots must not be negative")
+
+        def advance(bucket: int) -> int:
+            state = self._columns["blocks"].reshape(-1), self._columns["bucket"].reshape(-1)
+            return self._advance(*state, bucket, *given, score, band)
+
+        bucket = _adaptive_season.bucket_of(float(frame.times[0]))
+        needed = advance(bucket)
         if needed > 0:
             self._columns.ensure(needed)
-            self._advance(self._columns["blocks"].reshape(-1), *given, score, band)
+            needed = advance(bucket)
+        if needed == k.BEHIND:
+            if np.any(learn & np.isfinite(frame.values)):
+                _adaptive_season.turn(self._columns, frame.slots, bucket)
+            needed = advance(k.ANY)
+        if needed < 0:
+            raise ValueError("slots must not be negative")

@@ -117,6 +117,7 @@ class Housekeeping:
 
 def forget(state: State, before: float) -> None:
     """Drop the series unseen since `before` (epoch s), and what is kept of problems that are over."""
+    state.welcome()  # what is announced must not be evicted before
     known = {problem.key for problem in state.problems.known}
     state.told = {key: told for key, told in state.told.items() if key in known}
     live = {alert.labels for alert in state.alerting.live.values()}

@@ -92,3 +92,35 @@ def test_the_largest_and_what_is_larger_still() -> None:
     assert not scores[:, 1].any()
     assert scores[100, 2] == 0
     assert scores[101:, 2].max() < 6
+
+
+@pytest.mark.parametrize("parts", [2, 7, 40])
+def test_a_half_hour_ends_for_each_block_by_itself_as_it_does_for_all(parts: int) -> None:
+    """Series that come in other frames, out of order and at other times of the same half hours."""
+    rng = np.random.default_rng(parts)
+    slots = rng.permutation(160).astype(np.int32)
+    values = 50 + rng.standard_normal((36, 160)).cumsum(axis=0)
+    together, apart = Adaptive(), Adaptive()
+    apart.columns.ensure(160)
+    together.columns.ensure(160)
+    for step, row in enumerate(values):
+        times = np.array([START + 600.0 * step])
+        together.update(Frame(times, np.arange(160, dtype=np.int32), row[None]), np.zeros(160, np.bool_))
+        for some in np.array_split(slots, parts):
+            apart.update(Frame(times, some, row[None, some]), np.zeros(len(some), np.bool_))
+    for name, array in together.columns.snapshot().items():
+        assert np.array_equal(array, apart.columns[name]), name
+    assert np.count_nonzero(apart.columns["season"][:48, :160].any(axis=1)) == 12
+
+
+def test_a_new_series_in_an_old_block_leaves_its_neighbours_half_hour_alone() -> None:
+    detector, free, slots = Adaptive(), np.zeros(16, np.bool_), np.arange(16, dtype=np.int32)
+    morning = 1800.0 * 944_000
+    for step in range(29):
+        detector.update(Frame(np.array([morning + 60.0 * step]), slots, np.full((1, 16), 5.0)), free)
+    detector.columns.reset(np.arange(3, dtype=np.int32))
+    detector.update(Frame(np.array([morning + 1740.0]), slots, np.full((1, 16), 5.0)), free)
+    assert not detector.columns.allocated("season")
+    assert (detector.columns["blocks"][0, k.BUCKET_COUNT // 16] == [1, 1, 1, *[30] * 13]).all()
+    detector.update(Frame(np.array([morning + 1800.0]), slots, np.full((1, 16), 5.0)), free)
+    assert (detector.columns["season"][48 + 3, :16] == 1).all()

@@ -107,8 +107,27 @@ def forget(state: State) -> None:
 
 
 def next_half_hour(state: State) -> None:
-    clock = float(state.detection.detectors[0].columns["clock"][0])
-    tick(state, OLD, round((1800.0 * (clock + 1) - NOW) / 2.0))
+    bucket = int(state.detection.detectors[0].columns["bucket"].max())
+    tick(state, OLD, round((1800.0 * (bucket + 1) - NOW) / 2.0))
+
+
+def come_and_go(state: State) -> None:
+    state.index.slot(labels("load", instance="short of life"))
+    state.welcome()
+    state.index.evict(0.0)
+    assert len(state.index.evict(1.0)) == 1
+
+
+def test_a_half_hour_ends_for_each_series_by_itself(tmp_path: Path) -> None:
+    state = state_of()
+    tick(state, OLD, 0)
+    next_half_hour(state)
+    assert taken(state, tmp_path, lambda number: next_half_hour(state) if number == 25 else None)
+    restored = again(tmp_path).detection.detectors[0].columns
+    turned = restored["season"][51, : len(OLD)]
+    assert set(turned) == {1.0, 2.0}
+    bucket = restored["bucket"].reshape(-1)[: len(OLD)]
+    assert (bucket - bucket.min() + 1 == turned).all()
 
 
 @pytest.mark.parametrize("change", [forget, next_half_hour])
@@ -128,7 +147,7 @@ async def test_when_it_never_does_all_is_taken_at_once(
 
     def disturbed(one: capture.Capture) -> Iterator[list[capture.Piece]]:
         yield from pieces(one)
-        next_half_hour(walk.state)
+        come_and_go(walk.state)
 
     monkeypatch.setattr(capture.Capture, "pieces", disturbed)
     caplog.set_level("INFO")
@@ -140,4 +159,4 @@ async def test_when_it_never_does_all_is_taken_at_once(
     assert (checkpointer.error, caplog.text.count("once more")) == ("", 2)
     assert checkpoints.numbers(tmp_path) == [1]
     restored = again(tmp_path)
-    assert {field(restored, slot, k.COUNT) for slot, _ in restored.index.items()} == {3.0}
+    assert {field(restored, slot, k.COUNT) for slot, _ in restored.index.items()} == {1.0}
