@@ -22,8 +22,15 @@ ALIVE = 15.0
 """Seconds after which a quiet stream says that it lives: proxies cut one that is silent for a minute."""
 SLACK = 100
 """Rows looked at again: of two transactions the later number may be committed first."""
+PATIENCE = 0.5
+"""Seconds for which a number that is left out is waited for before those behind it are given: who comes back
+with the last number that he heard is not to miss a lower one. On SQLite none is ever left out."""
 MOST = 10_000
-"""Events that a listener may lag behind, or ask for again."""
+"""Rows that are read at once."""
+BEHIND = 600
+"""Looks that found something (two minutes of them at least) by which a listener may lag."""
+LIFE = 1800.0
+"""Seconds that a stream lasts: who comes back shows again that he may listen, and misses nothing."""
 
 Row = Mapping[str, Any]
 
@@ -33,65 +40,90 @@ class Events:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._listeners: set[asyncio.Queue[Batch]] = set()
         self._task: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._seen = set[int]()
+        self._mark = 0
+        """The highest number that was given."""
+        self._gaps: dict[int, float] = {}
+        """Number that is left out -> when that was seen first."""
 
     async def listen(self, after: int | None, entity: str = "") -> AsyncIterator[str]:
-        """Server-sent events: those after the id `after`, then what comes, without a gap; for ever.
+        """Server-sent events: those after the id `after`, then what comes, without a gap, for `LIFE`.
 
         A listener that is too slow is let go; it comes back with its `Last-Event-ID` and misses nothing.
         """
-        queue: asyncio.Queue[Event] = asyncio.Queue(MOST)
-        newest = await self._engine.db.read(trail.newest)
-        self._listeners.add(queue)
+        queue: asyncio.Queue[Batch] = asyncio.Queue(BEHIND)
+        until = asyncio.get_running_loop().time() + LIFE
         try:
-            if self._task is None or self._task.done():
-                self._task = asyncio.create_task(self._tail(newest), name="events")
+            mark = await self._join(queue)
             yield "retry: 2000\n\n"
-            start = newest if after is None else after
-            given, missed, last = set[int](), list[dict[str, Any]](), start
-            while not given or len(missed) == MOST:
-                missed = await self._engine.db.read(trail.after, last, MOST)
-                last = missed[-1]["id"] if missed else last
-                given = {last, *(row["id"] for row in missed)}
-                for event in map(as_event, missed):
-                    if not entity or event.entity == entity:
-                        yield event.text
-            while not queue.full():
+            # a number that was never given is another store's
+            last = mark if after is None or after > await self._engine.db.read(trail.newest) else after
+            # only where the engine he heard before was ahead of us: what comes late has a lower number too
+            known = last if last > mark else 0
+            while last < mark:
+                rows = await self._engine.db.read(trail.after, last, MOST)
+                missed = Batch([as_event(row) for row in rows if row["id"] <= mark])
+                last = rows[-1]["id"] if rows else mark
+                if text := missed.text(entity, known):
+                    yield text
+            while not queue.full() and asyncio.get_running_loop().time() < until:
                 try:
-                    event = await asyncio.wait_for(queue.get(), ALIVE)
+                    batch = await asyncio.wait_for(queue.get(), ALIVE)
                 except TimeoutError:
                     yield ": alive\n\n"
                     continue
-                if event.id not in given and event.id > start and (not entity or event.entity == entity):
-                    yield event.text
+                if text := batch.text(entity, known):
+                    yield text
         finally:
             self._listeners.discard(queue)
             if not self._listeners and self._task is not None:
                 self._task.cancel()
                 self._task = None
 
-    async def _tail(self, newest: int) -> None:
-        rows = await self._engine.db.read(trail.after, newest - SLACK, MOST)
-        seen = {row["id"] for row in rows if row["id"] <= newest}
+    async def _join(self, queue: "asyncio.Queue[Batch]") -> int:
+        """Everything after the number given back comes into `queue`."""
+        async with self._starting:
+            if self._task is None or self._task.done():
+                newest = await self._engine.db.read(trail.newest)
+                rows = await self._engine.db.read(trail.after, newest - SLACK, MOST)
+                self._seen = {row["id"] for row in rows if row["id"] <= newest}
+                self._mark, self._gaps = newest, {}
+                self._task = asyncio.create_task(self._tail(), name="events")
+            self._listeners.add(queue)
+            return self._mark
+
+    async def _tail(self) -> None:
         while True:
             try:
-                rows = await self._engine.db.read(trail.after, newest - SLACK, MOST)
+                rows = await self._engine.db.read(trail.after, self._mark - SLACK, MOST)
             except (SQLAlchemyError, OSError) as why:
                 log.warning("events wait for the store: %s", why)
                 rows = []
-            for row in rows:
-                if row["id"] not in seen:
-                    seen.add(row["id"])
-                    newest = max(newest, row["id"])
-                    self._give(as_event(row))
-            seen = {ident for ident in seen if ident > newest - 2 * SLACK}
+            new = self._ripe([row for row in rows if row["id"] not in self._seen])
+            if new:
+                self._seen |= {row["id"] for row in new}
+                self._mark = max(self._mark, new[-1]["id"])
+                self._seen = {ident for ident in self._seen if ident > self._mark - 2 * SLACK}
+                self._give(Batch([as_event(row) for row in new]))
             await asyncio.sleep(LOOK)
 
-    def _give(self, event: "Event") -> None:
+    def _ripe(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those of the rows before which no number is left out, or for long enough."""
+        now, wanted = asyncio.get_running_loop().time(), self._mark + 1
+        self._gaps = {ident: since for ident, since in self._gaps.items() if ident >= wanted}
+        for place, row in enumerate(rows):
+            if row["id"] > wanted and now - self._gaps.setdefault(wanted, now) < PATIENCE:
+                return rows[:place]
+            wanted = max(wanted, row["id"] + 1)
+        return rows
+
+    def _give(self, batch: "Batch") -> None:
         for queue in self._listeners:
             with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(event)
+                queue.put_nowait(batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +133,27 @@ class Event:
     id: int
     entity: str
     text: str
+
+
+class Batch:
+    """What one look found; written out once for all who listen for the same."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+        self._texts: dict[str, str] = {}
+
+    def text(self, entity: str, after: int) -> str:
+        """Those of `entity` (empty: all) with an id above `after`; may be empty."""
+        if self._events and min(one.id for one in self._events) > after:
+            if entity not in self._texts:
+                self._texts[entity] = self._joined(entity, after)
+            return self._texts[entity]
+        return self._joined(entity, after)
+
+    def _joined(self, entity: str, after: int) -> str:
+        return "".join(
+            one.text for one in self._events if one.id > after and (not entity or one.entity == entity)
+        )
 
 
 def as_event(row: Row) -> Event:

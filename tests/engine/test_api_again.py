@@ -124,10 +124,11 @@ async def read(stream: AsyncIterator[str], count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     async with asyncio.timeout(10):
         async for text in stream:
-            if text.startswith("id:"):
-                ident, name, data = text.strip().split("\n")
-                found.append({"id": int(ident[4:]), "event": name[7:]} | json.loads(data[6:]))
-            if len(found) == count:
+            for part in text.strip().split("\n\n"):
+                if part.startswith("id:"):
+                    ident, name, data = part.split("\n")
+                    found.append({"id": int(ident[4:]), "event": name[7:]} | json.loads(data[6:]))
+            if len(found) >= count:
                 break
     return found
 
