@@ -11,7 +11,8 @@ _ABOUT = re.compile(r"\b(problem|run|alert|sink|source|playbook) (\d+|[\w.-]+)[:
 class JsonLines(logging.Formatter):
     """``{"time", "level", "logger", "message"}``, with what a transition is about as fields of their own.
 
-    All that concerns one problem is found by its number: ``problem`` is in every line of the one grammar.
+    All that concerns one problem is found by its number: ``problem`` is in every line of the one grammar, and
+    in those of its deliveries and runs; ``request`` is in every line of one request to the API.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -23,6 +24,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": message,
         }
+        line |= getattr(record, "about", {})
         for what, which in _ABOUT.findall(message.splitlines()[0] if message else ""):
             line.setdefault(what, which)
         if record.exc_info:

@@ -1,21 +1,20 @@
 """Puts engine and web together: the process behind ``forewarn run``."""
 
 import asyncio
-import logging
-import os
 import shutil
 import sys
 import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.logging import RichHandler
 from sqlalchemy.exc import SQLAlchemyError
 
+from aiops.cli import logs
 from aiops.cli.failure import Failure, load
-from aiops.cli.json_lines import JsonLines
 from aiops.config.complaint import ConfigError
+from aiops.config.discretion import Discretion
 from aiops.config.read import find
+from aiops.engine.clock import SystemClock
 from aiops.engine.engine import Engine
 from aiops.engine.main import serve as serve_engine
 from aiops.store.database import StoreError
@@ -26,10 +25,14 @@ def serve(config: Path | None, data: Path | None) -> int:
     """Run the engine until it is told to stop; returns the exit code. Raises `Failure` if it cannot start."""
     started = time.monotonic()
     out = Console(highlight=False)
-    _logging(out)
+    clean = Discretion()
+    logs.begin(out, clean)
     settings = load(config, data)
+    clean.follow(lambda: settings)
+    logs.keep(settings.data, clean, SystemClock().now())
 
     def greet(engine: Engine, token: str) -> None:
+        clean.follow(lambda: engine.config)
         sources = ", ".join(source.name for source in settings.sources)
         keep = "asked for when you change something; shown only now"
         lines = [
@@ -58,23 +61,3 @@ def _command() -> str:
     if on_path and Path(on_path).absolute() == program:
         return "forewarn"
     return str(program.relative_to(Path.cwd())) if program.is_relative_to(Path.cwd()) else str(program)
-
-
-def _logging(out: Console) -> None:
-    """``FOREWARN_LOG_FORMAT``: json or console; ``FOREWARN_LOG_LEVEL``: debug, info, warning or error."""
-    handler: logging.Handler
-    if os.environ.get("FOREWARN_LOG_FORMAT", "") == "json":
-        handler = logging.StreamHandler()
-        handler.setFormatter(JsonLines())
-    elif out.is_terminal:
-        handler = RichHandler(console=out, show_path=False, markup=False, log_time_format="%H:%M:%S")
-        handler.setFormatter(logging.Formatter("%(message)s"))
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
-    level = os.environ.get("FOREWARN_LOG_LEVEL", "info").upper()
-    logging.basicConfig(
-        level=level if level in logging.getLevelNamesMapping() else "INFO", handlers=[handler]
-    )
-    for noisy in ("httpx", "httpcore", "uvicorn", "alembic", "asyncio", "numba"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -45,11 +45,16 @@ _CARD = _RULES.pop()[0]
 
 def redacted(line: str) -> str:
     """`line` without passwords, tokens, keys, cookies, e-mail addresses and card numbers; cut when long."""
-    line = _KEY_BLOCK.sub(MASK, line[: 4 * LONGEST])
-    for pattern, instead in _RULES:
-        line = pattern.sub(instead, line)
-    line = _CARD.sub(lambda found: MASK if _luhn(found[0]) else found[0], line)
+    line = masked(line[: 4 * LONGEST])
     return line if len(line) <= LONGEST else line[:LONGEST] + " [cut]"
+
+
+def masked(text: str) -> str:
+    """The same, whole however long it is."""
+    text = _KEY_BLOCK.sub(MASK, text)
+    for pattern, instead in _RULES:
+        text = pattern.sub(instead, text)
+    return _CARD.sub(lambda found: MASK if _luhn(found[0]) else found[0], text)
 
 
 def _luhn(text: str) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from aiops.engine.breaker import Breaker
 from aiops.engine.clock import Clock
 from aiops.engine.patience import RelaySettings
+from aiops.engine.trace import begin
 from aiops.plugin import Busy, Message, NotConnected, PluginError, Retryable, Sink, TicketRef
 from aiops.store import outbox
 from aiops.store.database import Database
@@ -136,9 +137,8 @@ class Lane:
         if room:
             self._more = bool(claimed)
         for one in claimed:
-            task = asyncio.create_task(self._deliver(one), name=one.title)
-            self._under_way.add(task)
-            task.add_done_callback(self._done)
+            about = {"problem": one.problem_id, "delivery": one.id}
+            self._under_way.add(begin(self._deliver(one), one.title, self._done, **about))
         for one_ended in ended:
             self.observe(self.name, self._outcome(one_ended), one_ended.seconds)
 

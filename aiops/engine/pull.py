@@ -6,6 +6,7 @@ import math
 import random
 from dataclasses import dataclass
 
+from aiops.core.log_redact import masked
 from aiops.core.words import duration
 from aiops.engine.clock import Clock
 from aiops.engine.metrics import Metrics
@@ -141,6 +142,7 @@ class Puller:
             case _:
                 log.error("source %s: a fault in its connector", self.connector.name, exc_info=why)
                 text = f"{type(why).__name__}: {why}"
+        text = masked(text)  # a server may echo what it was told
         self.health.failures += 1
         self.health.error = text
         self._metrics.pull_failures.labels(self.connector.name).inc()

@@ -25,6 +25,7 @@ from aiops.engine.clock import Clock
 from aiops.engine.interpret import Drained, Interpreter, reason_of
 from aiops.engine.messages import Message, RunEnded, RunStarted
 from aiops.engine.tenure import AWAY, LEASE, Holder, Tenure, first_line
+from aiops.engine.trace import tracing
 from aiops.engine.trust import distrusted
 from aiops.model.lifecycle import LIVE_RUN, RunState
 from aiops.model.problem import EscalationReason, Run
@@ -260,7 +261,8 @@ class RunWorker:
         async def inside() -> None:
             was = run.state
             try:
-                await self._guarded(run, work)
+                with tracing(problem=run.problem_id, run=run.id):
+                    await self._guarded(run, work)
             finally:
                 del self._tasks[run.id]
                 self.tenure.forget(run.id)

@@ -27,6 +27,7 @@ from aiops.web.attempts import Attempts
 from aiops.web.console import install as install_console
 from aiops.web.errors import Trouble, responses
 from aiops.web.events import Events
+from aiops.web.named import Named
 from aiops.web.passwords import Passwords
 from aiops.web.ports import Engine
 from aiops.web.repeats import Repeats, Tags
@@ -81,6 +82,7 @@ def create_app(engine: Engine) -> FastAPI:
     app.add_middleware(Tags)
     web = engine.config.web
     app.add_middleware(Guard, listen=web.host, url=web.url, hosts=web.hosts)
+    app.add_middleware(Named)
     app.include_router(_api())
     app.include_router(inbound.router, prefix="/api/v1")
     app.include_router(ops.router)

@@ -4,10 +4,11 @@ import re
 from typing import Any
 
 from aiops.config import Config
+from aiops.config.discretion import SECRET_KEY
+from aiops.core.log_redact import masked
 from aiops.plugin.params import Plugin
 
 _USERINFO = re.compile(r"(://[^\s:/@]*:)[^\s@]+@")
-_SECRET = re.compile(r"password|passwd|secret|token|api_?key|credential|authorization", re.I)
 MASK = "***"
 
 
@@ -37,4 +38,4 @@ def _masked(value: Any, key: str) -> Any:
         return [_masked(inner, key) for inner in value]
     if not isinstance(value, str) or not value:
         return value
-    return MASK if _SECRET.search(key) else _USERINFO.sub(rf"\g<1>{MASK}@", value)
+    return MASK if SECRET_KEY.search(key) else masked(_USERINFO.sub(rf"\g<1>{MASK}@", value))
