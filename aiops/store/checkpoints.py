@@ -1,6 +1,10 @@
-"""Learnt state on disk: numpy files and a JSON manifest, written aside and renamed. Never pickle."""
+"""Learnt state on disk: numpy files and a JSON manifest, written aside and renamed. Never pickle.
 
-import io
+A file that would hold what it held in the last checkpoint but one is linked to that one's: most of what is
+learnt, and what series are called, changes seldom. Of the last but one, so that the two that are kept share
+no file, and damage to one leaves the other.
+"""
+
 import json
 import logging
 import os
@@ -9,7 +13,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,16 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiops.store.checkpoint_files import HEADER, Growing, Written, load, size
+
 log = logging.getLogger("aiops.store")
 
 FORMAT = 3
 MANIFEST, FACTS = "manifest.json", "facts.json"
 KEEP = 2
 """Checkpoints kept: when the newest is damaged, the one before it serves."""
-HEADER = 128
-"""Bytes before the numbers of a numpy file."""
-SYNC_EVERY = 1 << 25
-"""Bytes of a file after which they are sent to the disk, so that little is left to wait for at the end."""
 THREADS = 2
 
 Arrays = Mapping[str, Mapping[str, NDArray[Any]]]
@@ -49,7 +50,8 @@ class Writer:
         self._aside = folder / f"{number:010d}.writing"
         shutil.rmtree(self._aside, ignore_errors=True)
         self._aside.mkdir()
-        self._files: dict[str, _Growing] = {}
+        self._former = _former(folder, number)
+        self._files: dict[str, Growing] = {}
         self._lock = Lock()
 
     def put(self, name: str, array: NDArray[Any], axis: int = 0, at: int = 0, of: int | None = None) -> None:
@@ -59,18 +61,20 @@ class Writer:
         """
         with self._lock:
             if name not in self._files:
-                self._files[name] = _Growing(self._aside / f"{name}.npy")
+                path = self._aside / f"{name}.npy"
+                self._files[name] = Growing(path, self._former.get(name))
         self._files[name].put(np.ascontiguousarray(array), axis, at, of)
 
     def finish(self, facts: Mapping[str, Any]) -> Path:
         """Write JSON-able `facts` and the manifest, and put it all in its place."""
         with ThreadPoolExecutor(THREADS) as pool:
-            entries = dict(zip(self._files, pool.map(_Growing.close, self._files.values()), strict=True))
+            entries = dict(zip(self._files, pool.map(Growing.close, self._files.values()), strict=True))
         text = json.dumps(facts).encode()
         _write(self._aside / FACTS, text)
         body = {"format": FORMAT, "number": self._number, "facts": zlib.crc32(text), "arrays": entries}
         text = json.dumps(body).encode()
         _write(self._aside / MANIFEST, b"%s\n%08x\n" % (text, zlib.crc32(text)))
+        _sync_folder(self._aside)
         final = self._folder / f"{self._number:010d}"
         shutil.rmtree(final, ignore_errors=True)
         self._aside.rename(final)
@@ -120,7 +124,7 @@ def read(folder: Path, number: int) -> tuple[dict[str, dict[str, NDArray[Any]]],
         for name, entry in manifest["arrays"].items():
             part, column = name.rsplit(".", 1)
             with _naming(place / f"{name}.npy"):
-                arrays.setdefault(part, {})[column] = _load(place / f"{name}.npy", entry, pool)
+                arrays.setdefault(part, {})[column] = load(place / f"{name}.npy", entry, pool)
     with _naming(place / FACTS):
         text = (place / FACTS).read_bytes()
         if zlib.crc32(text) != manifest["facts"]:
@@ -138,81 +142,19 @@ def newest(folder: Path) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, 
     return None
 
 
-class _Growing:
-    """A numpy file of an array whose parts come one after the other."""
-
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        self._parts: list[tuple[int, int, int]] = []
-        self._shape: tuple[int, ...] = ()
-        self._dtype: np.dtype[Any] = np.dtype(np.float64)
-        self._axis, self._unsynced = 0, 0
-
-    def put(self, array: NDArray[Any], axis: int, at: int, of: int | None) -> None:
-        length = array.shape[axis] if array.ndim else 1
-        if not self._parts:
-            self._shape, self._dtype, self._axis = array.shape, array.dtype, axis
-        total = 0
-        for place, row in _runs(array, axis, at, of if of is not None else length):
-            total = zlib.crc32(row, total)
-            _write_all(self._fd, row, HEADER + place)
-        self._parts.append((at, length, total))
-        self._unsynced += array.nbytes
-        if self._unsynced > SYNC_EVERY:
-            self._unsynced = 0
-            os.fdatasync(self._fd)
-
-    def close(self) -> dict[str, Any]:
-        """Complete and synced; its entry in the manifest."""
-        parts = sorted(self._parts)
-        shape = list(self._shape)
-        if shape:
-            shape[self._axis] = sum(length for _, length, _ in parts)
-        head = io.BytesIO()
-        described = {"descr": self._dtype.str, "fortran_order": False, "shape": tuple(shape)}
-        np.lib.format.write_array_header_1_0(head, described)
-        _write_all(self._fd, memoryview(head.getvalue()), 0)
-        os.fsync(self._fd)
-        self.abandon()
-        return {"dtype": self._dtype.str, "shape": shape, "axis": self._axis, "parts": parts}
-
-    def abandon(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-
-def _runs(array: NDArray[Any], axis: int, at: int, of: int) -> Iterator[tuple[int, memoryview]]:
-    """What of a contiguous `array` stands together in the file: where, in bytes, and what."""
-    if axis == 0:
-        row = array.itemsize * prod(array.shape[1:])
-        yield at * row, array.reshape(-1).view(np.uint8).data
-        return
-    for number, row_ in enumerate(array.reshape(-1, array.shape[-1])):
-        yield (number * of + at) * array.itemsize, row_.view(np.uint8).data
-
-
-def _load(path: Path, entry: dict[str, Any], pool: ThreadPoolExecutor) -> NDArray[Any]:
-    shape, axis = tuple(entry["shape"]), int(entry["axis"])
-    dtype = np.dtype(entry["dtype"])
-    if path.stat().st_size != HEADER + dtype.itemsize * prod(shape):
-        raise ValueError("it is not as long as it was written")
-    whole = np.empty(shape, dtype)
-    flat = whole.reshape(-1, shape[-1]) if axis else whole.reshape(shape or (1,))
-    with path.open("rb", buffering=0) as file:
-
-        def fill(part: tuple[int, int, int]) -> bool:
-            at, length, total = part
-            found = 0
-            for row in flat[:, at : at + length] if axis else flat[None, at : at + length]:
-                data = row.reshape(-1).view(np.uint8)
-                _read_all(file.fileno(), memoryview(data), HEADER + data.ctypes.data - whole.ctypes.data)
-                found = zlib.crc32(data, found)
-            return found == total
-
-        if not all(list(pool.map(fill, entry["parts"]))):
-            raise ValueError("its checksum does not match")
-    return whole
+def _former(folder: Path, number: int) -> dict[str, Written]:
+    """What checkpoint `number` may link to: files of the last but one before it, if whole in length."""
+    before = [known for known in numbers(folder) if known < number][-2:-1]
+    found = {}
+    for place in [folder / f"{known:010d}" for known in before]:
+        try:
+            for name, entry in _manifest(place / MANIFEST)["arrays"].items():
+                path = place / f"{name}.npy"
+                if HEADER < path.stat().st_size == size(entry):
+                    found[name] = Written(path, entry)
+        except (Damaged, OSError, LookupError, TypeError, ValueError) as why:
+            log.info("nothing is shared with a former checkpoint: %s", why)
+    return found
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -240,21 +182,6 @@ def _write(path: Path, text: bytes) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _write_all(fd: int, data: memoryview, place: int) -> None:
-    """A disk that fills up takes a part first, and refuses only the rest."""
-    while len(data):
-        taken = os.pwrite(fd, data, place)
-        data, place = data[taken:], place + taken
-
-
-def _read_all(fd: int, data: memoryview, place: int) -> None:
-    while len(data):
-        taken = os.preadv(fd, [data], place)
-        if not taken:
-            raise ValueError("it ends too soon")
-        data, place = data[taken:], place + taken
 
 
 def _sync_folder(folder: Path) -> None:
