@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
@@ -24,6 +24,8 @@ class Otlp(Receiver):
     them (``_`` for dots). Log lines bear the labels of their resource, begin with their level and end with
     the trace they belong to. The rules are in docs/ingest.md.
     """
+
+    spooled: ClassVar[bool] = True
 
     bearer: Secret | None = Field(None, description="Where the token is that senders must show.")
     resource_attributes: list[str] = Field(

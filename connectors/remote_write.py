@@ -1,7 +1,7 @@
 """Prometheus remote write: what Prometheus, its agents and others push."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
@@ -18,6 +18,8 @@ class RemoteWrite(Receiver):
     Counters (by their type, else ``_total``, ``_count``, ``_sum``) become rates per second, and classic
     histograms quantiles. The rules for late, doubled and stale samples are in docs/ingest.md.
     """
+
+    spooled: ClassVar[bool] = True
 
     bearer: Secret | None = Field(None, description="Where the token is that senders must show.")
     resolution: Duration = Field(

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from aiops.config.blocks import AnyDetector, AnyMiner, AnySink, AnySource, Block, Moment, build
 from aiops.config.faults import broken_references, refusal
-from aiops.config.operation import Watchdog
+from aiops.config.operation import Spool, Watchdog
 from aiops.config.remediation import Maintenance, Remediation
 from aiops.config.routing import HoursRule, RouteRule, Storm
 from aiops.config.tickets import Tickets
@@ -251,6 +251,7 @@ class Config(Block):
     egress: Egress = Field(default_factory=Egress)
     web: Web = Field(default_factory=Web)
     checkpoint_every: Duration = Field(30.0, description="How often learnt state is saved.", gt=0)
+    spool: Spool = Field(default_factory=Spool)
     retention: Retention = Field(default_factory=Retention)
     reload_every: Duration = Field(
         0.0, description="How often file and playbooks are looked at, to take up changes; 0: only when asked."

@@ -26,3 +26,11 @@ class Watchdog(Block):
         if self.url and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("expected an address such as https://hc.example/ping")
         return self
+
+
+class Spool(Block):
+    """Pushed samples and log lines that were acknowledged, kept until a checkpoint covers them."""
+
+    most: int = Field(
+        256 << 20, ge=1 << 20, description="Bytes kept, at most; beyond them senders are told to wait (429)."
+    )

@@ -49,6 +49,7 @@ class Capture:
         self._shared = self._standing()
         self.facts: dict[str, Any] = {
             "cursors": dict(state.cursors),
+            "spooled": state.spooled,
             "identities": identities(state),
             "connectors": {
                 c.name: state.positions[c.name] for c in connectors if state.positions.get(c.name)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aiops.engine.capture import Capture, Piece, identities, parts
 from aiops.engine.clock import Clock
+from aiops.engine.lane import first_of
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
 from aiops.engine.state import State
@@ -58,6 +59,7 @@ def take_up(state: State, arrays: dict[str, dict[str, NDArray[Any]]], facts: dic
         return 0
     state.cursors = {str(k): float(v) for k, v in facts["cursors"].items()}
     state.positions = dict(facts["connectors"])
+    state.spooled = int(facts.get("spooled", 0))
     if "logs" in facts:
         try:
             state.logs.restore(facts["logs"])
@@ -116,11 +118,16 @@ class Checkpointer:
         self._number = max(self._number, epoch * EPOCH)
         self.written = 0.0
         self.error = ""
+        self.facts: dict[str, Any] = {}
+        """Of the last checkpoint that was written."""
+        self.soon = asyncio.Event()
+        """Set by whoever cannot wait for the next one."""
 
     async def run(self, every: float) -> None:
         """For ever; cancelled at the end."""
         while True:
-            await self._clock.sleep(every)
+            await first_of(self._clock.sleep(every), self.soon.wait())
+            self.soon.clear()
             await self.write()
 
     async def write(self) -> None:
@@ -154,6 +161,7 @@ class Checkpointer:
                     await asyncio.gather(*waiting, return_exceptions=True)
             if held or at_once:
                 await asyncio.to_thread(writer.finish, taken.facts)
+                self.facts = taken.facts
             else:
                 log.info("what series share has changed while they were copied: once more")
                 writer.drop()

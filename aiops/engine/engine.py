@@ -63,7 +63,7 @@ class Engine:
         self.db = Database(config.store)
         self.outbox_wake, self.runs_wake = asyncio.Event(), asyncio.Event()
         self.links = ApprovalLinks(lambda: self.config)
-        self.receiving: Receiving | None = None
+        self.receiving = Receiving(self)
         self.pullers: list[Puller] = []
         self._pulls: list[asyncio.Task[None]] = []
         self._tasks = Tasks()
@@ -94,8 +94,7 @@ class Engine:
 
     def sources(self) -> Sequence[Any]:
         """Health of every source, in the order of the config."""
-        pushed = self.receiving.health() if self.receiving else []
-        return [puller.health for puller in self.pullers] + pushed
+        return [puller.health for puller in self.pullers] + self.receiving.health()
 
     def ready(self) -> bool:
         """Whether every source has been asked once and the store takes writes."""
@@ -182,6 +181,7 @@ class Engine:
             housekeeping=self.housekeeping.run(),
             **self._upkeep,
         )
+        await self.receiving.take_up(self.db, self.leadership, self.checkpointer, self._tasks)
         self._start_pulls()
         metrics.up_since.set(self.clock.now())
         self._leads = True
@@ -204,6 +204,7 @@ class Engine:
         await tasks.end("runs", "relay", within=20)
         tasks.cancel("checkpoints", "ticks", "housekeeping", "inbound", "sweep", *self._upkeep)
         if tasks.live("pipeline"):
+            await self.receiving.drain(within=10)
             await self.checkpointer.write()
             await self.pipeline.queue.put(None)
             await tasks.end("pipeline", within=20)

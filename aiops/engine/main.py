@@ -17,6 +17,7 @@ import uvicorn
 from aiops.config import Config
 from aiops.config.complaint import Complaint, ConfigError
 from aiops.config.secret_files import ensure_secrets
+from aiops.engine.callers import Caller
 from aiops.engine.engine import Engine
 from aiops.engine.forward import Forward
 from aiops.engine.leadership import Leadership, reached_at
@@ -50,7 +51,7 @@ async def serve(
         await engine.start()
         token = await engine.db.run(_first_token, config, engine.clock.now())
         app = create_app(engine)
-        engine.receiving = mount(app, engine)
+        mount(app, engine.receiving)
         app.add_middleware(Forward, engine=engine)
         server = _Server(_uvicorn(app, config))
         web = asyncio.create_task(server.serve([address]), name="web")
@@ -99,6 +100,7 @@ def _uvicorn(app: Any, config: Config) -> uvicorn.Config:
     tls = config.web.tls
     made = uvicorn.Config(
         app,
+        http=Caller,
         ssl_certfile=tls.cert if tls else None,
         ssl_keyfile=tls.key if tls else None,
         ssl_ca_certs=str(tls.clients) if tls and tls.clients else None,

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -51,6 +51,15 @@ class Pulled:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What was pushed and is in the spool. `place`: n is the end of entry n, n - 0.5 half of it."""
+
+    source: str
+    batch: Batch
+    place: float
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """Samples to learn from, not to act on."""
 
@@ -74,7 +83,10 @@ class Call:
 WAIT: Any = object()
 """Nothing has been taken out of the queue yet."""
 
-Item: TypeAlias = tuple[str, Batch] | Pulled | History | Tick | Call | say.Message | None
+Item: TypeAlias = tuple[str, Batch] | Kept | Pulled | History | Tick | Call | say.Message | None
+
+SPOOL = "/spool"
+"""The watermark of what was acted on in the spool; no source is called so."""
 
 
 class Pipeline:
@@ -114,15 +126,23 @@ class Pipeline:
         """
         match item:
             case (source, Frame(times=times)) if source in self.state.pushed and len(times) == 1:
-                frames, after = [item[1]], WAIT
-                while after is WAIT and not self.queue.empty():
-                    after = self.queue.get_nowait()
-                    match after:
-                        case (other, Frame(times=at) as frame) if other == source and list(at) == list(times):
-                            frames.append(frame)
-                            after = WAIT
-                return (source, beside(frames)), after
-        return item, WAIT
+                pass
+            case Kept(source, Frame(times=times), place) if len(times) == 1:
+                if place <= self.state.acted_before:
+                    return item, WAIT
+            case _:
+                return item, WAIT
+        frames, after = [_frame_of(item)], WAIT
+        while after is WAIT and not self.queue.empty():
+            after = self.queue.get_nowait()
+            match after:
+                case (other, Frame(times=at)) | Kept(other, Frame(times=at)) if other == source and list(
+                    at
+                ) == list(times):
+                    frames.append(_frame_of(after))
+                    item, after = after, WAIT
+        whole = beside(frames)
+        return (Kept(source, whole, item.place) if isinstance(item, Kept) else (source, whole)), after
 
     async def ticks(self, every: float = TICK) -> None:
         """For ever; cancelled at the end. While the queue is full, time passes with what is in it."""
@@ -139,6 +159,8 @@ class Pipeline:
 
     async def _one(self, item: Item) -> None:
         match item:
+            case Kept(source, batch, place):
+                await self._kept(source, batch, place)
             case (source, Frame() as frame):
                 await self.take(source, frame)
             case (source, Lines() as lines):
@@ -177,6 +199,19 @@ class Pipeline:
                 pass
             case _:
                 await self._walk(Work(self._clock.now(), message=item))
+
+    async def _kept(self, source: str, batch: Batch, place: float) -> None:
+        """What comes of it is committed with its place: after a crash it is learnt from, no more."""
+        if place > self.state.acted_before:
+            self.state.acted_until[SPOOL] = place
+            await self._one((source, batch))
+        elif isinstance(batch, Frame):
+            self._metrics.samples.labels(source).inc(batch.samples)
+            self.state.learn(batch)
+        elif isinstance(batch, Lines):
+            await self._one((source, batch))  # its rows of rates have a watermark of their own
+        if place == int(place):
+            self.state.spooled = int(place)
 
     async def take(self, source: str, frame: Frame) -> None:
         """Act on what is new and timely; only learn from what is late or was acted on before a crash."""
@@ -258,3 +293,7 @@ class Pipeline:
             self._metrics.runs.labels(name, work.message.state.value).inc()
         firing = [a for a in self.state.alerting.live.values() if a.state is AlertState.FIRING]
         self._metrics.alerts_firing.set(len(firing))
+
+
+def _frame_of(item: Any) -> Frame:
+    return cast(Frame, item.batch if isinstance(item, Kept) else item[1])

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from prometheus_client import Counter
 from starlette.applications import Starlette
@@ -13,12 +12,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aiops.config import Config
 from aiops.engine.clock import Clock
+from aiops.engine.door import Door, answer, into, later, read_body, see
+from aiops.engine.leadership import Leadership
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
 from aiops.engine.pull import SourceHealth
-from aiops.model.frame import Frame
+from aiops.engine.spool import Saved, Spool, StoreShelf
+from aiops.engine.tasks import Tasks
 from aiops.model.series import SeriesIndex
-from aiops.plugin.connector import Batch, Receiver, Reply, Route
+from aiops.plugin.connector import Batch, Emit, LetIn, Receiver, Reply, Route
+from aiops.store.database import Database
+from aiops.store.leaders import Deposed
+from aiops.store.spool import Entry
 
 log = logging.getLogger("aiops.receive")
 
@@ -28,8 +33,12 @@ LOOK = 0.05
 PREFIX = "/receive/"
 COUNT_EVERY = 1.0
 """Seconds between two looks at what a receiver has counted: a look takes as long as 200 samples."""
-BURST = 10.0
-"""Seconds of the allowed rate that may come at once: a sender catches up after an outage."""
+
+
+STORED_WITHIN = 10.0
+"""Seconds that a sender waits for the store; what it sends again then is known."""
+PLAIN = ("content-type", "content-encoding")
+"""Headers that are kept with a body."""
 
 
 class Engine(Protocol):
@@ -47,37 +56,6 @@ class Engine(Protocol):
     def pipeline(self) -> Pipeline: ...
 
 
-@dataclass(slots=True)
-class Door:
-    """One receiver as it is mounted."""
-
-    receiver: Receiver
-    health: SourceHealth
-    opened: asyncio.Lock = field(default_factory=asyncio.Lock)
-    is_open: bool = False
-    debt: float = 0.0
-    """Samples taken beyond the allowed rate, as of `paid`."""
-    paid: float = 0.0
-    counted: float = -math.inf
-    """When metrics and health were brought up to date."""
-    told: dict[str, int] = field(default_factory=dict)
-    """The receiver's tally as the metrics have it."""
-
-    def routes(self) -> dict[str, dict[str, Route]]:
-        found: dict[str, dict[str, Route]] = {}
-        for route in self.receiver.routes():
-            found.setdefault(route.path.strip("/"), {})[route.method.upper()] = route
-        return found
-
-    def wait(self, now: float) -> float:
-        """Seconds until the sender may come again; 0 = now."""
-        rate = self.receiver.samples_per_second
-        if not rate:
-            return 0.0
-        self.debt, self.paid = max(0.0, self.debt - (now - self.paid) * rate), now
-        return max(0.0, self.debt / rate - BURST)
-
-
 class Receiving:
     """The ASGI application of one engine. It follows the configuration through reloads."""
 
@@ -87,6 +65,40 @@ class Receiving:
         self._doors: dict[str, Door] = {}
         self._paths: dict[tuple[str, str], tuple[Door, dict[str, Route]]] = {}
         self._counters: dict[tuple[str, int], Counter] = {}
+        self._turn = asyncio.Lock()
+        self.spool: Spool | None = None
+        """What is taken is stored there first; None: it is in memory until the next checkpoint."""
+
+    async def take_up(self, db: Database, leadership: Leadership | None, saved: Saved, tasks: Tasks) -> None:
+        """Take in what a former process was sent and the checkpoint lacks, and store what comes from now on.
+
+        The pipeline turns already. Raises SQLAlchemyError.
+        """
+        if leadership is None:
+            return
+        shelf = StoreShelf(db, leadership.fence)
+        pipeline = self._engine.pipeline
+        covered = pipeline.state.spooled
+        spool = Spool(shelf, pipeline, self._engine.config.spool.most)
+        if taken := await spool.replay(self.again, covered):
+            log.info("took in %d requests that a former engine had acknowledged", taken)
+        tasks.begin(spool=spool.run(), shedding=spool.follow(saved, covered))
+        self.spool = spool
+
+    async def drain(self, within: float) -> None:
+        """Wait for what has been taken to be with the pipeline, at most so many seconds."""
+        if self.spool is not None:
+            await self.spool.drained(within)
+
+    async def again(self, entry: Entry) -> list[Batch]:
+        """What a request yields that was taken by a former process; nothing when its source is gone."""
+        self._follow()
+        door, routes = self._paths.get((entry.source, entry.path), (None, {}))
+        route, found = routes.get("POST"), list[Batch]()
+        if door is not None and route is not None:
+            await self._open(door)
+            await self._handle(door, route, entry.body, LetIn(entry.headers), into(door, found))
+        return found
 
     def health(self) -> list[SourceHealth]:
         """How each receiver does."""
@@ -105,9 +117,9 @@ class Receiving:
         elif route is None:
             reply = Reply(405, b"", (("Allow", ", ".join(sorted(routes))),))
         else:
-            reply = await self._serve(door, route, scope, receive)
+            reply = await self._serve(door, route, rest, scope, receive)
             self._answered(name, reply.status)
-        await _answer(send, reply)
+        await answer(send, reply)
 
     def _answered(self, name: str, status: int) -> None:
         counter = self._counters.get((name, status))
@@ -130,33 +142,67 @@ class Receiving:
             for path, routes in door.routes().items()
         }
 
-    async def _serve(self, door: Door, route: Route, scope: Scope, receive: Receive) -> Reply:
+    async def _serve(self, door: Door, route: Route, path: str, scope: Scope, receive: Receive) -> Reply:
         if any(name == b"origin" for name, _ in scope["headers"]):
             return Reply(403, b"web pages may not push\n")
         wait = door.wait(self._engine.clock.now())
         if wait > 0:
-            return _later(wait, f"more than {door.receiver.samples_per_second:g} samples a second")
+            return later(wait, f"more than {door.receiver.samples_per_second:g} samples a second")
         if not await self._room():
-            return _later(PATIENCE, "the pipeline is behind")
-        body = await _body(receive, door.receiver.most_body)
+            return later(PATIENCE, "the pipeline is behind")
+        body = await read_body(receive, door.receiver.most_body)
         if body is None:
             return Reply(413, f"more than {door.receiver.most_body} bytes\n".encode())
         await self._open(door)
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        if self.spool is None:
+            reply = await self._handle(door, route, body, headers, self._emit(door))
+        elif door.receiver.spooled:
+            reply = await self._keep(self.spool, door, route, path, body, headers)
+        else:
+            reply = await self._handle(door, route, body, headers, self._emit(door))
+            if reply.status < 400:
+                await self._engine.pipeline.call(lambda _: None)  # what is before it has been stored
+        self._note(door, reply)
+        return reply
+
+    async def _handle(
+        self, door: Door, route: Route, body: bytes, headers: Mapping[str, str], emit: Emit
+    ) -> Reply:
         try:
-            reply = await route.handle(body, headers, self._emit(door))
+            return await route.handle(body, headers, emit)
         except Exception:
             log.exception("source %s: a fault in its receiver", door.health.name)
             door.health.failures += 1
             return Reply(500, b"a fault in the receiver\n")
-        self._note(door, reply)
+
+    async def _keep(
+        self, spool: Spool, door: Door, route: Route, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> Reply:
+        """One request after the other, so that they can be taken in again in the order in which they were."""
+        async with self._turn:
+            if spool.full:
+                return later(PATIENCE, "waiting until what was pushed before is stored")
+            found: list[Batch] = []
+            reply = await self._handle(door, route, body, headers, into(door, found))
+            if reply.status >= 400 and not found:
+                return reply
+            plain = {name: headers[name] for name in PLAIN if name in headers}
+            try:
+                stored = spool.put(Entry(0, door.health.name, path, plain, body), found)
+            except Deposed:
+                return Reply(503, b"another engine leads\n", (("Retry-After", "2"),))
+        try:
+            await asyncio.wait_for(stored, STORED_WITHIN)
+        except (TimeoutError, Deposed):
+            return Reply(503, b"the store is away\n", (("Retry-After", "2"),))
         return reply
 
     async def _room(self) -> bool:
         """Whether the pipeline takes more; asked before anything is decoded: nothing is taken twice."""
-        queue, clock = self._engine.pipeline.queue, self._engine.clock
+        queue, clock, spool = self._engine.pipeline.queue, self._engine.clock, self.spool
         until = clock.now() + PATIENCE
-        while queue.full():
+        while queue.full() or (spool is not None and spool.full):
             if clock.now() >= until:
                 return False
             await clock.sleep(LOOK)
@@ -171,11 +217,9 @@ class Receiving:
                 await asyncio.to_thread(door.receiver.open, self._engine.index)
                 door.is_open = True
 
-    def _emit(self, door: Door) -> Any:
+    def _emit(self, door: Door) -> Emit:
         async def emit(batch: Batch) -> None:
-            if isinstance(batch, Frame):
-                door.health.newest = float(batch.times[-1])
-                door.health.series = max(door.health.series, len(batch.slots))
+            see(door, batch)
             await self._engine.pipeline.queue.put((door.health.name, batch))
 
         return emit
@@ -228,36 +272,7 @@ class _First:
         await (self._receiving if pushed else self._app)(scope, receive, send)
 
 
-def mount(app: Starlette, engine: Engine) -> Receiving:
-    """Let the receivers of `engine` answer under ``/receive``, before all that `app` has so far."""
-    receiving = Receiving(engine)
+def mount(app: Starlette, receiving: Receiving) -> Receiving:
+    """Let the receivers of an engine answer under ``/receive``, before all that `app` has so far."""
     app.add_middleware(_First, receiving=receiving)
     return receiving
-
-
-def _later(seconds: float, why: str) -> Reply:
-    return Reply(429, f"{why}\n".encode(), (("Retry-After", str(math.ceil(seconds))),))
-
-
-async def _body(receive: Receive, most: int) -> bytes | None:
-    """All of it; None when it is more than `most` bytes."""
-    parts, size = [], 0
-    while True:
-        message: Mapping[str, Any] = await receive()
-        part = message.get("body", b"")
-        size += len(part)
-        if size > most:
-            return None
-        parts.append(part)
-        if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def _answer(send: Send, reply: Reply) -> None:
-    headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
-    if reply.body and not any(name == b"content-type" for name, _ in headers):
-        headers.append((b"content-type", b"text/plain; charset=utf-8"))
-    if reply.status != 204:
-        headers.append((b"content-length", str(len(reply.body)).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})

@@ -11,6 +11,7 @@ from aiops.core.recent import Evidence
 from aiops.core.remediate import history_seconds
 from aiops.engine import tell
 from aiops.engine.patience import RelaySettings
+from aiops.engine.pipeline import SPOOL
 from aiops.engine.state import State
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
@@ -44,6 +45,7 @@ async def restore(db: Database, state: State, now: float, alone: bool = True) ->
     for near, other, kind, by in await db.read(ties.arranged, [p.id for p in problems]):
         state.problems.arranged.note(near, other, kind, by)
     state.acted_until = watermarks
+    state.acted_before = watermarks.get(SPOOL, 0.0)
     for run in history:
         state.remediation.note(run)
     state.told = told

@@ -97,12 +97,17 @@ class State:
         """Per source: the connector's own position at the end of the last pull that was taken in whole."""
         self.acted_until: dict[str, float] = {}
         """Per source: samples up to here have had their effect; learnt from again after a crash, no more."""
+        self.spooled = 0
+        """The last entry of the spool that is in the learnt state as a whole."""
+        self.acted_before = 0.0
+        """Up to this place the spool had had its effect when this process took it up."""
         self.pushed = {source.name for source in config.sources if isinstance(source, Receiver)}
 
     def adopt(self, old: "State") -> None:
         """After a reload: what lives goes on living; only the rules by which it is judged are new."""
         self.recent, self.evidence, self.told = old.recent, old.evidence, old.told
         self.refreshed, self.acted_until = old.refreshed, old.acted_until
+        self.spooled, self.acted_before = old.spooled, old.acted_before
         self.anomalies.moved = old.anomalies.moved
         self.alerting.adopt(old.alerting)
         self.problems.adopt(old.problems)

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
@@ -85,6 +85,10 @@ Emit: TypeAlias = Callable[[Batch], Awaitable[None]]
 """Hands a batch to the engine; waits while the engine is behind."""
 
 
+class LetIn(dict[str, str]):
+    """Headers of a request that is taken in again: its sender was checked when it came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One HTTP endpoint of a receiver, mounted under ``/receive/<name>``."""
@@ -97,6 +101,13 @@ class Route:
 
 class Receiver(Source):
     """A source that pushes to us, under ``/receive/<name>``."""
+
+    spooled: ClassVar[bool] = False
+    """Whether requests are kept until a checkpoint covers them, and handled again after a crash.
+
+    They must hold no secret, and handling them twice must yield the same. Where not, senders are answered
+    once what their request brought about is stored.
+    """
 
     samples_per_second: float = Field(
         0.0, ge=0, description="Samples a second; beyond it senders are told to wait (429); 0: no limit."

@@ -25,6 +25,8 @@ from aiops.store.database import Database, StoreError
 FORMAT = 1
 MANIFEST = "manifest.json"
 _VERSION = "alembic_version"
+_PASSING = "spool"
+"""Its content is for the seconds to the next checkpoint."""
 _ROWS = 2000
 
 
@@ -252,7 +254,7 @@ def _tables(conn: Connection) -> list[sa.Table]:
     """Those that the database has, parents first: not those that this version would have."""
     found = sa.MetaData()
     found.reflect(conn)
-    return [table for table in found.sorted_tables if table.name != _VERSION]
+    return [table for table in found.sorted_tables if table.name not in (_VERSION, _PASSING)]
 
 
 def _numbered(table: sa.Table) -> bool:

@@ -31,3 +31,18 @@ leadership = table(
     sa.Column("url", sa.Text, nullable=False),
     sa.Column("since", sa.Float, nullable=False),
 )
+
+spool = table(
+    "spool",
+    # Counts requests in the order in which they took effect
+    sa.Column(
+        "number",
+        sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("headers", sa.JSON, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)

@@ -1,7 +1,7 @@
 """Several engines on one PostgreSQL, killed while the database is restarted: what is lost, what doubled?
 
     python -m tests.bench.ha [--replicas 3] [--minutes 3] [--series 2000] [--problems-per-minute 20]
-                             [--kill-every 20] [--postgres-restarts 3]
+                             [--kill-every 20] [--postgres-restarts 3] [--push-every 5]
 
 Replicas are ``forewarn run`` processes that share a PostgreSQL and a folder of learnt state, and are started
 anew as a supervisor would when they die. Services fall one after the other; each is to become one problem,
@@ -13,8 +13,8 @@ ticket or a repair. ``stuck_runs``: runs that have not ended. ``open_problems``:
 ``takeover_p95``: seconds from the death of a leader to the next one that is ready. ``api_errors``: requests
 of a client that asks one replica after the other, for up to 15 s, and got no answer.
 
-Pushed samples are not part of it: what a receiver has acknowledged is in memory until the next checkpoint,
-and a leader that is killed takes it along (docs/operations.md).
+``lost_acknowledged_samples``: pushed samples that a replica has acknowledged, less those that are learnt
+in the end, by series; ``doubled_samples``: what was learnt beyond them.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from aiops.model.lifecycle import LIVE_RUN
 from aiops.store.database import Database
 from aiops.store.tables import problem, run
 from aiops.testing import eventually
+from tests.bench.ha_push import Pusher
 from tests.database import Postgres, postgres
 from tests.replicas import Replica, Services, configured
 
@@ -48,9 +49,12 @@ class Size:
     replicas: int = 3
     minutes: float = 3.0
     series: int = 2000
+    """Pushed ones."""
     problems_per_minute: float = 20.0
     kill_every: float = 20.0
     postgres_restarts: int = 3
+    push_every: float = 5.0
+    """Seconds between two samples of a pushed series."""
     settle: float = 150.0
     """Seconds that the last falls get at the end: a message that a dead relay held is free after 75."""
 
@@ -90,6 +94,13 @@ class Fleet:
             self.leader, self._headless = None, self._headless or time.monotonic()
         victim.kill()
         self.kills += 1
+
+    async def stop(self) -> None:
+        """In good order: the last one to lead writes a checkpoint of all."""
+        self.over = True
+        for one in sorted(self.replicas, key=lambda one: one is self.leader):
+            if one.live:
+                await asyncio.to_thread(one.stop)
 
     async def ready(self, within: float) -> None:
         end = time.monotonic() + within
@@ -152,7 +163,7 @@ async def restarts(server: Postgres, size: Size) -> None:
         await asyncio.sleep(size.minutes * 60 / (size.postgres_restarts + 1))
         await asyncio.to_thread(server.stop)
         await asyncio.sleep(2.0)
-        await asyncio.to_thread(server.start)
+        server.start()  # from this thread: the kernel ends it with the thread that began it
 
 
 async def falls(world: Services, size: Size) -> None:
@@ -165,6 +176,7 @@ async def measure(url: str, server: Postgres, folder: Path, world: Services, siz
     """One bout; what was counted in the end."""
     world.idle |= {f"s{number}" for number in range(size.falls)}
     config = configured(folder, url, world)
+    config["sources"].append({"kind": "remote_write", "name": "push"})
     fleet = Fleet([Replica(folder, f"replica{n}", config) for n in range(size.replicas)])
     for one in fleet.replicas:
         one.start()
@@ -172,11 +184,15 @@ async def measure(url: str, server: Postgres, folder: Path, world: Services, siz
         await fleet.ready(180)
         await asyncio.sleep(3)
         client = Client([one.url for one in fleet.replicas])
+        pusher, over = Pusher(client.urls, size.series, size.push_every), asyncio.Event()
+        pushing = asyncio.create_task(pusher.run(over))
         tasks = [asyncio.create_task(fleet.supervise()), asyncio.create_task(client.run())]
         killing = asyncio.create_task(trouble(fleet, size))
         await asyncio.gather(falls(world, size), restarts(server, size))
         killing.cancel()
         await asyncio.gather(killing, return_exceptions=True)
+        over.set()
+        await pushing
         with suppress(AssertionError):
             await eventually(lambda: len(world.closed()) >= size.falls, size.settle)
         found = judge(Database(url), world, size)
@@ -185,7 +201,9 @@ async def measure(url: str, server: Postgres, folder: Path, world: Services, siz
         await asyncio.gather(*tasks, return_exceptions=True)
         for said in client.errors:
             print(f"not answered: {said}", file=sys.stderr)
+        await fleet.stop()
         return found | {
+            **pusher.judge(folder / "data" / "checkpoints"),
             "kills": fleet.kills,
             "postgres_restarts": size.postgres_restarts,
             "takeovers": len(fleet.takeovers),
@@ -194,8 +212,7 @@ async def measure(url: str, server: Postgres, folder: Path, world: Services, siz
             "api_errors": len(client.errors),
         }
     finally:
-        fleet.over = True
-        await asyncio.gather(*(asyncio.to_thread(one.stop) for one in fleet.replicas if one.live))
+        await fleet.stop()
 
 
 def judge(db: Database, world: Services, size: Size) -> dict[str, int]:
@@ -228,7 +245,7 @@ def bout(size: Size) -> dict[str, Any]:
         postgres() as server,
         server.fresh() as url,
         tempfile.TemporaryDirectory(prefix="fw-ha-") as folder,
-        Services(filler=size.series).serve() as world,
+        Services(filler=200).serve() as world,
     ):
         return asyncio.run(measure(url, server, Path(folder), world, size))
 
@@ -241,6 +258,7 @@ def main() -> None:
     asking.add_argument("--problems-per-minute", type=float, default=20.0)
     asking.add_argument("--kill-every", type=float, default=20.0)
     asking.add_argument("--postgres-restarts", type=int, default=3)
+    asking.add_argument("--push-every", type=float, default=5.0)
     asking.add_argument("--seed", type=int, default=0)
     given = vars(asking.parse_args())
     random.seed(given.pop("seed"))

@@ -39,13 +39,12 @@ class Two:
             db.close()
 
     def cut(self) -> None:
-        """End every session that holds an advisory lock, as a restart of the server would."""
+        """End every session that holds an advisory lock, as a restart of the server would; wait for that."""
+        ended = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
         with self.dbs[1].begin() as conn:
-            conn.execute(
-                sa.text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-                )
-            )
+            pids = list(conn.execute(sa.text(ended)).scalars())
+            for pid in pids:
+                conn.execute(sa.text(f"SELECT pg_terminate_backend({pid}, 10000)"))
 
 
 @pytest.fixture

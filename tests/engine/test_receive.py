@@ -38,7 +38,7 @@ async def receiving(
     engine = Engine(config, clock=FakeClock(START))
     await engine.start()
     app = Starlette()
-    mounted = engine.receiving = mount(app, engine)
+    mounted = mount(app, engine.receiving)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield engine, client, mounted
