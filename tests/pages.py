@@ -19,6 +19,7 @@ PAGES = [
     "/patterns",
     "/topology",
     "/ledger",
+    "/uplift",
     "/audit",
     "/settings",
     "/access",

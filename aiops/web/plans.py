@@ -1,7 +1,9 @@
 """What playbooks would do about a problem, before anything is done."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -9,6 +11,7 @@ from aiops.core.acts import BadArguments
 from aiops.core.context import problem_context
 from aiops.core.playbook import Playbook
 from aiops.core.remediate import plan_of
+from aiops.model.lifecycle import RunState
 from aiops.store import causes, problems
 
 
@@ -40,3 +43,20 @@ def _plan(playbook: Playbook, context: Mapping[str, object]) -> Plan:
         return Plan(*about, playbook.target_of(context), plan_of(playbook, context))
     except BadArguments as why:
         return Plan(*about, "", [], str(why))
+
+
+def plan_difference(
+    conn: Connection, run: Mapping[str, Any], playbooks: Mapping[str, Playbook]
+) -> list[str] | None:
+    """What a run that waits for approval would do now, against what it waits with: lines with + and -.
+
+    Empty: the same. None: nothing waits, or its playbook is not there or does not fit any more.
+    """
+    if run["state"] != RunState.AWAITING_APPROVAL or not run["plan"]:
+        return None
+    known = {name: one for name, one in playbooks.items() if name == run["playbook"]}
+    found = next(iter(plans(conn, run["problem_id"], known) or ()), None)
+    if found is None or found.why_not:
+        return None
+    was, now = [run["target"], *run["plan"]], [found.target, *found.steps]
+    return [] if was == now else [line for line in difflib.ndiff(was, now) if not line.startswith("?")]

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from aiops.engine.engine import Engine
 from aiops.model.frame import Change
-from aiops.store import causes, log_templates
+from aiops.store import causes, log_templates, tables
 from aiops.web.app import create_app
 from tests.world import NOW, token_of
 
@@ -246,3 +246,64 @@ async def test_changes_stand_beside_the_evidence(ana: httpx.AsyncClient, engine:
     assert "checkout 4.2 &lt;" in page
     assert EVIL not in page
     assert "long before" not in page
+
+
+async def test_runs_that_wait_stand_in_an_inbox_and_say_whether_they_still_hold(
+    ana: httpx.AsyncClient, engine: Engine
+) -> None:
+    waiting = (await ana.get("/api/v1/runs", params={"state": "awaiting_approval"})).json()["items"][-1]
+    page = (await ana.get("/runs")).text
+    inbox = page.split('<form class="filters"')[0]
+    assert f'action="/runs/{waiting["id"]}/approve"' in inbox
+    assert f'action="/runs/{waiting["id"]}/refuse"' in inbox
+    assert "hx-post" not in inbox, "an answer in place would be another page"
+    assert "Waiting for approval" not in (await ana.get("/runs?state=succeeded")).text
+    one = (await ana.get(f"/runs/{waiting['id']}")).text
+    assert "It would still do exactly this." in one
+    assert "awaiting approval" in one.split("Timeline</h2>")[1]
+
+    table = tables.run
+    was = waiting["plan"]
+    change = table.update().where(table.c.id == waiting["id"])
+    await engine.db.run(lambda conn: conn.execute(change.values(plan=["restart: something else"])))
+    differs = (await ana.get(f"/runs/{waiting['id']}")).text
+    await engine.db.run(lambda conn: conn.execute(change.values(plan=was)))
+    assert '<span class="minus">- restart: something else</span>' in differs
+    assert re.search(r'class="plus">\+ restart: run /bin/true --graceful checkout', differs)
+
+
+async def test_a_series_says_why_it_was_flagged(visitor: httpx.AsyncClient) -> None:
+    listed = (await visitor.get("/series", params={"q": "checkout_error_ratio"})).text
+    ident = re.search(r'href="/series/(\w+)"', listed)
+    assert ident
+    page = (await visitor.get(f"/series/{ident[1]}")).text
+    told = page.split("Why it was flagged</h2>")[1]
+    assert "its objective is 1 %" in told
+    assert "adaptive scores it" in told
+    assert re.search(r'<a href="/problems/\d+">#', told)
+    quiet = (await visitor.get("/series", params={"q": "node_load1 web-1"})).text
+    ident = re.search(r'href="/series/(\w+)"', quiet)
+    assert ident
+    assert "It was not, in the last week." in (await visitor.get(f"/series/{ident[1]}")).text
+
+
+async def test_now_names_the_likely_cause(visitor: httpx.AsyncClient) -> None:
+    assert "Likely cause: <b>checkout</b>" in (await visitor.get("/")).text
+
+
+async def test_sources_tell_their_cardinality_and_their_limits(visitor: httpx.AsyncClient) -> None:
+    page = (await visitor.get("/sources")).text
+    assert 'max="16" value="16"' in page
+    assert "learnt from 1 d of history" in page
+    assert "Limits and settings of prod" in page
+    assert "every: 60.0" in page
+
+
+async def test_whether_playbooks_help_is_weighed_once_a_minute(
+    visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (await visitor.get("/uplift")).text
+    assert "Do playbooks help?" in page
+    assert "trim-cache" in page
+    monkeypatch.delattr("aiops.web.api.autonomy.measure")
+    assert "trim-cache" in (await visitor.get("/uplift", headers={"HX-Request": "true"})).text

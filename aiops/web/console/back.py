@@ -1,5 +1,6 @@
 """Pages that look back and around: ledger, audit, log patterns, topology."""
 
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -7,6 +8,7 @@ from fastapi.responses import Response
 
 from aiops.core.ledger import Entry, Outcome, summarise
 from aiops.store import ledger, log_templates, trail, views
+from aiops.web.api import autonomy
 from aiops.web.api.ledger import pages
 from aiops.web.api.paging import PagingDep, decode, encode
 from aiops.web.console.access import Visitor
@@ -23,6 +25,8 @@ Text = Annotated[Words, Query(max_length=300)]
 SPANS = {"7d": 7 * 86400.0, "30d": 30 * 86400.0, "90d": 90 * 86400.0, "365d": 365 * 86400.0}
 MOST = 10_000
 LISTED = 200
+KEPT = 60.0
+"""Seconds for which what was weighed of playbooks is shown again."""
 
 
 @router.get("/ledger")
@@ -46,6 +50,20 @@ async def told(request: Request, engine: EngineDep, who: Visitor, within: Text =
         bars=lead_bars([entry.lead for entry in entries]),
         items=shown,
         outcomes=Outcome,
+    )
+
+
+@router.get("/uplift")
+async def helped(request: Request, engine: EngineDep, who: Visitor, within: Text = "90d") -> Response:
+    """Whether playbooks help. It weighs every problem of that time, so it is looked at once a minute."""
+    span = within if within in SPANS else "90d"
+    kept, now = request.app.state.uplift, engine.clock.now()
+    at, items = kept.get(span, (-math.inf, []))
+    if not 0 <= now - at < KEPT:
+        items = await autonomy.uplift(engine, SPANS[span])
+        kept[span] = now, items
+    return await renderer_of(request).page(
+        request, "uplift.html", who, items=items, span=span, spans=list(SPANS)
     )
 
 

@@ -34,6 +34,7 @@ def install(app: FastAPI) -> None:
         log.warning("the console is not live and draws no charts: run `python hatch_build.py` for its assets")
     app.add_middleware(Speak)
     app.state.renderer = Renderer()
+    app.state.uplift = {}
     app.mount("/static", Assets(directory=STATIC), name="static")
     for room in (approve, pages, lists, back, handling, actions, settings, people, signin, single):
         app.include_router(room.router, include_in_schema=False)

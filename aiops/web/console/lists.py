@@ -4,11 +4,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from sqlalchemy.engine import Connection
 
+from aiops.config import Config
 from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState, Stage
 from aiops.model.selector import SelectorError
 from aiops.model.signal import AlertKind, Severity
-from aiops.store import silences, views
+from aiops.store import audit, flagged, silences, views
 from aiops.web import points
 from aiops.web.api.autonomy import standings
 from aiops.web.api.deliveries import whole_delivery
@@ -17,15 +19,22 @@ from aiops.web.api.runs import whole_run
 from aiops.web.api.series import finder_of
 from aiops.web.console.access import Visitor
 from aiops.web.console.pages import beside, sparks
-from aiops.web.console.render import renderer_of
+from aiops.web.console.render import as_yaml, renderer_of
 from aiops.web.console.spark import spark
+from aiops.web.console.timeline import entries
 from aiops.web.errors import not_found
 from aiops.web.inputs import Ident, Words
+from aiops.web.plans import plan_difference
 from aiops.web.ports import Engine
+from aiops.web.redact import redacted
 from aiops.web.security import EngineDep
 
 router = APIRouter()
 
+WAITING = 20
+"""Runs that wait for approval and are shown whole."""
+FLAGGED = 7 * 86400.0
+"""Seconds for which a series' page tells when it was flagged."""
 Text = Annotated[Words, Query(max_length=300)]
 _LIVE_RUNS = (RunState.QUEUED, RunState.AWAITING_APPROVAL, RunState.RUNNING, RunState.VERIFYING)
 
@@ -129,9 +138,10 @@ async def one_series(request: Request, engine: EngineDep, who: Visitor, series_i
         raise not_found("series", series_id)
     line = points.recent(engine, found.labels)
     latest = {name: float(column[-1]) for name, column in line.items() if len(column)}
-    return await renderer_of(request).page(
-        request, "series_one.html", who, series=found, latest=latest, drawn=spark(line)
-    )
+    since = engine.clock.now() - FLAGGED
+    context: dict[str, Any] = {"series": found, "latest": latest, "drawn": spark(line)}
+    context["flagged"] = await engine.db.read(flagged.of_series, found.labels, since, 20)
+    return await renderer_of(request).page(request, "series_one.html", who, **context)
 
 
 @router.get("/runs")
@@ -143,6 +153,8 @@ async def runs(
     narrow = views.RunFilter(_LIVE_RUNS if chosen["state"] == "live" else states)
     rows = await engine.db.read(views.runs, narrow, paging.before, paging.limit + 1)
     context = _next(request, paging, rows) | {"chosen": chosen, "autonomy": await standings(engine)}
+    first = not chosen["state"] and paging.before is None
+    context["inbox"] = await engine.db.read(_inbox) if first else []
     return await renderer_of(request).page(request, "runs.html", who, **context)
 
 
@@ -151,7 +163,17 @@ async def one_run(request: Request, engine: EngineDep, who: Visitor, run_id: Ide
     row = await engine.db.read(whole_run, run_id)
     if row is None:
         raise not_found("run", run_id)
-    return await renderer_of(request).page(request, "run.html", who, run=row)
+    trail = await engine.db.read(audit.of_problem, row["problem_id"])
+    mine = [one for one in trail if (one["entity"], one["entity_id"]) == ("run", str(run_id))]
+    context: dict[str, Any] = {"run": row, "story": entries({"timeline": mine, "runs": [row]})}
+    context["diff"] = await engine.db.read(plan_difference, row, engine.playbooks())
+    return await renderer_of(request).page(request, "run.html", who, **context)
+
+
+def _inbox(conn: Connection) -> list[views.Row]:
+    """The runs that wait for approval, the newest first, each as its own page shows it."""
+    rows = views.runs(conn, views.RunFilter((RunState.AWAITING_APPROVAL,)), None, WAITING)
+    return [row | (whole_run(conn, row["id"]) or {}) for row in rows]
 
 
 @router.get("/deliveries")
@@ -199,10 +221,14 @@ async def render_silences(
 @router.get("/sources")
 async def sources(request: Request, engine: EngineDep, who: Visitor) -> Response:
     return await renderer_of(request).page(
-        request, "sources.html", who, items=engine.sources(), every=_intervals(engine.config.sources)
+        request, "sources.html", who, items=engine.sources(), configured=_configured(engine.config)
     )
 
 
-def _intervals(configured: list[Any]) -> dict[str, float | None]:
-    """Source name -> how often it is pulled (s); None for one that pushes."""
-    return {one.name: getattr(one, "every", None) for one in configured}
+def _configured(config: Config) -> dict[str, dict[str, Any]]:
+    """Source name -> ``every`` (s; None for one that pushes), and its whole block as ``text``."""
+    shown = redacted(config)["sources"]
+    return {
+        one.name: {"every": getattr(one, "every", None), "text": as_yaml(block)}
+        for one, block in zip(config.sources, shown, strict=True)
+    }

@@ -50,13 +50,14 @@ def ranked(conn: Connection, now: float) -> dict[str, Any]:
 
 
 def beside(conn: Connection, problems: Sequence[views.Row]) -> dict[str, Any]:
-    """What a list of problems shows beside each: its worst alert, that alert's evidence, its newest run."""
+    """What a list of problems shows beside each: worst alert, that alert's evidence, newest run, cause."""
     ids = [one["id"] for one in problems]
     worst = views.worst_alerts(conn, ids)
     return {
         "worst": worst,
         "evidence": views.evidence_of(conn, [one["id"] for one in worst.values()]),
         "runs": views.latest_runs(conn, ids),
+        "causes": causes.of_problems(conn, ids),
     }
 
 

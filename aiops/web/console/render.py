@@ -1,6 +1,7 @@
 """Templates to pages. Everything is escaped; a request by htmx gets only the live part of its page."""
 
 import hashlib
+import io
 import json
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from ruamel.yaml import YAML
 
 from aiops.core import words as core_words
 from aiops.model.role import Role
@@ -119,3 +121,13 @@ def _pretty(value: Any) -> str:
 
 def _number(value: float | None, metric: str = "") -> str:
     return "" if value is None else core_words.number(float(value), metric)
+
+
+def as_yaml(value: Any) -> str:
+    """In block style."""
+    out = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 110
+    yaml.dump(value, out)
+    return out.getvalue()

@@ -103,6 +103,19 @@ _FILTERS = {
 }
 
 
+_SPANS = {
+    "7d": noted("The last week"),
+    "30d": noted("The last 30 days"),
+    "90d": noted("The last 90 days"),
+    "365d": noted("The last year"),
+}
+
+
+def span(name: str) -> str:
+    """How far back a page looks."""
+    return _(_SPANS[name])
+
+
 def filters(name: str) -> str:
     """A filter's name for those who hear it."""
     return _(_FILTERS[name])

@@ -2,13 +2,11 @@
 
 import asyncio
 import difflib
-import io
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
-from ruamel.yaml import YAML
 
 from aiops.config import Config
 from aiops.config.complaint import ConfigError
@@ -17,7 +15,7 @@ from aiops.config.read import PACKAGED, check, move_data
 from aiops.model.role import Role
 from aiops.store.tokens import Principal
 from aiops.web.console.access import Author, Visitor
-from aiops.web.console.render import renderer_of
+from aiops.web.console.render import as_yaml, renderer_of
 from aiops.web.ports import Engine
 from aiops.web.redact import redacted
 from aiops.web.security import EngineDep
@@ -86,13 +84,3 @@ def _diff(old: Config, new: Config) -> list[str]:
     """What `new` would change, as lines of a unified diff of the masked YAML."""
     before, after = (as_yaml(redacted(one)).splitlines() for one in (old, new))
     return list(difflib.unified_diff(before, after, "runs", "file", lineterm="", n=2))[2:]
-
-
-def as_yaml(value: Any) -> str:
-    """In block style."""
-    out = io.StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.width = 110
-    yaml.dump(value, out)
-    return out.getvalue()

@@ -3,7 +3,7 @@
 (() => {
   const REFRESH = 5000;
   const charts = new Map();
-  const { colour, format, vertical, horizontal, fan } = window.drawing;
+  const { colour, format, vertical, horizontal, fan, outside } = window.drawing;
   const say = (name) => document.body.getAttribute(`data-say-${name}`) || "";
 
   // In the zone that a person chose, else the browser's
@@ -90,7 +90,7 @@
       ],
       bands: [{ series: [1, 2], fill: colour("--chart-band") }],
       hooks: {
-        draw: [(plot) => fan(plot, data), (plot) => above(plot, data)],
+        draw: [outside, (plot) => fan(plot, data), (plot) => above(plot, data)],
         setCursor: [(plot) => read(plot, reading, text)],
       },
     };

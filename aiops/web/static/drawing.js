@@ -83,5 +83,32 @@ window.drawing = (() => {
     ctx.restore();
   }
 
-  return { colour, format, vertical, horizontal, fan };
+  // Where the line leaves the expected range: a thicker stroke over it, a dot where it is one sample
+  function outside(plot) {
+    const [times, upper, lower, , seen] = plot.data;
+    const out = (i) => seen[i] !== null && upper[i] !== null && lower[i] !== null && (seen[i] > upper[i] || seen[i] < lower[i]);
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.strokeStyle = ctx.fillStyle = colour("--critical");
+    ctx.lineWidth = 2.4 * devicePixelRatio;
+    ctx.lineJoin = ctx.lineCap = "round";
+    ctx.beginPath();
+    for (let i = 0; i < times.length; i += 1) {
+      if (!out(i)) continue;
+      const x = plot.valToPos(times[i], "x", true);
+      const y = plot.valToPos(seen[i], "y", true);
+      if (i && out(i - 1)) ctx.lineTo(x, y);
+      else {
+        ctx.moveTo(x, y);
+        ctx.lineTo(x, y); // round caps make a dot of it
+      }
+    }
+    ctx.stroke();
+    ctx.restore();
+  }
+
+  return { colour, format, vertical, horizontal, fan, outside };
 })();
