@@ -6,26 +6,32 @@ Proxy -> app -> redis are real processes under load, scraped by a real Prometheu
 `cause_world.py`). Of three runs two inject one fault, tiers in turn, kind (slow, errors) and size by seed,
 for 25 s; the third injects two at once for 40 s: they are told apart once a dozen samples say so. Redis
 without memory lets all requests fail: of a caller that lets some of them fail nothing can be seen then, and
-such pairs are left out. A run takes some 80 s. A line for each is printed, and at the end all figures; with
-``--json`` that is all that standard output gets.
+such pairs are left out. A run takes some 60 s. A line for each is printed, and at the end all figures; with
+``--json`` that is all that standard output gets. Meanwhile the newest problems are read, by API and console,
+without a pause: `pages` are the answers by their status.
 """
 
 import argparse
 import json
 import sys
 import tempfile
+import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import count, islice
+from contextlib import contextmanager
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 from tests.e2e.cause_world import CauseWorld, Fault, cause_world, run_of
+from tests.e2e.tier import DIRECT
 
 PAIRS = 3
 """Every so many runs, two faults at once."""
 ALONE, BOTH = 25.0, 40.0
 """Seconds that one fault lasts, and two."""
+PAGES = ("/api/v1/problems/{}", "/problems/{}", "/problems/{}.md", "/api/v1/problems/{}/playbooks")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,13 +42,52 @@ def main(argv: Sequence[str]) -> int:
     ask.add_argument("--json", action="store_true", help="one line of JSON, the runs on standard error")
     asked = ask.parse_args(argv)
     found = []
-    with tempfile.TemporaryDirectory(prefix="fw-") as made, cause_world(asked.folder or Path(made)) as world:
+    with (
+        tempfile.TemporaryDirectory(prefix="fw-") as made,
+        cause_world(asked.folder or Path(made)) as world,
+        read_all_the_while(world) as pages,
+    ):
         for faults in islice(schedule(asked.first), asked.runs):
             found.append(_run(world, faults))
             print(json.dumps(found[-1]), file=sys.stderr if asked.json else sys.stdout, flush=True)
     figures = figures_of(found)
-    print(json.dumps({"bench": "cause", "runs": len(found)} | figures))
+    print(json.dumps({"bench": "cause", "runs": len(found), "pages": dict(pages)} | figures))
     return 0 if figures["true_tier_first"] >= 0.9 else 1
+
+
+@contextmanager
+def read_all_the_while(world: CauseWorld, pause: float = 0.1) -> Iterator[Counter[str]]:
+    """Some ten pages a second, while what they show is made, merged, split and ended."""
+    seen: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def read(url: str) -> bytes:
+        try:
+            with DIRECT.open(world.forewarn.url + url, timeout=30) as answer:
+                seen[str(answer.status)] += 1
+                return bytes(answer.read())
+        except HTTPError as refused:
+            seen[str(refused.code)] += 1
+            print(url, refused.code, refused.read()[:2000], file=sys.stderr, flush=True)
+        except OSError as why:
+            seen[type(why).__name__] += 1
+        return b'{"items": []}'
+
+    def read_on() -> None:
+        for page in cycle(PAGES):
+            for one in json.loads(read("/api/v1/problems?limit=4"))["items"]:
+                read(page.format(one["id"]))
+                if stop.wait(pause):
+                    return
+            stop.wait(pause)
+
+    reader = threading.Thread(target=read_on, daemon=True)
+    reader.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        reader.join(40)
 
 
 def schedule(first: int) -> Iterator[list[Fault]]:
