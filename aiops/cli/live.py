@@ -127,6 +127,8 @@ def _print_problem(one: Any) -> None:
     console.print(
         f"{one['state']}, {one['stage']}, {one['severity']}: {one['reason']}", highlight=False, soft_wrap=True
     )
+    if one["breach_expected"] and one["stage"] == "predicted" and one["state"] != "resolved":
+        console.print(_breach(one), highlight=False, soft_wrap=True)
     table = _table("time", "what", "from", "to", "why")
     for entry in one["timeline"]:
         at = datetime.fromisoformat(entry["at"]).astimezone().strftime("%H:%M:%S")
@@ -137,6 +139,23 @@ def _print_problem(one: Any) -> None:
         console.print(
             f"ticket {ticket['ref']} at {ticket['sink']}: {ticket['state']}", highlight=False, soft_wrap=True
         )
+
+
+def _breach(one: Any) -> str:
+    """When a breach is expected, and how likely it is."""
+    from aiops.core import words
+
+    def local(moment: str | None) -> str:
+        return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else "?"
+
+    text = f"breach expected at {local(one['breach_expected'])}"
+    if one["breach_earliest"] and one["breach_latest"]:
+        text += f", between {local(one['breach_earliest'])} and {local(one['breach_latest'])}"
+    if one.get("breach_chance") is not None and one.get("breach_within") is not None:
+        text += (
+            f"; {words.percent(one['breach_chance'])} likely within {words.duration(one['breach_within'])}"
+        )
+    return text
 
 
 def _table(*heads: str) -> "Table":

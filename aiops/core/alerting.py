@@ -51,6 +51,8 @@ class Alerting:
         self._last_seen: dict[Key, float] = {}
         self._fired: dict[Key, deque[float]] = {}
         self._settled: set[Key] = set()
+        self._good: dict[Key, int] = {}
+        """Samples in a row that were not over, of firing alerts."""
         self._until: dict[Key, float] = {}
         """When an alert of another system is taken for over, if nothing more is heard of it."""
         self._over_at: dict[tuple[str, str], float] = {}
@@ -68,7 +70,7 @@ class Alerting:
         """Go on with the live alerts of `old`, under our own settings."""
         self.live, self._last_over, self._last_seen = old.live, old._last_over, old._last_seen
         self._fired, self._settled, self._until = old._fired, old._settled, old._until
-        self._over_at = old._over_at
+        self._over_at, self._good = old._over_at, old._good
 
     def settle(self, alerts: Iterable[Alert]) -> None:
         """Their problem is resolved: neither flapping nor a series that is gone is waited for any longer."""
@@ -153,7 +155,11 @@ class Alerting:
 
     def _over(self, signal: Signal, source: str, now: float) -> list[AlertChange]:
         alert = self.live.get(signal.key)
-        changes = []
+        changes: list[AlertChange] = []
+        was_well = self._good.pop(signal.key, 0) >= self.settings.fire and signal.key in self._settled
+        if alert is not None and was_well and alert.state is AlertState.FIRING:
+            # well again after its repair, and over once more: a new fault, not what is left of the old one
+            return self._drop(signal.key, alert, "it was well after its problem was resolved", now)
         if alert is None:
             team = dict(signal.labels).get("team") or self._teams.get(source) or self._team
             alert = Alert(signal.kind, signal.labels, now, signal.rule, source=source, team=team)
@@ -178,6 +184,7 @@ class Alerting:
                 return []
             return self._drop(key, alert, "the series stopped", now)
         self._last_seen[key] = now
+        self._good[key] = self._good.get(key, 0) + 1
         if alert.state is AlertState.PENDING:
             # a pending alert that comes to nothing leaves no trace
             if now - self._last_over[key] >= self.settings.resolve_after:
@@ -202,6 +209,7 @@ class Alerting:
         was_firing = alert.state is AlertState.FIRING
         del self.live[key]
         self._settled.discard(key)
+        self._good.pop(key, None)
         self._last_over.pop(key, None)
         self._last_seen.pop(key, None)
         self._until.pop(key, None)
@@ -230,5 +238,6 @@ def _take(alert: Alert, signal: Signal, now: float) -> None:
     alert.breach_earliest = signal.breach.earliest
     alert.breach_expected = signal.breach.expected
     alert.breach_latest = signal.breach.latest
+    alert.breach_chance, alert.breach_within = signal.breach.chance, signal.breach.within
     alert.examples = list(signal.examples) or alert.examples
     alert.severity = max(alert.severity, signal.severity, key=lambda s: Severity(s).level)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from aiops.core.experts_past import DAY, POINTS, STEP, Past
 from aiops.core.forecast import Ramps
+from aiops.core.odds import T95, Crossing, ever, tail, times
 from aiops.plugin import Column, Columns
 
 Floats = NDArray[np.float64]
@@ -49,8 +50,9 @@ class Experts:
         self.bound, self.sign, self.horizon = bound, sign, horizon
         self.ramps = Ramps(bound, sign, horizon)
         """By the same dense rows as `rows`: an index has a million series, and a rule watches few of them."""
-        reach = horizon * 1.001 >= HORIZONS * STEP
-        self.ahead = HORIZONS[reach] if horizon > NEAR else HORIZONS[:0]
+        own = int(horizon * 1.001 / STEP) // PENDING * PENDING
+        within = HORIZONS[horizon * 1.001 >= HORIZONS * STEP]
+        self.ahead = np.union1d(within, [own] if own else []).astype(int) if horizon > NEAR else within[:0]
         """``[H]`` steps; empty where the ramps alone look far enough."""
         self.bars = np.where(self.ahead <= FAR, SURE, SURE_FAR)
         self.pace = np.maximum(1, self.ahead // PENDING)
@@ -95,37 +97,41 @@ class Experts:
             self._judge(done, step, mean)
             self._forecast(done, step, mean)
 
-    def crossing(self, now: float, slots: Slots, values: Floats) -> tuple[Floats, Floats, Floats]:
-        """(earliest, expected, latest) epoch seconds ``[S]``; inf where no crossing is worth a word."""
+    def crossing(self, now: float, slots: Slots, values: Floats) -> Crossing:
+        """When, and how likely: of the series whose crossing is worth a word, else inf."""
         rows = self._rows(slots)
-        found = np.stack(self.ramps.crossing(now, rows, values))
+        ramps = self.ramps.crossing(now, rows, values)
         if not len(self.ahead) or not len(slots):
-            return found[0], found[1], found[2]
+            return ramps
+        odds = self._odds(rows, values)
+        found, chance = np.stack(ramps[:3]), np.maximum(ramps.chance, ever(odds))
         left = found[1] - now
         reach = np.where(self._believed(rows), self.ahead * STEP, 0.0).max(1)
         found[:, (left > NEAR) & (left <= reach)] = np.inf
-        far = (left > NEAR) & (self._odds(rows, values) >= self.bars).any(1)
+        far = (left > NEAR) & (odds >= self.bars).any(1)
         if far.any():
-            times = self._times(rows[far], values[far] * self.sign)
-            found[:, far] = now + times * STEP
-        return found[0], found[1], found[2]
+            ahead = self._times(rows[far], values[far] * self.sign, odds[far].max(1))
+            found[:, far] = now + ahead * STEP
+            chance[far] = ever(odds[far])
+        return Crossing(found[0], found[1], found[2], chance)
 
     def chance(self, slots: Slots, values: Floats) -> Floats:
         """P(breach within the horizon) ``[S]``; 0 while nothing is known, 1 when it is breached."""
-        out: Floats = self._odds(self._rows(slots), values).max(1, initial=0.0)
-        return out
+        return ever(self._odds(self._rows(slots), values))
 
     def _odds(self, rows: Slots, values: Floats) -> Floats:
         """P(value beyond the bound) at each of `ahead`, ``[S, H]``."""
-        bound = self.bound * self.sign
-        middle, ends = self.rows["forecast"][rows], self.rows["ends"][rows]
-        upper = np.maximum(ends[:, :, 1], 1e-12)
-        lower = np.maximum(-ends[:, :, 0], 1e-12)
-        distance = bound - middle.astype(float)
-        scale = np.where(distance > 0, upper, lower) / _T95
-        odds = np.where(self._believed(rows), _tail(distance / scale), 0.0)
-        out: Floats = np.where((values * self.sign > bound)[:, None], 1.0, odds)
+        lower, upper = self._scales(rows)
+        distance = self.bound * self.sign - self.rows["forecast"][rows].astype(float)
+        scale = np.where(distance > 0, upper, lower)
+        odds = np.where(self._believed(rows), tail(distance / scale), 0.0)
+        out: Floats = np.where((values * self.sign > self.bound * self.sign)[:, None], 1.0, odds)
         return out
+
+    def _scales(self, rows: Slots) -> tuple[Floats, Floats]:
+        """Of the error below and above the middle of the forecast, ``[S, H]`` each."""
+        ends = self.rows["ends"][rows].astype(float)
+        return np.maximum(-ends[:, :, 0], 1e-12) / T95, np.maximum(ends[:, :, 1], 1e-12) / T95
 
     def intervals(self, slots: Slots) -> tuple[Floats, Floats]:
         """The 90 % interval ``[S, H]`` of the value at each of `ahead`, as of the last step; NaN: unknown."""
@@ -250,43 +256,9 @@ class Experts:
         self.rows["age"][rows], self.rows["turn"][rows] = age, turn
         return np.where(age > 0, age + SHORT / 2, 0.0)
 
-    def _times(self, rows: Slots, values: Floats) -> Floats:
-        """Steps until the upper end, the middle and the lower end cross the bound: ``[3, S]``."""
-        known = self._believed(rows)
-        middle, ends = self.rows["forecast"][rows], self.rows["ends"][rows]
+    def _times(self, rows: Slots, values: Floats, chance: Floats) -> Floats:
+        """Steps until the first crossings, ``[3, S]``: earliest, expected, latest."""
+        lower, upper = self._scales(rows)
+        rise = np.where(self._believed(rows), self.rows["forecast"][rows], np.nan) - values[:, None]
         distance = self.bound * self.sign - values
-        out = np.full((3, len(rows)), np.inf)
-        for k, offset in enumerate((np.maximum(ends[:, :, 1], 0), 0.0, np.minimum(ends[:, :, 0], 0))):
-            rise = np.where(known, middle + offset, np.nan).astype(float) - values[:, None]
-            out[k] = _first(self.ahead.astype(float), rise, distance)
-        # likely within the horizon, though the middle of the forecast stays short of the bound
-        last = float(self.ahead[-1])
-        out[1] = np.where(np.isinf(out[1]), np.maximum(last, out[0]), out[1])
-        out[0] = np.minimum(out[0], out[1])
-        return out
-
-
-def _first(ahead: Floats, rise: Floats, distance: Floats) -> Floats:
-    """Where the line through ``(0, 0), (ahead[j], rise[s, j])`` first reaches ``distance [S]``; else inf."""
-    out = np.full(len(rise), np.inf)
-    before, at = np.zeros(len(rise)), np.zeros(len(rise))
-    for j, steps in enumerate(ahead):
-        here = rise[:, j]
-        hit = np.isinf(out) & (here >= distance)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            part = np.clip((distance - before) / (here - before), 0.0, 1.0)
-        out = np.where(hit, at + part * (steps - at), out)
-        known = ~np.isnan(here)
-        before, at = np.where(known, here, before), np.where(known, steps, at)
-    return out
-
-
-_T95 = 2.1318
-"""95 % of Student's t with 4 degrees of freedom: forecasts' errors have its tails."""
-
-
-def _tail(t: Floats) -> Floats:
-    """P(T > t) for Student's t with 4 degrees of freedom, in closed form."""
-    root = t / np.sqrt(4 + t * t)
-    out: Floats = 0.5 - 0.75 * root * (1 - root * root / 3)
-    return out
+        return times(self.ahead.astype(float), rise, lower, upper, distance, chance)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aiops.core.odds import Crossing
 from aiops.plugin import Column, Columns
 
 POINTS = 16
@@ -77,22 +78,25 @@ class Ramps:
         step[slots] = np.where(gap > 0, moved, known)
         self.columns["last"][slots] = now
 
-    def crossing(
-        self, now: float, slots: NDArray[np.int32], values: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """(earliest, expected, latest) epoch seconds ``[S]``; inf where no crossing within the horizon."""
-        best = np.full((3, len(slots)), np.inf)
+    def crossing(self, now: float, slots: NDArray[np.int32], values: NDArray[np.float64]) -> Crossing:
+        """(earliest, expected, latest, chance); inf and 0 where no crossing within the horizon."""
+        best = np.full((4, len(slots)), np.inf)
         if len(slots):
             self.columns.ensure(int(slots.max()) + 1)
         for start in range(0, len(slots), _PART):
             part = slice(start, start + _PART)
-            best[:, part] = now + self._soonest(now, slots[part], (self.bound - values[part]) * self.sign)
-        return best[0], best[1], best[2]
+            best[:, part] = self._soonest(now, slots[part], (self.bound - values[part]) * self.sign)
+        chance = np.where(np.isfinite(best[1]), best[3], 0.0)
+        return Crossing(now + best[0], now + best[1], now + best[2], chance)
 
     def _soonest(
         self, now: float, slots: NDArray[np.int32], distance: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """(earliest, expected, latest) seconds from now ``[3, S]`` by the scale that sees it soonest."""
+        """(earliest, expected, latest, chance) ``[4, S]``, s from now, by the scale that sees it soonest.
+
+        That the rise goes on for as long again as it takes at its pace, having lasted for its age A, has the
+        odds A / (A + t), on which the damping rests: what is risen, of what is to rise in all.
+        """
         times, values = self._points(now, slots)
         line = _fit(times, values)
         slope, error, age, distance = line.slope, line.error, line.span, distance[:, None]
@@ -101,12 +105,13 @@ class Ramps:
             expected = age * np.expm1(distance / (slope * age))
             earliest = distance / (slope + 2 * error)
             latest = age * np.expm1(distance / (np.maximum(slope - 2 * error, 1e-300) * age))
+            chance = slope * age / (slope * age + distance)
         seen = sure & (expected <= np.minimum(self.horizon, REACH * age))
         at = np.nonzero(seen)
         if len(at[0]):
             risen = slope[at] * age[at] > UNUSUAL * _usual(line, np.unique(at[0]))[at]
             seen[at] = risen & _rises(times[at], values[at])
-        found = np.where(seen, np.stack([earliest, expected, latest]), np.inf)
+        found = np.where(seen, np.stack([earliest, expected, latest, chance]), np.inf)
         scale = found[1].argmin(axis=1)[None, :, None]
         soonest: NDArray[np.float64] = np.take_along_axis(found, scale, axis=2)[:, :, 0]
         # a ramp that has just begun is flattened by what was before it: a shorter scale knows how steep it is

@@ -8,6 +8,9 @@ from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem
 from aiops.model.signal import Alert, AlertKind
 
+NEXT = 60.0
+"""Seconds to a breach below which the likelier one is the more pressing."""
+
 
 def rewrite(problem: Problem) -> None:
     """Bring them up to date; the severity only ever rises."""
@@ -16,11 +19,26 @@ def rewrite(problem: Problem) -> None:
     if leading.state is AlertState.FIRING or not problem.title:
         problem.title = words.of_alert(leading)
     problem.labels = common_labels(problem.alerts)
-    ahead = [a for a in problem.alerts if math.isfinite(a.breach_expected)]
+    foretold = [a for a in problem.alerts if math.isfinite(a.breach_expected)]
+    standing = [a for a in foretold if a.state is AlertState.FIRING]
+    # once no forecast stands any more, what was foretold last is kept, for the ledger
+    ahead = standing or ([] if math.isfinite(problem.breach_expected) else foretold)
     if ahead:
-        first = min(ahead, key=lambda a: a.breach_expected)
-        problem.breach_earliest = first.breach_earliest
-        problem.breach_expected, problem.breach_latest = first.breach_expected, first.breach_latest
+        take_breach(problem, max(ahead, key=_pressing))
+
+
+def take_breach(problem: Problem, of: Alert | Problem) -> None:
+    """The same time to breach, interval and chance as `of`."""
+    problem.breach_earliest, problem.breach_expected = of.breach_earliest, of.breach_expected
+    problem.breach_latest = of.breach_latest
+    problem.breach_chance, problem.breach_within = of.breach_chance, of.breach_within
+
+
+def _pressing(alert: Alert) -> tuple[float, float]:
+    """Chance over the time left: a likely breach in two hours comes before an unlikely one in one."""
+    chance = 1.0 if math.isnan(alert.breach_chance) else alert.breach_chance
+    left = max(NEXT, alert.breach_expected - alert.updated) if math.isfinite(alert.updated) else NEXT
+    return chance / left, -alert.breach_expected
 
 
 def sli_firing(problem: Problem) -> Alert | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from aiops.core import handling
 from aiops.core.problem_change import ACTOR, ProblemChange, move, remark
-from aiops.core.problem_looks import rewrite, sli_firing
+from aiops.core.problem_looks import rewrite, sli_firing, take_breach
 from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
 from aiops.model.problem import NotifyReason, Problem, Tie, TieKind
 from aiops.model.signal import Alert, Severity
@@ -133,7 +133,7 @@ def split(
 def _look_again(problem: Problem) -> None:
     """Nothing of what it shows may come from alerts that it no longer has."""
     problem.severity, problem.title = Severity.INFO, ""
-    problem.breach_earliest = problem.breach_expected = problem.breach_latest = math.nan
+    take_breach(problem, Problem("", math.nan))
     rewrite(problem)
 
 

@@ -82,7 +82,7 @@ class RuleWatch:
         if self.experts is None:
             return []
         self.experts.learn(now, slots, values)
-        earliest, expected, latest = self.experts.crossing(now, slots, values)
+        earliest, expected, latest, chance = self.experts.crossing(now, slots, values)
         ahead = self.columns["ahead"]
         before, coming = ahead[slots], np.isfinite(expected)
         missed = np.where(before > CONFIRM, before - 1, 0)
@@ -92,9 +92,11 @@ class RuleWatch:
         fires = after >= CONFIRM
         found = []
         for i in np.flatnonzero(coming | (breached & fires)):
-            when = Breach(float(earliest[i]), float(expected[i]), float(latest[i]))
+            when = Breach(
+                float(earliest[i]), float(expected[i]), float(latest[i]), float(chance[i]), self.rule.horizon
+            )
             if breached[i]:
-                when = Breach(now, now, now)
+                when = Breach(now, now, now, 1.0, self.rule.horizon)
             found.append(self._signal(AlertKind.FORECAST, slots[i], values[i], bool(fires[i]), when))
         return found
 

@@ -15,7 +15,8 @@ Version 1. Times are RFC 3339 in UTC; what is not known is null; no key is ever 
     state        open, remediating, escalated, resolved
     team, assignee, labels {name: value}
     opened, breached, resolved            times
-    breach       {earliest, expected, latest}: when users are expected to notice; null when not foreseen
+    breach       {earliest, expected, latest, chance, within_seconds}: when users are expected to notice, and
+                 how likely that is within so many seconds (0 to 1); null when not foreseen
     lead_seconds from opening to breach; null while not breached
     escalation   why a person is asked; null when none is
     cause        {known, because, found, ranked: [{component, share, reasons, counterfactual}]}, the likeliest
@@ -134,6 +135,8 @@ def _standing(problem: Problem) -> dict[str, Any]:
             "earliest": moment(problem.breach_earliest),
             "expected": moment(problem.breach_expected),
             "latest": moment(problem.breach_latest),
+            "chance": _number(problem.breach_chance),
+            "within_seconds": _number(problem.breach_within),
         }
         if foreseen
         else None,
@@ -225,7 +228,11 @@ def _users(problem: Problem, now: float) -> str:
     span = ""
     if math.isfinite(problem.breach_earliest) and math.isfinite(problem.breach_latest):
         span = f" (between {_clock(problem.breach_earliest)} and {_clock(problem.breach_latest)})"
-    return f"Users do not notice yet; the limit is expected to be crossed in {left}{span}."
+    text = f"Users do not notice yet; the limit is expected to be crossed in {left}{span}."
+    if math.isfinite(problem.breach_chance) and math.isfinite(problem.breach_within):
+        within = words.duration(problem.breach_within)
+        text += f" It is {words.percent(problem.breach_chance)} likely within {within}."
+    return text
 
 
 def _cleared(alert: Alert) -> str:

@@ -90,12 +90,24 @@ def _users(body: Mapping[str, Any], now: float, tr: Translate) -> str:
         return tr("Users do not notice yet.")
     left = _duration(max(0.0, _seconds(breach["expected"]) - now), tr)
     if not (breach["earliest"] and breach["latest"]):
-        return tr("Users do not notice yet; the limit is expected to be crossed in {left}.").format(left=left)
+        text = tr("Users do not notice yet; the limit is expected to be crossed in {left}.")
+        return text.format(left=left) + _likely(breach, tr)
     text = tr(
         "Users do not notice yet; the limit is expected to be crossed in {left} "
         "(between {earliest} and {latest})."
     )
-    return text.format(left=left, earliest=_clock(breach["earliest"]), latest=_clock(breach["latest"]))
+    said = text.format(left=left, earliest=_clock(breach["earliest"]), latest=_clock(breach["latest"]))
+    return said + _likely(breach, tr)
+
+
+def _likely(breach: Mapping[str, Any], tr: Translate) -> str:
+    """How likely the breach is, where that is known."""
+    if breach.get("chance") is None or breach.get("within_seconds") is None:
+        return ""
+    within = _duration(breach["within_seconds"], tr)
+    return tr(" It is {chance} likely within {within}.").format(
+        chance=words.percent(breach["chance"]), within=within
+    )
 
 
 def _cause(cause: Mapping[str, Any] | None, tr: Translate) -> list[str]:

@@ -53,6 +53,13 @@ def duration(seconds: float) -> str:
     return sign + " ".join(filter(None, parts[first : first + 2]))
 
 
+def percent(chance: float) -> str:
+    """A probability: never quite 0 or 100, which no forecast knows."""
+    if chance > 0.99:
+        return "> 99 %"
+    return "< 1 %" if chance < 0.01 else f"{chance * 100:.0f} %"
+
+
 def subject(labels: Labels) -> str:
     """What a series is about: its metric in words, and the labels that tell it from its siblings."""
     words = _spoken(dict(labels).get(NAME, ""))

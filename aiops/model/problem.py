@@ -82,6 +82,9 @@ class Problem:
     breach_earliest: float = NAN
     breach_expected: float = NAN
     breach_latest: float = NAN
+    breach_chance: float = NAN
+    """P(the breach comes within `breach_within` seconds)."""
+    breach_within: float = NAN
     resolved: float = NAN
     escalation: EscalationReason | None = None
     assignee: str = ""

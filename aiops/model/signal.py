@@ -71,6 +71,9 @@ class Breach:
     earliest: float = NAN
     expected: float = NAN
     latest: float = NAN
+    chance: float = NAN
+    """P(it comes within the next ``within`` seconds)."""
+    within: float = NAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,9 @@ class Alert:
     breach_earliest: float = float("nan")
     breach_expected: float = float("nan")
     breach_latest: float = float("nan")
+    breach_chance: float = float("nan")
+    """P(the breach comes within `breach_within` seconds from `updated`)."""
+    breach_within: float = float("nan")
     fired: float = float("nan")
     resolved: float = float("nan")
     updated: float = float("nan")

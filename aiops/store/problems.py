@@ -15,7 +15,7 @@ from aiops.store.tables import alert as alert_table
 from aiops.store.tables import audit, evidence, watermark
 from aiops.store.tables import problem as problem_table
 
-_PROBLEM_TIMES = (
+_PROBLEM_NUMBERS = (
     "opened",
     "updated",
     "last_evidence",
@@ -23,6 +23,8 @@ _PROBLEM_TIMES = (
     "breach_earliest",
     "breach_expected",
     "breach_latest",
+    "breach_chance",
+    "breach_within",
     "resolved",
     "acknowledged",
     "snoozed_until",
@@ -36,7 +38,7 @@ NUMBER = "(number of the last work)"
 
 def save_problem(conn: Connection, problem: Problem) -> None:
     """Insert it, which gives it its id, or update its row."""
-    values: dict[str, Any] = {name: null(getattr(problem, name)) for name in _PROBLEM_TIMES}
+    values: dict[str, Any] = {name: null(getattr(problem, name)) for name in _PROBLEM_NUMBERS}
     values |= {
         "key": problem.key,
         "title": problem.title,
@@ -171,7 +173,7 @@ def _attach_alerts(conn: Connection, problems: Iterable[Problem]) -> None:
 
 def _problem(row: RowMapping) -> Problem:
     problem = Problem(key=row["key"], opened=row["opened"])
-    for name in _PROBLEM_TIMES:
+    for name in _PROBLEM_NUMBERS:
         setattr(problem, name, nan(row[name]))
     problem.id, problem.title, problem.team = row["id"], row["title"], row["team"]
     problem.state, problem.stage = ProblemState(row["state"]), Stage(row["stage"])

@@ -63,6 +63,9 @@ problem = _table(
     sa.Column("breach_earliest", sa.Float),
     sa.Column("breach_expected", sa.Float),
     sa.Column("breach_latest", sa.Float),
+    # P(the breach comes within the next `breach_within` seconds)
+    sa.Column("breach_chance", sa.Float),
+    sa.Column("breach_within", sa.Float),
     sa.Column("resolved", sa.Float),
     sa.Column("acknowledged", sa.Float),
     sa.Column("assignee", sa.Text, nullable=False, server_default=""),
@@ -96,6 +99,9 @@ alert = _table(
     sa.Column("breach_earliest", sa.Float),
     sa.Column("breach_expected", sa.Float),
     sa.Column("breach_latest", sa.Float),
+    # P(the breach comes within the next `breach_within` seconds)
+    sa.Column("breach_chance", sa.Float),
+    sa.Column("breach_within", sa.Float),
     sa.Column("started", sa.Float, nullable=False),
     sa.Column("fired", sa.Float, index=True),
     sa.Column("resolved", sa.Float),

@@ -74,9 +74,9 @@ def open_problems(conn: Connection, now: float) -> list[Row]:
 
 
 def urgency(row: Mapping[str, Any], now: float) -> float:
-    """Impact over minutes left: a level of severity counts fourfold; active counts as one minute left.
+    """Impact times P(breach) over minutes left: a level of severity counts fourfold.
 
-    What is snoozed comes after everything else.
+    Active counts as sure, with one minute left. What is snoozed comes after everything else.
     """
     impact = float(4 ** Severity(row["severity"]).level)
     if (row.get("snoozed_until") or 0.0) > now:
@@ -85,7 +85,8 @@ def urgency(row: Mapping[str, Any], now: float) -> float:
         return impact
     if row["breach_expected"] is None:
         return impact / UNKNOWN_MINUTES
-    return float(impact / max(1.0, (row["breach_expected"] - now) / 60))
+    chance = 1.0 if row.get("breach_chance") is None else row["breach_chance"]
+    return float(impact * chance / max(1.0, (row["breach_expected"] - now) / 60))
 
 
 def resolved_problems(conn: Connection, since: float, limit: int) -> list[Row]:

@@ -32,6 +32,10 @@ class Problem(Schema):
     breach_earliest: MaybeInstant = None
     breach_expected: MaybeInstant = Field(None, description="When the breach is forecast.")
     breach_latest: MaybeInstant = None
+    breach_chance: Number = Field(
+        None, description="P(breach) within the next `breach_within` seconds.", examples=[0.72]
+    )
+    breach_within: Number = Field(None, description="Seconds.", examples=[14400])
     resolved: MaybeInstant = None
     acknowledged: MaybeInstant = None
     assignee: str = ""
@@ -63,6 +67,8 @@ class Alert(Schema):
     breach_earliest: MaybeInstant
     breach_expected: MaybeInstant
     breach_latest: MaybeInstant
+    breach_chance: Number = Field(None, description="P(breach) within the next `breach_within` seconds.")
+    breach_within: Number = Field(None, description="Seconds.")
     started: Instant
     fired: MaybeInstant
     resolved: MaybeInstant

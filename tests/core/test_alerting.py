@@ -131,6 +131,29 @@ def test_flapping_hides_no_new_fault_once_the_problem_is_resolved() -> None:
         assert moves(stand.row(1)) == ["firing => resolved"]
 
 
+def test_what_dies_again_right_after_its_repair_fires_anew() -> None:
+    stand = Stand(resolve_after="30s")
+    stand.row(2, over())
+    (first,) = stand.alerting.live.values()
+    stand.alerting.settle([first])
+    assert [stand.row(2) for _ in range(3)] == [[]] * 3
+    assert moves(stand.row(2, over())) == ["firing => resolved"]
+    assert moves(stand.row(2, over())) == ["pending => firing"]
+    assert first.state is AlertState.RESOLVED
+
+
+@pytest.mark.parametrize(("well", "settled"), [(2, True), (3, False)])
+def test_what_was_hardly_well_or_is_not_repaired_goes_on_firing(well: int, settled: bool) -> None:
+    """A value over a window comes and goes while the window drains; without a repair nothing is over."""
+    stand = Stand(resolve_after="30s")
+    stand.row(2, over())
+    if settled:
+        stand.alerting.settle(stand.alerting.live.values())
+    for _ in range(4):
+        assert [stand.row(2) for _ in range(well)] == [[]] * well
+        assert [stand.row(2, over()) for _ in range(2)] == [[]] * 2
+
+
 def test_flapping_is_forgotten_after_its_window() -> None:
     stand = Stand(resolve_after="10s", flapping={"count": 2, "window": "100s", "max_hold": "80s"})
     for _ in range(4):
@@ -145,11 +168,12 @@ def test_flapping_is_forgotten_after_its_window() -> None:
 def test_an_alert_keeps_its_worst_severity_and_its_peak() -> None:
     stand = Stand()
     stand.row(2, over(score=9.0, severity=Severity.MAJOR, observed=7.0))
-    stand.row(2, over(score=5.0, observed=6.0, breach=Breach(1.0, 2.0, 3.0)))
+    stand.row(2, over(score=5.0, observed=6.0, breach=Breach(1.0, 2.0, 3.0, 0.7, 60.0)))
     (alert,) = stand.alerting.live.values()
     assert (alert.score, alert.peak, alert.observed) == (5.0, 9.0, 6.0)
     assert alert.severity is Severity.MAJOR
     assert (alert.breach_earliest, alert.breach_expected, alert.breach_latest) == (1.0, 2.0, 3.0)
+    assert (alert.breach_chance, alert.breach_within) == (0.7, 60.0)
 
 
 def test_one_series_may_have_an_alert_a_rule() -> None:

@@ -32,7 +32,7 @@ def walk(values: Course, bound: float, horizon: float, every: float = 2.0, sign:
     for step, row in enumerate(values):
         now = START + step * every
         ramps.learn(now, slots, row)
-        out.interval[step] = ramps.crossing(now, slots, row)
+        out.interval[step] = ramps.crossing(now, slots, row)[:3]
         ahead = np.where(np.isfinite(out.interval[step, 1]), ahead + 1, 0)
         on = ahead >= CONFIRM
         out.alarms += on & (now - latest > 30.0)
@@ -210,7 +210,7 @@ def test_irregular_samples_of_a_line_give_its_crossing() -> None:
     times = np.cumsum(rng.uniform(0.5, 8.0, 60))
     for at in times:
         ramps.learn(START + at, slots, np.array([0.2 * at]))
-    earliest, expected, latest = ramps.crossing(START + times[-1], slots, np.array([0.2 * times[-1]]))
+    earliest, expected, latest, _ = ramps.crossing(START + times[-1], slots, np.array([0.2 * times[-1]]))
     assert earliest[0] <= START + 500.0 <= latest[0]
     assert np.isfinite(expected[0])
 
@@ -252,4 +252,4 @@ def test_a_reused_slot_has_no_past() -> None:
 def test_no_series_no_answer() -> None:
     empty = np.zeros(0)
     answers = Ramps(1.0, 1, 60.0).crossing(START, np.zeros(0, np.int32), empty)
-    assert [len(answer) for answer in answers] == [0, 0, 0]
+    assert [len(answer) for answer in answers] == [0, 0, 0, 0]

@@ -154,13 +154,18 @@ def body_of(problem: Problem, reason: NotifyReason = R.OPENED, **other: Any) -> 
 
 def test_a_predicted_problem_says_what_is_wrong_and_when_users_will_notice() -> None:
     problem = a_problem(
-        breach_earliest=NOW + 1200, breach_expected=NOW + 1500, breach_latest=NOW + 2400, assignee="mia"
+        breach_earliest=NOW + 1200,
+        breach_expected=NOW + 1500,
+        breach_latest=NOW + 2400,
+        breach_chance=0.724,
+        breach_within=14400.0,
+        assignee="mia",
     )
     made = body_of(problem, console="https://console.example")
     assert made["summary"] == (
         "Memory used is 93 %. Since 2025-12-31 23:58:00 UTC, for 2 min now.\n"
         "Users do not notice yet; the limit is expected to be crossed in 25 min "
-        "(between 2026-01-01 00:20:00 UTC and 2026-01-01 00:40:00 UTC).\n"
+        "(between 2026-01-01 00:20:00 UTC and 2026-01-01 00:40:00 UTC). It is 72 % likely within 4 h.\n"
         "\n"
         "Evidence:\n"
         "- node memory used (service web) is 93 %, expected 10 % to 30 %"
@@ -169,6 +174,8 @@ def test_a_predicted_problem_says_what_is_wrong_and_when_users_will_notice() -> 
         "earliest": "2026-01-01T00:20:00.000Z",
         "expected": "2026-01-01T00:25:00.000Z",
         "latest": "2026-01-01T00:40:00.000Z",
+        "chance": 0.724,
+        "within_seconds": 14400.0,
     }
     assert made["links"] == {"problem": "https://console.example/problems/42"}
     assert (made["key"], made["severity"], made["stage"], made["state"], made["assignee"]) == (

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiops.core import handling
 from aiops.core.problems import ProblemChange
-from aiops.model.lifecycle import ProblemState, Stage
+from aiops.model.lifecycle import AlertState, ProblemState, Stage
 from aiops.model.problem import EscalationReason, NotifyReason
 from aiops.model.signal import Alert, AlertKind, Severity
 from tests.making import NOW, firing
@@ -133,6 +133,22 @@ def test_time_to_breach_follows_the_forecast() -> None:
     stand.step(after=60)
     found = (stand.only.breach_earliest, stand.only.breach_expected, stand.only.breach_latest)
     assert found == (NOW + 400, NOW + 500, NOW + 550)
+
+
+def test_the_likelier_breach_is_told_before_the_nearer_one() -> None:
+    stand = Stand()
+    soon = web("disk", kind=AlertKind.FORECAST, severity=MAJOR, breach_expected=NOW + 3600.0)
+    likely = web("memory", kind=AlertKind.FORECAST, severity=MAJOR, breach_expected=NOW + 5400.0)
+    for alert, chance in ((soon, 0.3), (likely, 0.9)):
+        alert.updated, alert.breach_chance, alert.breach_within = NOW, chance, 14400.0
+    stand.step(soon, likely)
+    assert (stand.only.breach_expected, stand.only.breach_chance) == (NOW + 5400, 0.9)
+    likely.state = AlertState.RESOLVED
+    stand.step(after=2)
+    assert (stand.only.breach_expected, stand.only.breach_chance) == (NOW + 3600, 0.3)
+    soon.state = AlertState.RESOLVED
+    stand.step(web("load", severity=MAJOR), after=2)
+    assert stand.only.breach_expected == NOW + 3600, "that it was foretold is remembered"
 
 
 def test_the_breach_of_its_sli_makes_a_problem_active_and_records_the_lead() -> None:

@@ -96,6 +96,18 @@ def test_a_coming_crossing_is_told_after_three_samples_in_a_row_and_goes_on_when
     assert crossed.earliest == crossed.expected == crossed.latest == stand.now
 
 
+def test_a_forecast_says_how_likely_and_within_what_time() -> None:
+    stand = Stand(bound=100.0, horizon=600.0)
+    rows = [stand.row(float(value)) for value in range(60, 104)]
+    ahead = [signal for row in rows for signal in row if signal.kind is AlertKind.FORECAST]
+    chances = [signal.breach.chance for signal in ahead]
+    assert {signal.breach.within for signal in ahead} == {600.0}
+    before = [signal.breach for signal in ahead if signal.breach.chance < 1.0]
+    assert 0.25 < chances[0] < before[-1].chance < 1.0 == chances[-1]
+    true = stand.now - 2.0 * 3
+    assert all(breach.earliest <= true <= breach.latest for breach in before)
+
+
 def test_a_limit_crossed_out_of_the_blue_is_no_forecast() -> None:
     stand = Stand(bound=100.0, horizon=600.0)
     climb(stand, 1.0, 0.0, 30)

@@ -56,13 +56,14 @@ def test_the_usual_ticket_is_as_it_was() -> None:
 
 def test_chinese() -> None:
     problem = a_problem(breach_earliest=NOW + 1200, breach_expected=NOW + 1500, breach_latest=NOW + 2400)
+    problem.breach_chance, problem.breach_within = 0.724, 14400.0
     made = dressed(Style(translate=ZH), problem)
     assert made["title"] == "node memory used (service web) 为 93 %，预期在 10 % 至 30 % 之间"
     assert made["summary"] == (
         "node memory used (service web) 为 93 %，预期在 10 % 至 30 % 之间。自 2025-12-31 23:57:55 UTC 起，"
         "至今已 2 分钟 5 秒。\n"
         "用户尚未受到影响；预计 25 分钟 后越过限值"
-        "（2026-01-01 00:20:00 UTC 至 2026-01-01 00:40:00 UTC 之间）。\n"
+        "（2026-01-01 00:20:00 UTC 至 2026-01-01 00:40:00 UTC 之间）。4 小时 内发生的可能性为 72 %。\n"
         "\n"
         "依据：\n"
         "- node memory used (service web) 为 93 %，预期在 10 % 至 30 % 之间"

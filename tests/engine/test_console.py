@@ -100,11 +100,14 @@ async def test_now_ranks_by_urgency_and_says_what_is_done(engine: Engine, visito
     assert f"Watching {len(engine.index)} series from 1 source; 1" in text
 
 
-async def test_urgency_weighs_impact_against_the_time_left() -> None:
-    def row(severity: str, stage: str = "predicted", left: float | None = None) -> views.Row:
+async def test_urgency_weighs_impact_and_chance_against_the_time_left() -> None:
+    def row(
+        severity: str, stage: str = "predicted", left: float | None = None, chance: float | None = None
+    ) -> views.Row:
         return {
             "severity": severity,
             "stage": stage,
+            "breach_chance": chance,
             "breach_expected": None if left is None else NOW + left * 60,
         }
 
@@ -115,6 +118,8 @@ async def test_urgency_weighs_impact_against_the_time_left() -> None:
         row("major", left=30),
         row("major", left=60),
         row("critical"),
+        row("critical", left=60, chance=0.2),
+        row("major", left=60, chance=0.7),
         row("minor"),
     ]
     by_urgency = sorted(ranked, key=lambda one: -views.urgency(one, NOW))
@@ -341,6 +346,10 @@ async def test_assets_are_pinned_by_their_content(visitor: httpx.AsyncClient) ->
         (
             {"breach_expected": NOW + 720, "breach_earliest": NOW + 480, "breach_latest": NOW + 1200},
             "Predicted to breach in about 12 min (8 min to 20 min). Users are not affected so far.",
+        ),
+        (
+            {"breach_expected": NOW + 720, "breach_chance": 0.724, "breach_within": 14400.0},
+            "Predicted to breach in about 12 min, 72 % likely within 4 h. Users are not affected so far.",
         ),
         ({"breach_expected": NOW - 5}, "Predicted to breach any moment now. Users are not affected so far."),
         (
