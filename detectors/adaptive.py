@@ -7,7 +7,7 @@ went, and a two-sided CUSUM. `_adaptive_judge.py` and `_adaptive_learn.py` have 
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from aiops.model.signal import Scores
 from aiops.plugin import LANES, Column, Columns, Detector, Layout
 from detectors import _adaptive_borrow, _adaptive_season
 from detectors import _adaptive_fields as k
+
+WRITABLE: tuple[Literal["C"], Literal["W"]] = ("C", "W")
 
 
 class Adaptive(Detector):
@@ -99,11 +101,12 @@ class Adaptive(Detector):
         """All times of `frame` lie in one bucket of the day, if any of it is learnt."""
         if frame.values.size == 0:
             return
+        # what may be written to is of another type than what may not: for both it would compile twice
         given = (
-            np.ascontiguousarray(frame.times, np.float64),
-            np.ascontiguousarray(frame.slots, np.int32),
-            np.ascontiguousarray(frame.values, np.float64),
-            np.ascontiguousarray(learn, np.bool_),
+            np.require(frame.times, np.float64, WRITABLE),
+            np.require(frame.slots, np.int32, WRITABLE),
+            np.require(frame.values, np.float64, WRITABLE),
+            np.require(learn, np.bool_, WRITABLE),
             LANES,
             np.float32(self.warmup_samples),
         )

@@ -15,6 +15,7 @@ import numpy as np
 
 from aiops.config import Detection
 from aiops.model.frame import Frame
+from aiops.plugin import Detector
 from aiops.plugin.load import HOUSE
 
 log = logging.getLogger("aiops.engine")
@@ -24,10 +25,8 @@ LONGEST = 60.0
 
 def compile_here() -> None:
     """Compile what the default detectors use, and remember that it was done for this very code."""
-    frame = Frame(np.array([1.0]), np.array([0], np.int32), np.array([[1.0]]))
     for detector in Detection().detectors:
-        detector.columns.ensure(1)
-        detector.update(frame, np.zeros(1, np.bool_))
+        use(detector)
     for place in _stamps():
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -35,6 +34,15 @@ def compile_here() -> None:
             return
         except OSError as why:
             log.debug("%s cannot be written: %s", place, why)
+
+
+def use(detector: Detector) -> None:
+    """Call it in every way that the engine does: the first anomaly must not wait for a compiler."""
+    frame = Frame(np.array([1.0]), np.array([0], np.int32), np.array([[1.0]]))
+    detector.columns.ensure(1)
+    detector.learn(frame, np.ones((1, 1), np.bool_))
+    detector.update(frame, np.zeros(1, np.bool_))
+    detector.score(frame)
 
 
 async def compile_aside() -> None:
