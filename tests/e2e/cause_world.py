@@ -185,6 +185,8 @@ def _config(folder: Path, prom: Server) -> dict[str, Any]:
         "sources": [source | {"every": "1s"}],
         "limits": [slow, failing],
         "alerting": {"resolve_after": "4s", "flapping": {"max_hold": "4s"}},
+        # as all times here, a sixtieth: else a megabyte that a process keeps is a problem for an hour
+        "detection": {"relearn_after": "1m"},
         "grouping": {"calls": {"proxy": ["app"], "app": ["redis"]}, "reopen_within": "1s"},
         "playbooks": [str(folder / "any.yaml")],
         "remediation": {"enabled": True},
