@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -52,9 +52,9 @@ def free_port() -> int:
 class Postgres:
     """One cluster in a temporary folder, and fresh databases in it."""
 
-    def __init__(self, port: int, folder: Path, binary: Path) -> None:
+    def __init__(self, port: int, folder: Path, binary: Path, settings: Mapping[str, str]) -> None:
         self.port, self.log = port, folder / "log"
-        flags = [f"-c{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
+        flags = [f"-c{name}={value}" for name, value in {**SETTINGS, **settings, "port": str(port)}.items()]
         self._argv = _as_servant([binary, "-D", folder / "data", *flags])
         self._numbers = count(1)
 
@@ -104,8 +104,11 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """A running cluster of this process's own (so of each xdist worker's), stopped and deleted at the end."""
+def postgres(**settings: str) -> Iterator[Postgres]:
+    """A running cluster of this process's own (so of each xdist worker's), stopped and deleted at the end.
+
+    `settings` go before `SETTINGS`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="forewarn-pg-"))
     port = free_port()
     binaries = _binaries()
@@ -116,7 +119,7 @@ def postgres() -> Iterator[Postgres]:
     init = [binaries / "initdb", "-D", data, "-A", "trust", "-U", "forewarn"]
     try:
         _command([*init, "-E", "UTF8", "--locale=C", "--no-sync"], folder)
-        cluster = Postgres(port, folder, binaries / "postgres")
+        cluster = Postgres(port, folder, binaries / "postgres", settings)
         cluster.start()
         try:
             cluster.make_template()

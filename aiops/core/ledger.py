@@ -1,6 +1,7 @@
 """The lead-time ledger: how early each problem was told, what came unannounced, what was foretold in vain."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -96,5 +97,6 @@ def summarise(entries: Sequence[Entry]) -> Summary:
     """What the ledger comes to."""
     leads = np.array([entry.lead for entry in entries if not math.isnan(entry.lead)])
     p10, p50, p90 = np.percentile(leads, [10, 50, 90]) if len(leads) else (math.nan,) * 3
-    outcomes = {outcome: sum(entry.outcome is outcome for entry in entries) for outcome in Outcome}
+    counted = Counter(entry.outcome for entry in entries)
+    outcomes = {outcome: counted[outcome] for outcome in Outcome}
     return Summary(float(p10), float(p50), float(p90), outcomes)

@@ -64,7 +64,8 @@ def note_run(
     )
 
 
-def of_problem(conn: Connection, problem_id: int) -> list[dict[str, Any]]:
-    """A problem's timeline, oldest first."""
-    query = sa.select(audit).where(audit.c.problem_id == problem_id).order_by(audit.c.at, audit.c.id)
-    return [dict(row) for row in conn.execute(query).mappings()]
+def of_problem(conn: Connection, problem_id: int, limit: int | None = None) -> list[dict[str, Any]]:
+    """A problem's timeline, oldest first; of a longer one the latest `limit`."""
+    mine = sa.select(audit).where(audit.c.problem_id == problem_id)
+    rows = conn.execute(mine.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)).mappings()
+    return [dict(row) for row in rows][::-1]

@@ -42,8 +42,9 @@ def unconfirmed(conn: Connection, since: float) -> dict[str, int]:
         run.c.problem_id == problem.c.id, run.c.state == RunState.SUCCEEDED.value, ~run.c.dry_run
     )
     latest = sa.select(sa.func.max(mark.c.id)).group_by(mark.c.problem_key)
-    true = sa.exists().where(
-        mark.c.problem_key == problem.c.key, mark.c.id.in_(latest), mark.c.verdict == Verdict.TRUE.value
+    # a list that is made once, not a question for each problem
+    true = problem.c.key.in_(
+        sa.select(mark.c.problem_key).where(mark.c.id.in_(latest), mark.c.verdict == Verdict.TRUE.value)
     )
     query = (
         sa.select(problem.c.team, sa.func.count())

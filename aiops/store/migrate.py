@@ -59,7 +59,8 @@ def _alone(db: Database) -> Iterator[None]:
     if db.is_sqlite:
         yield
         return
-    with db.engine.connect() as conn:
+    # no transaction: one that waits while a large table gets its index would be ended as frozen
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
         try:
             yield

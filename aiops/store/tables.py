@@ -66,7 +66,7 @@ problem = _table(
     # P(the breach comes within the next `breach_within` seconds)
     sa.Column("breach_chance", sa.Float),
     sa.Column("breach_within", sa.Float),
-    sa.Column("resolved", sa.Float),
+    sa.Column("resolved", sa.Float, index=True),
     sa.Column("acknowledged", sa.Float),
     sa.Column("assignee", sa.Text, nullable=False, server_default=""),
     sa.Column("escalation", sa.Text),
@@ -77,6 +77,8 @@ problem = _table(
     sa.Column("merged_into", sa.String(64), nullable=False, server_default=""),
     sa.Column("verdict", sa.String(16), nullable=False, server_default=""),
 )
+# A list's filters are all in one index: its ids are found without a look at the rows
+sa.Index("ix_problem_lists", problem.c.state, problem.c.stage, problem.c.severity, problem.c.id)
 
 alert = _table(
     "alert",
@@ -120,6 +122,10 @@ sa.Index(
     sqlite_where=alert.c.state == "firing",
     postgresql_where=alert.c.state == "firing",
 )
+sa.Index("ix_alert_state_id", alert.c.state, alert.c.id)
+sa.Index("ix_alert_kind_state_id", alert.c.kind, alert.c.state, alert.c.id)
+sa.Index("ix_alert_worst", alert.c.problem_id, alert.c.state, alert.c.peak.desc(), alert.c.id)
+sa.Index("ix_alert_problem_id_started", alert.c.problem_id, alert.c.started)
 
 evidence = _table(
     "evidence",
@@ -161,6 +167,11 @@ delivery = _table(
     sa.UniqueConstraint("problem_id", "sink", "seq"),
 )
 sa.Index("ix_delivery_sink_state_due", delivery.c.sink, delivery.c.state, delivery.c.due)
+sa.Index("ix_delivery_state_id", delivery.c.state, delivery.c.id)
+sa.Index("ix_delivery_sink_state_id", delivery.c.sink, delivery.c.state, delivery.c.id)
+# Of tickets, when they were opened
+_first = delivery.c.seq == 1
+sa.Index("ix_delivery_first_sent", delivery.c.sent, sqlite_where=_first, postgresql_where=_first)
 
 attempt = _table(
     "attempt",
@@ -227,6 +238,8 @@ audit = _table(
     sa.Column("to_state", sa.String(24), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )
+sa.Index("ix_audit_entity_id", audit.c.entity, audit.c.id)
+sa.Index("ix_audit_actor_id", audit.c.actor, audit.c.id)
 
 silence = _table(
     "silence",

@@ -1,17 +1,29 @@
 """Read queries for API and console. Rows are plain dicts of the table's columns; times are epoch seconds.
 
-Lists are newest first and paged by id: ``before`` is the last id of the page before.
+Lists are in `lists`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState
 from aiops.model.signal import Severity
+from aiops.store.lists import (
+    AlertFilter,
+    DeliveryFilter,
+    ProblemFilter,
+    Query,
+    Row,
+    RunFilter,
+    alerts,
+    deliveries,
+    problems,
+    runs,
+)
 from aiops.store.tables import (
     alert,
     attempt,
@@ -24,51 +36,45 @@ from aiops.store.tables import (
     ticket,
 )
 
-Row: TypeAlias = dict[str, Any]
-Query: TypeAlias = sa.Select[tuple[Any, ...]]
+__all__ = [
+    "AlertFilter",
+    "Counts",
+    "DeliveryFilter",
+    "ProblemFilter",
+    "Row",
+    "RunFilter",
+    "alerts",
+    "alerts_of",
+    "attempts_of",
+    "counts",
+    "deliveries",
+    "evidence_of",
+    "get",
+    "latest_runs",
+    "open_entities",
+    "open_problems",
+    "problems",
+    "resolved_problems",
+    "runs",
+    "steps_of",
+    "texts_of",
+    "tickets_of",
+    "urgency",
+    "worst_alerts",
+]
 
 OPEN_AT_MOST = 500
 """Unresolved problems that are ranked by urgency; more than anybody reads."""
 
+UNRESOLVED = tuple(state for state in ProblemState if state is not ProblemState.RESOLVED)
 ASLEEP = 1e6
 UNKNOWN_MINUTES = 240.0
 """Time to breach that a prediction without one is ranked by."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemFilter:
-    """What a list of problems is narrowed to; empty = no narrowing."""
-
-    states: tuple[str, ...] = ()
-    stage: str = ""
-    severity: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
-    text: str = ""
-    """Part of the title or of the key, in any case."""
-
-    def apply(self, query: Query) -> Query:
-        if self.states:
-            query = query.where(problem.c.state.in_(self.states))
-        if self.stage:
-            query = query.where(problem.c.stage == self.stage)
-        if self.severity:
-            query = query.where(problem.c.severity == self.severity)
-        for name, value in self.labels:
-            query = query.where(problem.c.labels[name].as_string() == value)
-        if self.text:
-            hit = problem.c.title.icontains(self.text, autoescape=True)
-            query = query.where(hit | problem.c.key.icontains(self.text, autoescape=True))
-        return query
-
-
-def problems(conn: Connection, narrow: ProblemFilter, before: int | None, limit: int) -> list[Row]:
-    """One page, newest first."""
-    return _page(conn, narrow.apply(sa.select(problem)), problem, before, limit)
-
-
 def open_problems(conn: Connection, now: float) -> list[Row]:
     """Everything unresolved, most urgent first."""
-    query = sa.select(problem).where(problem.c.state != ProblemState.RESOLVED)
+    query = sa.select(problem).where(problem.c.state.in_(UNRESOLVED))
     rows = _rows(conn, query.order_by(problem.c.id.desc()).limit(OPEN_AT_MOST))
     return sorted(rows, key=lambda row: (-urgency(row, now), -row["opened"]))
 
@@ -100,37 +106,21 @@ def get(conn: Connection, table: sa.Table, row_id: int) -> Row | None:
     return next(iter(_rows(conn, sa.select(table).where(table.c.id == row_id))), None)
 
 
-@dataclass(frozen=True, slots=True)
-class AlertFilter:
-    states: tuple[str, ...] = ()
-    kind: str = ""
-    problem_id: int | None = None
-    text: str = ""
-    """Part of the labels or of the reason, in any case."""
-
-    def apply(self, query: Query) -> Query:
-        if self.states:
-            query = query.where(alert.c.state.in_(self.states))
-        if self.kind:
-            query = query.where(alert.c.kind == self.kind)
-        if self.problem_id is not None:
-            query = query.where(alert.c.problem_id == self.problem_id)
-        if self.text:
-            labels = sa.cast(alert.c.labels, sa.Text).icontains(self.text, autoescape=True)
-            query = query.where(labels | alert.c.reason.icontains(self.text, autoescape=True))
-        return query
-
-
-def alerts(conn: Connection, narrow: AlertFilter, before: int | None, limit: int) -> list[Row]:
-    """One page, newest first."""
-    return _page(conn, narrow.apply(sa.select(alert)), alert, before, limit)
-
-
 def alerts_of(conn: Connection, problem_id: int, limit: int = 200) -> list[Row]:
     """A problem's alerts: firing before resolved, then the most surprising first."""
-    firing = sa.case((alert.c.state == AlertState.FIRING, 0), else_=1)
-    query = sa.select(alert).where(alert.c.problem_id == problem_id)
-    return _rows(conn, query.order_by(firing, alert.c.peak.desc(), alert.c.id).limit(limit))
+    found: list[Row] = []
+    for state in _WORST_FIRST:
+        # each by itself is the head of an index: a problem may have thousands
+        query = _worst(sa.select(alert), state).where(alert.c.problem_id == problem_id)
+        found += _rows(conn, query.limit(limit - len(found)))
+    return found
+
+
+_WORST_FIRST = (AlertState.FIRING, AlertState.RESOLVED, AlertState.PENDING)
+
+
+def _worst(query: Query, state: AlertState) -> Query:
+    return query.where(alert.c.state == state).order_by(alert.c.peak.desc(), alert.c.id)
 
 
 def open_entities(conn: Connection) -> list[Row]:
@@ -138,19 +128,18 @@ def open_entities(conn: Connection) -> list[Row]:
     query = (
         sa.select(alert.c.labels, problem.c.id.label("problem_id"), problem.c.severity)
         .join(problem, problem.c.id == alert.c.problem_id)
-        .where(problem.c.state != ProblemState.RESOLVED, alert.c.state == AlertState.FIRING)
+        .where(problem.c.state.in_(UNRESOLVED), alert.c.state == AlertState.FIRING)
     )
     return _rows(conn, query.order_by(problem.c.id.desc()).limit(2000))
 
 
 def worst_alerts(conn: Connection, problem_ids: Sequence[int]) -> dict[int, Row]:
     """Problem id -> its most surprising alert that is still firing, else its most surprising one."""
-    rank = sa.func.row_number().over(
-        partition_by=alert.c.problem_id,
-        order_by=(sa.case((alert.c.state == AlertState.FIRING, 0), else_=1), alert.c.peak.desc(), alert.c.id),
-    )
-    inner = sa.select(alert, rank.label("rank")).where(alert.c.problem_id.in_(problem_ids)).subquery()
-    return {row["problem_id"]: row for row in _rows(conn, sa.select(inner).where(inner.c.rank == 1))}
+    mine = sa.select(alert.c.id).where(alert.c.problem_id == problem.c.id).correlate(problem)
+    first = [_worst(mine, state).limit(1).scalar_subquery() for state in _WORST_FIRST]
+    ids = conn.scalars(sa.select(sa.func.coalesce(*first)).where(problem.c.id.in_(problem_ids)))
+    query = sa.select(alert).where(alert.c.id.in_([ident for ident in ids if ident is not None]))
+    return {row["problem_id"]: row for row in _rows(conn, query)}
 
 
 def evidence_of(conn: Connection, alert_ids: Iterable[int]) -> dict[int, dict[str, list[float | None]]]:
@@ -162,28 +151,6 @@ def evidence_of(conn: Connection, alert_ids: Iterable[int]) -> dict[int, dict[st
 def tickets_of(conn: Connection, problem_id: int) -> list[Row]:
     query = sa.select(ticket).where(ticket.c.problem_id == problem_id)
     return _rows(conn, query.order_by(ticket.c.id))
-
-
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    states: tuple[str, ...] = ()
-    problem_id: int | None = None
-    playbook: str = ""
-
-    def apply(self, query: Query) -> Query:
-        if self.states:
-            query = query.where(run.c.state.in_(self.states))
-        if self.problem_id is not None:
-            query = query.where(run.c.problem_id == self.problem_id)
-        if self.playbook:
-            query = query.where(run.c.playbook == self.playbook)
-        return query
-
-
-def runs(conn: Connection, narrow: RunFilter, before: int | None, limit: int) -> list[Row]:
-    """One page, newest first; each with its problem's title."""
-    query = sa.select(run, problem.c.title).join(problem, problem.c.id == run.c.problem_id)
-    return _page(conn, narrow.apply(query), run, before, limit)
 
 
 def latest_runs(conn: Connection, problem_ids: Sequence[int]) -> dict[int, Row]:
@@ -216,28 +183,6 @@ def texts_of(conn: Connection, revisions: Iterable[str]) -> dict[str, str]:
     return {row["revision"]: row["text"] for row in _rows(conn, query)}
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryFilter:
-    state: str = ""
-    sink: str = ""
-    problem_id: int | None = None
-
-    def apply(self, query: Query) -> Query:
-        if self.state:
-            query = query.where(delivery.c.state == self.state)
-        if self.sink:
-            query = query.where(delivery.c.sink == self.sink)
-        if self.problem_id is not None:
-            query = query.where(delivery.c.problem_id == self.problem_id)
-        return query
-
-
-def deliveries(conn: Connection, narrow: DeliveryFilter, before: int | None, limit: int) -> list[Row]:
-    """One page, newest first; each with its problem's title."""
-    query = sa.select(delivery, problem.c.title).join(problem, problem.c.id == delivery.c.problem_id)
-    return _page(conn, narrow.apply(query), delivery, before, limit)
-
-
 def attempts_of(conn: Connection, delivery_id: int) -> list[Row]:
     """Every try of a delivery, oldest first."""
     query = sa.select(attempt).where(attempt.c.delivery_id == delivery_id)
@@ -261,16 +206,10 @@ def counts(conn: Connection) -> Counts:
         return int(conn.execute(query).scalar_one())
 
     return Counts(
-        problems=of(problem, problem.c.state != ProblemState.RESOLVED),
+        problems=of(problem, problem.c.state.in_(UNRESOLVED)),
         approvals=of(run, run.c.state == RunState.AWAITING_APPROVAL),
         dead=of(delivery, delivery.c.state == DeliveryState.DEAD),
     )
-
-
-def _page(conn: Connection, query: Query, table: sa.Table, before: int | None, limit: int) -> list[Row]:
-    if before is not None:
-        query = query.where(table.c.id < before)
-    return _rows(conn, query.order_by(table.c.id.desc()).limit(limit))
 
 
 def _rows(conn: Connection, query: sa.Select[Any]) -> list[Row]:

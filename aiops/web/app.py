@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 
 import aiops
 from aiops.web import ops
@@ -81,6 +82,9 @@ def create_app(engine: Engine) -> FastAPI:
     app.add_middleware(Repeats, engine=engine)
     app.add_middleware(Tags)
     web = engine.config.web
+    # SSE is left out by its type. What BREACH needs, another site's requests with our cookie, there is not:
+    # the cookie is SameSite=Strict
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(Guard, listen=web.host, url=web.url, hosts=web.hosts)
     app.add_middleware(Named)
     app.include_router(_api())

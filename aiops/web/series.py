@@ -1,5 +1,6 @@
 """Finding series: by selector, by words, or by the fingerprint that stands in links."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from aiops.model.selector import Selector
 from aiops.model.series import Labels, fingerprint, text_of
 from aiops.web.ports import Engine
+
+AT_ONCE = 2000
+"""Label sets that are hashed between two looks at what else is to be done: 10 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Finder:
         self._labels: dict[str, Labels] = {}
         self._texts: dict[int, tuple[int, str]] = {}
         """Slot -> its generation, and its text in lower case."""
+        self._hashed = np.zeros(0, np.int64)
+        """Slot -> the generation of which the fingerprint is known; -1: none."""
 
     def search(self, query: str, after: int, limit: int) -> tuple[list[Found], int | None]:
         """Up to `limit` series from slot `after` on, and the slot to go on from (None at the end).
@@ -68,17 +74,36 @@ class Finder:
         labels = self._engine.index.labels(slot)
         return self._found(slot, labels, text_of(labels), ready)
 
-    def get(self, ident: str) -> Found | None:
+    async def get(self, ident: str) -> Found | None:
         """The series that the fingerprint names, while it is watched."""
         index = self._engine.index
         if ident not in self._labels:
-            self._labels = {fingerprint(labels): labels for _, labels in index.items()}
+            await self._learn()
         labels = self._labels.get(ident)
         slot = index.find(labels) if labels is not None else None
         if labels is None or slot is None:
             return None
         ready = self._engine.ready_slots()
         return self._found(slot, labels, text_of(labels), bool(ready[slot]) if slot < len(ready) else False)
+
+    async def _learn(self) -> None:
+        """Hash what is in slots that were taken since, a few at a time: 200,000 would hold all others up."""
+        index = self._engine.index
+        slots = index.live()
+        if len(self._labels) > 2 * len(slots) + AT_ONCE:
+            # most of them are of series that are long gone
+            self._labels, self._hashed = {}, np.zeros(0, np.int64)
+        if len(slots) and slots[-1] >= len(self._hashed):
+            more = np.full(int(slots[-1]) + 1 - len(self._hashed), -1, np.int64)
+            self._hashed = np.concatenate([self._hashed, more])
+        new = slots[self._hashed[slots] != index.generations(slots)]
+        for start in range(0, len(new), AT_ONCE):
+            part = np.intersect1d(new[start : start + AT_ONCE], index.live(), assume_unique=True)
+            for slot, generation in zip(part.tolist(), index.generations(part).tolist(), strict=True):
+                labels = index.labels(slot)
+                self._labels[fingerprint(labels)] = labels
+                self._hashed[slot] = generation
+            await asyncio.sleep(0)
 
     def _found(self, slot: int, labels: Labels, text: str, ready: bool) -> Found:
         ident = fingerprint(labels)

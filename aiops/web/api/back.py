@@ -11,7 +11,7 @@ from aiops.web.api.paging import PagingDep, decode, encode
 from aiops.web.api.problems import whole_problem
 from aiops.web.console.markdown import problem_text
 from aiops.web.errors import not_found, responses
-from aiops.web.inputs import Ident, Words
+from aiops.web.inputs import LARGEST, Ident, Words
 from aiops.web.schema_base import Instant, Page, Schema
 from aiops.web.schemas import TimelineEntry
 from aiops.web.security import EngineDep
@@ -53,9 +53,10 @@ async def audit(
     entity: Annotated[Words, Query(max_length=16)] = "",
     actor: Annotated[Words, Query(max_length=300)] = "",
     text: Annotated[Words, Query(max_length=300, description="Part of the reason.")] = "",
+    problem: Annotated[int | None, Query(ge=1, le=LARGEST, description="Of this problem.")] = None,
 ) -> Page[TrailEntry]:
     """Everything that changed anything, the latest first."""
-    narrow = trail.TrailFilter(entity, actor, text)
+    narrow = trail.TrailFilter(entity, actor, text, problem)
     rows = await engine.db.read(trail.page, narrow, paging.before, paging.limit + 1)
     return Page[TrailEntry].model_validate(paging.cut(rows))
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Query
 
+from aiops.store.lists import Looked
+
 
 class Paging:
     """``?limit=&cursor=``; `before` is the decoded cursor."""
@@ -19,10 +21,15 @@ class Paging:
         self.before = None if cursor is None else decode(cursor)
 
     def cut(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """The page of ``limit + 1`` rows that were asked for: the one too many says that there is more."""
-        more = len(rows) > self.limit
+        """The page of ``limit + 1`` rows that were asked for: the one too many says that there is more.
+
+        Of rows that were `Looked` for among so many only, there is more behind these.
+        """
         kept = rows[: self.limit]
-        return {"items": kept, "next": encode(kept[-1]["id"]) if more else None}
+        last: int | None = rows.until if isinstance(rows, Looked) else None
+        if len(rows) > self.limit:
+            last = kept[-1]["id"]
+        return {"items": kept, "next": encode(last) if last is not None else None}
 
 
 def encode(row_id: int) -> str:

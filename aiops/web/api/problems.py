@@ -17,6 +17,9 @@ from aiops.web.security import EngineDep
 
 router = APIRouter(prefix="/problems", tags=["problems"])
 
+STORY = 500
+"""Entries of a problem's timeline that stand with it, the latest; all of them are in the audit trail."""
+
 
 def label_pairs(label: Annotated[list[str] | None, Query()] = None) -> tuple[tuple[str, str], ...]:
     """``name=value`` texts as pairs. Raises 422 for one without ``=``."""
@@ -83,7 +86,7 @@ def whole_problem(conn: Connection, problem_id: int) -> dict[str, Any] | None:
         "related": ties.of_problem(conn, problem_id),
         "similar": likeness.of_problem(conn, problem_id),
         "marks": ties.marks_of(conn, problem_id),
-        "timeline": audit.of_problem(conn, problem_id),
+        "timeline": audit.of_problem(conn, problem_id, STORY),
         "tickets": views.tickets_of(conn, problem_id),
         "deliveries": views.deliveries(conn, views.DeliveryFilter(problem_id=problem_id), None, 200),
         "runs": [

@@ -40,7 +40,7 @@ async def listed(
 
 @router.get("/{series_id}", summary="One series", responses=responses(401, 404))
 async def got(request: Request, series_id: str) -> schemas.SeriesOut:
-    found = finder_of(request).get(series_id)
+    found = await finder_of(request).get(series_id)
     if found is None:
         raise not_found("series", series_id)
     return schemas.SeriesOut.model_validate(found)
@@ -51,7 +51,7 @@ async def got(request: Request, series_id: str) -> schemas.SeriesOut:
 )
 async def points_of(engine: EngineDep, request: Request, series_id: str) -> schemas.Points:
     """What the engine still holds in memory."""
-    found = finder_of(request).get(series_id)
+    found = await finder_of(request).get(series_id)
     if found is None:
         raise not_found("series", series_id)
     ring = points.joined(points.empty(), points.recent(engine, found.labels))

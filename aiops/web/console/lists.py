@@ -133,7 +133,7 @@ async def series(
 
 @router.get("/series/{series_id}")
 async def one_series(request: Request, engine: EngineDep, who: Visitor, series_id: str) -> Response:
-    found = finder_of(request).get(series_id)
+    found = await finder_of(request).get(series_id)
     if found is None:
         raise not_found("series", series_id)
     line = points.recent(engine, found.labels)
