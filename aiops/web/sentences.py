@@ -86,10 +86,12 @@ def _listed(text: str, code: str) -> str:
 
 
 def _led(text: str, code: str) -> str:
-    """As a sentence and what somebody added to it: ``snoozed for 8 h: the nightly import``."""
+    """As a sentence with what somebody added, or one that is named: ``snoozed for 8 h: the import``."""
     lead, colon, rest = text.partition(": ")
-    said = _whole(lead, code) if colon else ""
-    return f"{said}：{_told(rest, code)}" if said else ""
+    if said := _whole(lead, code) if colon else "":
+        return f"{said}：{_told(rest, code)}"
+    more = _whole(rest, code) if colon else ""
+    return f"{lead}：{more}" if more else ""
 
 
 def _number(text: str, code: str) -> str:

@@ -187,6 +187,7 @@ def test_forms_are_whole() -> None:
         ),
         ("a playbook step failed: restart: exit status 1", "预案步骤失败：restart: exit status 1"),
         ("severity raised from minor to major", "严重程度由次要升为严重"),
+        ("restart: run /bin/true --now, at most 30 s", "restart：执行 /bin/true --now，最多 30 秒"),
         ("somebody wrote this; it stays", "somebody wrote this; it stays"),
         ("<b>x</b> is 3, past its limit of 2", "<b>x</b> 为 3，已越过限值 2"),
         ("", ""),

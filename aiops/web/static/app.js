@@ -74,7 +74,8 @@
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (!document.cookie.split("; ").includes(`forewarn_zone=${zone}`)) {
     document.cookie = `forewarn_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
-    look();
+    const shown = document.querySelector("#times summary span");
+    if (shown && !document.body.dataset.zone && shown.textContent !== zone) look();
   }
   document.addEventListener("focusin", (event) => {
     const list = event.target.matches("input[name=zone]") && event.target.list;
