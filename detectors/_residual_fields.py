@@ -3,6 +3,8 @@
 A row of float64 for the series itself, and tables of the day and of the week. A row of zeros is a fresh one.
 """
 
+from aiops.plugin import calibration as tail
+
 ORDER = 8
 """Samples that the autoregression looks back."""
 WIDTH = ORDER + 1
@@ -20,12 +22,10 @@ SMOOTH = 6  # unit: exponentially weighted mean
 SPREAD = 7  # unit: mean absolute error of the autoregression, clipped
 SCALES = 8  # 3 x unit: mean absolute residual from season, autoregression and mean, clipped
 PLAIN, WEEKLY = 11, 12  # unit: mean distance from the profile without and with the weekday
-HIGH, BODY = 13, 14  # log: what 0.7 % and 10 % of the combined residuals exceed
-RUN, SINCE = 15, 16  # exceedances in this episode, and samples since the last of them
-BUSY = 17  # mean of combined residuals over HIGH, of late
-OFF, OFF_RUN, OFF_SINCE = 18, 19, 20  # the same as HIGH, RUN, SINCE for the season's residual alone
-INTERVAL = 21  # s between samples, usually
-EDGE = 22  # log: what combined residual would score 4, in the long run
+COMBINED = 13  # TAIL x: the tail of the combined residuals, as `aiops.plugin.calibration` has it
+HIGH, RUN = COMBINED + tail.HIGH, COMBINED + tail.RUN
+OFF, OFF_RUN, OFF_SINCE = 19, 20, 21  # as HIGH, RUN, SINCE, for the season's residual alone
+INTERVAL = 22  # s between samples, usually
 LAGS = 23  # ORDER x unit: the last samples, newest first
 WEIGHTS = LAGS + ORDER
 COVARIANCE = WEIGHTS + WIDTH  # TRIANGLE x: its upper triangle, row by row
@@ -46,28 +46,13 @@ SMOOTHING = 0.1
 DAY_MEMORY, WEEK_MEMORY = 20, 100  # samples of a bucket
 WEEK_DOUBT = 1.0  # samples by which a weekday's departure is shrunk
 CLIP, SEASON_CLIP = 8.0, 6.0  # mean distances: how far one sample may pull a scale, and the profile
-SETTLED, YOUNG = 200, 50  # samples after which scales clip; from which the quantiles are followed
-ROUGH = 20  # samples whose residuals say nothing, as their scales do not yet
+SETTLED = 200  # samples after which scales clip
 FLOOR = 1e-3  # of ABOUT: residuals below it are none
 RELATIVE = 1e-9  # of the value: float noise
 
 BASE = 0.3  # scales: added to each residual, so that one that is nothing cannot hide the others
-RARE, USUAL = 0.007, 0.1  # shares that exceed HIGH and BODY
+GAUSSIAN = 0.4604  # log: as in `tail`, of combined residuals, to each of which BASE was added
 RARE_OFF = 0.01
-GAIN, EARLY = 0.015, 200.0  # of the quantiles; EARLY / count while that is more, up to FASTEST
-FASTEST = 0.5
-FEW, MANY, APART = (
-    2,
-    30,
-    20,
-)  # exceedances that teach; from which they are the new normal; samples between episodes
-CALM = 8.0  # samples over which BUSY looks back
-NEWS, OLD_NEWS, FRESH = (
-    5.0,
-    20.0,
-    12.0,
-)  # log: what one sample may add to BUSY, up to FRESH exceedances and after
 LEVEL_CAP = 3.5  # what the season alone may score: it is slow to forget a shift
 LASTING = 30.0  # exceedances of OFF in a row that double what the next is worth
-STEADY = 2000.0  # samples over which EDGE is a mean
-WARY = 1.1  # growth of what a scale may learn at once, each exceedance after MANY
+WARY = 1.1  # growth of what a scale may learn at once, each exceedance after tail.MANY

@@ -1,33 +1,17 @@
 """How `residual` judges a sample: three residuals in units of their own scales, and what they add up to."""
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from aiops.plugin import calibration as tail
+from aiops.plugin._tail_kernel import compiled, surprise
 from detectors import _residual_fields as k
 
 Row: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.uint8]
-
-START = -math.log10(k.RARE)
-"""What a residual scores that just exceeds HIGH."""
-WIDTH0, TYPICAL, BEND, WIDEST = 0.346, 0.6, 0.12, 3.0
-"""Natural logarithms of HIGH that make a decade, for a series whose HIGH / BODY is exp(TYPICAL); how much
-that ratio bends it. On labelled operations data the ratio to HIGH ranks events across series better than
-each series' own tail does, which its anomalies have shaped (docs/evaluation.md)."""
-BAR, BELOW = 4.0, 3.5
-"""What 1 in 10,000 samples of noise exceed, whatever its tail; up to where the ratio alone counts."""
-NOISE, SHAPE, TAIL = 0.338, 0.446, 1.95
-"""Logarithm of HIGH that 1 in 10,000 of Gaussian noise exceed, that of their HIGH / BODY, and how the first
-grows with the second: a line through Gaussian, Poisson(3) and (0.4 decades short) Student t3 noise."""
-NEAREST, FARTHEST = 0.14, 2.0
-"""Bounds on that logarithm."""
-STEEP, SLOW = 0.05, 0.6
-"""Logarithms a decade beyond BAR, while the score is behind the ratio, and while it is ahead of it."""
 
 
 class View(NamedTuple):
@@ -45,13 +29,6 @@ class View(NamedTuple):
     """Log of the season's residual in scales."""
     score: float
     reach: float
-
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    return cast(F, njit(function, error_model="numpy", nogil=True))
 
 
 @compiled
@@ -104,48 +81,9 @@ def unit(s: Row, channel: int, value: float) -> float:
 
 
 @compiled
-def rarity(shape: float) -> float:
-    """How far over HIGH (log) 1 in 10,000 samples are, by the logarithm of HIGH / BODY."""
-    return min(max(NOISE + TAIL * (shape - SHAPE), NEAREST), FARTHEST)
-
-
-@compiled
-def _decades(over: float, edge: float, width: float) -> float:
-    """What a sample scores that is `over` HIGH (log): BAR at the `edge`, else what the ratio says, or near.
-
-    The ratio ranks events across series, the edge keeps noise of every tail to its share.
-    """
-    ratio, half = START + over / width, (BELOW - START) * width
-    if edge <= (BAR - START) * width:  # a light tail: rarer than its ratio says
-        if over < edge:
-            return START + (BAR - START) * over / edge
-        return max(ratio, BAR + (over - edge) / SLOW)
-    if over < half:
-        return ratio
-    if over < edge:
-        return BELOW + (BAR - BELOW) * (over - half) / (edge - half)
-    return min(ratio, BAR + (over - edge) / STEEP)
-
-
-@compiled
-def _surprise(s: Row, log: float, off: float) -> tuple[float, float]:
-    """``score``, and the combined residual (log) that would score BAR.
-
-    A series that has just been busy must exceed that, too.
-    """
-    busy = math.log(s[k.BUSY]) if s[k.BUSY] > 1.0 else 0.0
-    shape = min(max(s[k.HIGH] - s[k.BODY], 0.0), WIDEST)
-    width = WIDTH0 * (1.0 + BEND * (shape / TYPICAL - 1.0))
-    edge = min(max(s[k.EDGE] - s[k.HIGH], NEAREST), FARTHEST)
-    over = log - s[k.HIGH] - busy
-    score = _decades(over, edge, width) if over > 0 else START * math.exp(over)
-    return max(score, _lasting(s, off - s[k.OFF]), 0.0), s[k.HIGH] + busy + edge
-
-
-@compiled
 def _lasting(s: Row, over: float) -> float:
     """What the season's residual scores alone; the more the longer it has lasted already."""
-    lasted = s[k.OFF_RUN] / k.LASTING if over > 0 and s[k.OFF_SINCE] < k.APART else 0.0
+    lasted = s[k.OFF_RUN] / k.LASTING if over > 0 and s[k.OFF_SINCE] < tail.APART else 0.0
     return min(k.LEVEL_CAP, 2.0 + 2.0 * over * (1.0 + lasted))
 
 
@@ -164,6 +102,7 @@ def look(
     first = residuals[0] / units[0]
     product = (first + k.BASE) * (residuals[1] / units[1] + k.BASE) * (residuals[2] / units[2] + k.BASE)
     log, off = math.log(product) / 3.0, math.log(first + 1e-3)
-    score, edge = _surprise(s, log, off)
+    score, edge = surprise(s[k.COMBINED : k.COMBINED + tail.TAIL], log)
+    score = max(score, _lasting(s, off - s[k.OFF]), 0.0)
     reach = math.exp(edge) * math.exp(math.log(units[0] * units[1] * units[2]) / 3.0)
     return View(season, usual, forecast, value - forecast, residuals, log, off, score, reach)

@@ -1,6 +1,5 @@
 """How `residual` learns, and its step: one row of state a series, all times of a frame in one visit."""
 
-import math
 from collections.abc import Callable
 from hashlib import blake2b
 from inspect import getsource
@@ -11,9 +10,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from aiops.plugin import _tail_kernel
+from aiops.plugin import calibration as tail
+from aiops.plugin._tail_kernel import compiled, follow, gain_of, learn_tail
 from detectors import _residual_fields as k
 from detectors import _residual_judge
-from detectors._residual_judge import Counts, Row, View, bucket, compiled, departure, look, rarity, unit
+from detectors._residual_judge import Counts, Row, View, bucket, departure, look, unit
 
 Table: TypeAlias = NDArray[np.float64]
 
@@ -33,7 +35,7 @@ def _trust_little(s: Row) -> None:
 def _learn_scales(s: Row, v: View, value: float) -> None:
     """Mean absolute residuals, each sample bounded (Huber 1981); after a shift the bound widens."""
     n = s[k.COUNT] + 1.0
-    patience = k.WARY ** min(max(s[k.RUN] - k.MANY, 0.0), 300.0)
+    patience = k.WARY ** min(max(s[k.RUN] - tail.MANY, 0.0), 300.0)
     for channel in range(3):
         size, bound = v.residuals[channel], k.CLIP * unit(s, channel, value) * patience
         if n > k.SETTLED and size > bound:
@@ -46,10 +48,10 @@ def _learn_lags(s: Row, v: View, value: float) -> None:
     """Recursive least squares with forgetting (Plackett 1950), on errors clipped as Huber's."""
     n, scale, mean = s[k.COUNT], max(s[k.ABOUT], 1e-9), s[k.MEAN]
     if n > k.ORDER:
-        limit = 5.0 * s[k.SPREAD] if n > k.YOUNG and s[k.SPREAD] > 0 else 1e300
+        limit = 5.0 * s[k.SPREAD] if n > tail.YOUNG and s[k.SPREAD] > 0 else 1e300
         _least_squares(s, min(max(v.error, -limit), limit) / scale, scale, mean)
         size = min(abs(v.error), limit)
-        gain = 0.005 if n > k.YOUNG else 1.0 / (n - k.ORDER)
+        gain = 0.005 if n > tail.YOUNG else 1.0 / (n - k.ORDER)
         s[k.SPREAD] += gain * (size - s[k.SPREAD])
     for lag in range(k.ORDER - 1, 0, -1):
         s[k.LAGS + lag] = s[k.LAGS + lag - 1]
@@ -126,37 +128,13 @@ def _learn_season(
 
 
 @compiled
-def _follow(s: Row, high: int, run: int, since: int, log: float, share: float, gain: float) -> None:
-    """A multiplicative stochastic step towards the size that `share` exceed (Robbins and Monro 1951).
-
-    Of an episode only its first FEW exceedances teach, until there are so many that they are the new normal.
-    """
-    s[since] += 1.0
-    if log > s[high]:
-        s[run] = s[run] + 1.0 if s[since] <= k.APART else 1.0
-        s[since] = 0.0
-        if s[run] <= k.FEW or s[run] > k.MANY:
-            s[high] += gain * (1.0 - share)
-    else:
-        s[high] -= gain * share
-
-
-@compiled
-def _learn_tail(s: Row, v: View) -> None:
+def _learn_tails(s: Row, v: View) -> None:
     n = s[k.COUNT] + 1.0
-    if n <= k.YOUNG:
-        rough = n <= k.ROUGH
-        s[k.HIGH] = v.log if rough else max(s[k.HIGH], v.log)
-        s[k.BODY] = s[k.HIGH] - 0.5
-        s[k.OFF] = v.off if rough else max(s[k.OFF], v.off)
-        return
-    most = k.NEWS if s[k.RUN] <= k.FRESH else k.OLD_NEWS
-    s[k.BUSY] += (math.exp(min(v.log - s[k.HIGH], most)) - s[k.BUSY]) / k.CALM
-    gain = max(k.GAIN, min(k.FASTEST, k.EARLY / n))
-    _follow(s, k.HIGH, k.RUN, k.SINCE, v.log, k.RARE, gain)
-    _follow(s, k.OFF, k.OFF_RUN, k.OFF_SINCE, v.off, k.RARE_OFF, gain)
-    s[k.BODY] += 0.25 * gain * ((1.0 if v.log > s[k.BODY] else 0.0) - k.USUAL)
-    s[k.EDGE] += (s[k.HIGH] + rarity(s[k.HIGH] - s[k.BODY]) - s[k.EDGE]) / min(n - k.YOUNG, k.STEADY)
+    learn_tail(s[k.COMBINED : k.COMBINED + tail.TAIL], v.log, n, k.GAUSSIAN)
+    if n <= tail.YOUNG:
+        s[k.OFF] = v.off if n <= tail.ROUGH else max(s[k.OFF], v.off)
+    else:
+        follow(s, k.OFF, k.OFF_RUN, k.OFF_SINCE, v.off, k.RARE_OFF, gain_of(n))
 
 
 @compiled
@@ -209,7 +187,7 @@ def _learn(
     else:
         _learn_lags(s, v, value)
     _learn_season(s, day, day_n, week, week_n, v, value, second, weekday)
-    _learn_tail(s, v)
+    _learn_tails(s, v)
     _learn_means(s, value, gap)
     s[k.SEEN] = time
 
@@ -267,4 +245,4 @@ def _version_of(*modules: ModuleType) -> int:
     return int.from_bytes(blake2b(source.encode(), digest_size=7).digest(), "big")
 
 
-advance = _build(_version_of(k, _residual_judge))
+advance = _build(_version_of(k, _residual_judge, tail, _tail_kernel))

@@ -2,7 +2,7 @@
 
 What moves all of them (load, a deploy, the time of day) is no news here; what a replica always does
 differently is learnt. Distances are in units of the group's median absolute deviation, less the series' own
-usual distance; the score is their ratio to the series' tracked 99 % quantile, in decades.
+usual distance; `aiops.plugin.calibration` makes scores of them.
 """
 
 from typing import Any
@@ -15,22 +15,18 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.series import SeriesIndex
 from aiops.model.signal import Scores
-from aiops.plugin import Column, Columns, Detector, Fatal
+from aiops.plugin import Column, Columns, Detector, Fatal, calibration
+from aiops.plugin.calibration import Calibrator
 
 Row = NDArray[np.float64]
-SHARE, START, WIDTH = 0.01, 2.0, 0.346
-"""What exceeds the quantile; what it scores; natural logarithms of it to a decade."""
-GAIN, EARLY, FASTEST = 0.015, 100.0, 0.5
-"""Of the quantile's steps (Robbins and Monro 1951): EARLY / count at first."""
 HABIT, CLIP = 0.01, 3.0
 """Gain of the usual distance, and how far beyond it one sample may pull."""
 GAUSSIAN, FLOOR = 1.4826, 1e-3
 """Sigma by median absolute deviation; of the median: a spread below it is none."""
-BAND = 4.0
 
 
 class Peers(Detector):
-    """Some 40 B a series. Groups share all labels of `group_by`; smaller ones than `least` are not judged."""
+    """Some 90 B a series. Groups share all labels of `group_by`; smaller ones than `least` are not judged."""
 
     group_by: list[str] = Field(
         ["__name__", "service"], min_length=1, description="Labels that siblings share."
@@ -39,15 +35,17 @@ class Peers(Detector):
     warmup_samples: int = Field(60, ge=30, description="Samples of a series before it is scored.")
 
     _columns: Columns = PrivateAttr()
+    _calibrator: Calibrator = PrivateAttr()
     _index: SeriesIndex | None = PrivateAttr(None)
 
     def model_post_init(self, _context: Any) -> None:
         self._columns = Columns(
             group=Column(np.int64),
-            count=Column(np.float64),
             usual=Column(np.float64),
-            high=Column(np.float64),
+            spread=Column(np.float64),
+            tail=calibration.column(),
         )
+        self._calibrator = Calibrator(self.warmup_samples)
 
     def open(self, index: SeriesIndex) -> None:
         self._index = index
@@ -60,13 +58,13 @@ class Peers(Detector):
         self._make_room(frame)
         c, slots, values = self._columns, frame.slots, frame.values[0]
         middle, spread, many = _cross_section(values, self._groups(slots))
-        usual, high = c["usual"][slots], c["high"][slots]
-        judged = np.isfinite(values) & (many >= self.least) & (c["count"][slots] >= self.warmup_samples)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            over = np.log(np.abs((values - middle) / spread - usual)) - high
-        score = np.where(over > 0, START + over / WIDTH, START * np.exp(np.minimum(over, 0.0)))
+        usual = c["usual"][slots]
+        judged = np.isfinite(values) & (many >= self.least) & self.ready()[slots]
+        spread = _steadied(spread, c["spread"][slots])
+        away = np.where(judged, np.abs((values - middle) / spread - usual), np.nan)
+        score = self._calibrator.step(c["tail"], slots, away[None], np.zeros(len(slots), np.bool_))[0]
         expected = middle + usual * spread
-        reach = spread * np.exp(high + (BAND - START) * WIDTH)
+        reach = spread * self._calibrator.edges(c["tail"], slots)
         band = [
             np.where(judged, part, np.nan)[None] for part in (expected, expected - reach, expected + reach)
         ]
@@ -78,17 +76,18 @@ class Peers(Detector):
             self._learn_row(frame.slots, np.where(wanted, values, np.nan))
 
     def ready(self) -> NDArray[np.bool_]:
-        ready: NDArray[np.bool_] = self._columns["count"] >= self.warmup_samples
+        ready: NDArray[np.bool_] = self._columns["tail"][:, calibration.COUNT] >= self.warmup_samples
         return ready
 
     def explain(self, slot: int) -> str:
-        if slot >= self._columns.capacity or self._columns["count"][slot] < self.warmup_samples:
+        if slot >= self._columns.capacity or not self.ready()[slot]:
             return f"still learning: needs {self.warmup_samples} samples with {self.least} siblings"
-        usual, high = self._columns["usual"][slot], np.exp(self._columns["high"][slot])
+        usual = self._columns["usual"][slot]
+        edge = self._calibrator.edges(self._columns["tail"], np.array([slot], np.int32))[0]
         shared = ", ".join(self.group_by)
         return (
             f"compared with its siblings (same {shared}): usually {usual:+.2g} of their spreads from the "
-            f"middle, within {high:.2g} of that"
+            f"middle, within {edge:.2g} of that"
         )
 
     def _learn_row(self, slots: NDArray[np.int32], values: Row) -> None:
@@ -97,15 +96,14 @@ class Peers(Detector):
         taught = np.flatnonzero(np.isfinite(values) & (many >= self.least))
         at = slots[taught]
         c["group"][at] = groups[taught]
-        distance = (values[taught] - middle[taught]) / spread[taught]
-        count, usual, high = c["count"][at] + 1.0, c["usual"][at], c["high"][at]
-        log = np.log(np.maximum(np.abs(distance - usual), 1e-9))
-        gain = np.maximum(GAIN, np.minimum(FASTEST, EARLY / count))
-        step = np.where(log > high, 1.0 - SHARE, -SHARE)
+        lasting = c["spread"][at]
+        distance = (values[taught] - middle[taught]) / _steadied(spread[taught], lasting)
+        c["spread"][at] = np.where(lasting > 0, lasting + HABIT * (spread[taught] - lasting), spread[taught])
+        usual = c["usual"][at]
+        self._calibrator.step(c["tail"], at, np.abs(distance - usual)[None], np.ones(len(at), np.bool_))
+        c["tail"][at, calibration.BUSY] = 0.0  # one that stays unlike goes on to be told
         bounded = np.clip(distance - usual, -CLIP, CLIP)
-        c["high"][at] = high + gain * step
-        c["usual"][at] = usual + np.maximum(HABIT, 1.0 / count) * bounded
-        c["count"][at] = count
+        c["usual"][at] = usual + np.maximum(HABIT, 1.0 / c["tail"][at, calibration.COUNT]) * bounded
 
     def _make_room(self, frame: Frame) -> None:
         if len(frame.slots):
@@ -137,6 +135,11 @@ def _cross_section(values: Row, groups: NDArray[np.int64]) -> tuple[Row, Row, ND
     away = np.abs(values[finite] - middle[which[finite]])
     spread = GAUSSIAN * _medians(away, which[finite], many) + FLOOR * np.abs(middle) + 1e-12
     return middle[which], spread[which], many[which]
+
+
+def _steadied(spread: Row, lasting: Row) -> Row:
+    """Of few siblings the spread of one moment is rough: half of it is what it has long been."""
+    return np.where(lasting > 0, 0.5 * (spread + lasting), spread)
 
 
 def _medians(values: Row, which: NDArray[np.int64], many: NDArray[np.int64]) -> Row:

@@ -8,8 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from aiops.plugin import calibration as tail
 from detectors import _residual_fields as k
-from detectors import _residual_judge as judge
 
 
 class NaiveResidual:
@@ -90,21 +90,21 @@ class NaiveResidual:
     def _judge(self, time: float, value: float) -> float:
         log, off = self._logs(time, value)
         over = log - self.high - max(0.0, math.log(self.busy) if self.busy > 0 else 0.0)
-        shape = min(max(self.high - self.body, 0.0), judge.WIDEST)
-        width = judge.WIDTH0 * (1 + judge.BEND * (shape / judge.TYPICAL - 1))
-        score = self._decades(over, width) if over > 0 else judge.START * math.exp(over)
-        lasting = off > self.off and self.off_since < k.APART
+        shape = min(max(self.high - self.body, 0.0), tail.WIDEST)
+        width = tail.WIDTH * (1 + tail.BEND * (shape / tail.TYPICAL - 1))
+        score = self._decades(over, width) if over > 0 else tail.START * math.exp(over)
+        lasting = off > self.off and self.off_since < tail.APART
         worth = 2 + 2 * (off - self.off) * (1 + self.off_run / k.LASTING * lasting)
         return max(score, min(k.LEVEL_CAP, worth), 0.0)
 
     def _decades(self, over: float, width: float) -> float:
-        edge = min(max(self.edge - self.high, judge.NEAREST), judge.FARTHEST)
-        ratio, half = judge.START + over / width, (3.5 - judge.START) * width
-        if edge > (4 - judge.START) * width:
+        edge = min(max(self.edge - self.high, tail.NEAREST), tail.FARTHEST)
+        ratio, half = tail.START + over / width, (3.5 - tail.START) * width
+        if edge > (4 - tail.START) * width:
             between = float(np.interp(over, [half, edge], [3.5, 4.0]))
-            return min(ratio, between if over < edge else 4 + (over - edge) / judge.STEEP)
-        below = judge.START + (4 - judge.START) * over / edge
-        return below if over < edge else max(ratio, 4 + (over - edge) / judge.SLOW)
+            return min(ratio, between if over < edge else 4 + (over - edge) / tail.STEEP)
+        below = tail.START + (4 - tail.START) * over / edge
+        return below if over < edge else max(ratio, 4 + (over - edge) / tail.SLOW)
 
     def _learn(self, time: float, value: float) -> None:
         n, gap = self.n + 1, max(time - self.seen, 0.0) if self.n else 0.0
@@ -112,7 +112,7 @@ class NaiveResidual:
         log, off = self._logs(time, value)
         usual, departure, error = self._usual(time), self._departure(time), value - self._forecast(value)
         for channel in range(3):
-            bound = k.CLIP * units[channel] * k.WARY ** min(max(self.run - k.MANY, 0), 300)
+            bound = k.CLIP * units[channel] * k.WARY ** min(max(self.run - tail.MANY, 0), 300)
             size = min(residuals[channel], bound) if n > k.SETTLED else residuals[channel]
             self.scales[channel] += (size - self.scales[channel]) / min(n, 10000)
         if self.interval > 0 and gap > k.GAP * self.interval:
@@ -131,7 +131,7 @@ class NaiveResidual:
     def _learn_lags(self, value: float, error: float) -> None:
         n = self.n
         if n > k.ORDER:
-            limit = 5 * self.spread if n > k.YOUNG and self.spread > 0 else 1e300
+            limit = 5 * self.spread if n > tail.YOUNG and self.spread > 0 else 1e300
             bounded = float(np.clip(error, -limit, limit))
             inputs = self._inputs()
             gain = self.covariance @ inputs
@@ -143,7 +143,7 @@ class NaiveResidual:
             assert trace <= before / k.FORGET
             if before > k.TRACE:
                 self.covariance *= 0.1 * k.TRACE / before
-            self.spread += (0.005 if n > k.YOUNG else 1 / (n - k.ORDER)) * (
+            self.spread += (0.005 if n > tail.YOUNG else 1 / (n - k.ORDER)) * (
                 min(abs(error), limit) - self.spread
             )
         self.lags = np.r_[value, self.lags[:-1]]
@@ -170,22 +170,22 @@ class NaiveResidual:
 
     def _learn_tail(self, log: float, off: float) -> None:
         n = self.n + 1
-        if n <= k.YOUNG:
-            self.high = log if n <= k.ROUGH else max(self.high, log)
-            self.off = off if n <= k.ROUGH else max(self.off, off)
+        if n <= tail.YOUNG:
+            self.high = log if n <= tail.ROUGH else max(self.high, log)
+            self.off = off if n <= tail.ROUGH else max(self.off, off)
             self.body = self.high - 0.5
             return
-        most = k.NEWS if self.run <= k.FRESH else k.OLD_NEWS
-        self.busy += (math.exp(min(log - self.high, most)) - self.busy) / k.CALM
-        gain = max(k.GAIN, min(k.FASTEST, k.EARLY / n))
-        self.high, self.run, self.since = _followed(self.high, self.run, self.since, log, k.RARE, gain)
+        most = tail.NEWS if self.run <= tail.FRESH else tail.OLD_NEWS
+        self.busy += (math.exp(min(log - self.high, most)) - self.busy) / tail.CALM
+        gain = max(tail.GAIN, min(tail.FASTEST, tail.EARLY / n))
+        self.high, self.run, self.since = _followed(self.high, self.run, self.since, log, tail.RARE, gain)
         self.off, self.off_run, self.off_since = _followed(
             self.off, self.off_run, self.off_since, off, k.RARE_OFF, gain
         )
-        self.body += 0.25 * gain * ((log > self.body) - k.USUAL)
-        rare = judge.NOISE + judge.TAIL * (self.high - self.body - judge.SHAPE)
-        edge = self.high + min(max(rare, judge.NEAREST), judge.FARTHEST)
-        self.edge += (edge - self.edge) / min(n - k.YOUNG, k.STEADY)
+        self.body += 0.25 * gain * ((log > self.body) - tail.USUAL)
+        rare = tail.NOISE + tail.HEAVIER * (self.high - self.body - k.GAUSSIAN)
+        edge = self.high + min(max(rare, tail.NEAREST), tail.FARTHEST)
+        self.edge += (edge - self.edge) / min(n - tail.YOUNG, tail.STEADY)
 
 
 def _followed(
@@ -194,5 +194,5 @@ def _followed(
     since += 1
     if log <= high:
         return high - gain * share, run, since
-    run = run + 1 if since <= k.APART else 1.0
-    return high + (gain * (1 - share) if run <= k.FEW or run > k.MANY else 0.0), run, 0.0
+    run = run + 1 if since <= tail.APART else 1.0
+    return high + (gain * (1 - share) if run <= tail.FEW or run > tail.MANY else 0.0), run, 0.0

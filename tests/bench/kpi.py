@@ -11,7 +11,7 @@ series of a set is chosen by the labels of the train parts, for each metric, and
 - PA7: F1 of points; all points of an event count if a score passes within 8 samples of its start, else none.
 
 `adaptive` is shown by its own score, and, as `adaptive_share` counts it, by the calibrated ratio of
-`aiops.core.calibration`. The last line is one JSON object.
+`aiops.plugin.calibration`. The last line is one JSON object.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.core.calibration import calibrated
 from aiops.model.frame import Frame
 from aiops.plugin import Detector
+from aiops.plugin.calibration import calibrated
 from detectors.adaptive import Adaptive
 from detectors.novelty import Novelty
 from detectors.residual import Residual

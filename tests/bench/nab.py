@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.core.calibration import calibrated
 from aiops.model.frame import Frame
+from aiops.plugin.calibration import calibrated
 from detectors.novelty import Novelty
 from tests.bench._nab_scores import PROFILES, NabFile, at_threshold, optimised, read
 

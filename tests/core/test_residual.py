@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from aiops.model.frame import Frame
+from aiops.plugin import calibration as tail
 from detectors import _residual_fields as k
 from detectors import _residual_judge as judge
 from detectors.residual import Residual
@@ -125,7 +126,7 @@ def test_what_lasts_is_worth_more_than_what_has_just_begun() -> None:
     worth = [judge._lasting(row, over) for over in (-0.5, 0.3)]
     row[k.OFF_RUN] = k.LASTING
     assert [judge._lasting(row, over) for over in (-0.5, 0.3)] == pytest.approx([worth[0], worth[1] + 0.6])
-    row[k.OFF_SINCE] = k.APART
+    row[k.OFF_SINCE] = tail.APART
     assert judge._lasting(row, 0.3) == pytest.approx(worth[1])
     row[k.OFF_RUN], row[k.OFF_SINCE] = 1000.0, 0.0
     assert judge._lasting(row, 0.3) == k.LEVEL_CAP
