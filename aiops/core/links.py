@@ -43,12 +43,15 @@ class Links:
             self._witness = grown(self._witness, self._index.capacity)
         for slot in fresh[self._witness[fresh]].tolist():
             self._forget(slot)
-        bearing = {label: self._index.bearing(fresh, label) for label in {*chain.from_iterable(self._pairs)}}
+        named = sorted({*chain.from_iterable(self._pairs)})
+        bearing = dict(zip(named, self._index.bearing(fresh, named), strict=True))
         for labels in self._pairs:
             one, other = (bearing[label] for label in labels)
-            for k in _first((one.astype(np.int64) << 32) | other, (one >= 0) & (other >= 0), WITNESSES):
-                (_, needs), (_, needed) = self._index.pairs.pairs([one[k], other[k]])
-                self._take(int(fresh[k]), (needs, needed))
+            both = np.flatnonzero((one >= 0) & (other >= 0))
+            which = both[_first((one[both].astype(np.int64) << 32) | other[both], WITNESSES)]
+            ends = (self._index.pairs.pairs(end[which].tolist()) for end in (one, other))
+            for slot, (_, needs), (_, needed) in zip(fresh[which].tolist(), *ends, strict=True):
+                self._take(slot, (needs, needed))
 
     def see(self, row: Frame) -> None:
         """One row of samples (T = 1)."""
@@ -79,11 +82,15 @@ class Links:
                 del self._count[link]
 
 
-def _first(keys: NDArray[np.int64], which: NDArray[np.bool_], most: int) -> list[int]:
-    """The places of the first `most` of each of ``keys[which]``, ascending."""
-    places = np.flatnonzero(which)
+def _first(keys: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """The places of the first `most` of each of `keys`, ascending."""
+    places = np.flatnonzero(_rank(keys) < most)  # neighbours are often alike, and sorting takes long
     order = places[np.argsort(keys[places], kind="stable")]
-    sorted_ = keys[order]
-    new = np.flatnonzero(np.append(True, sorted_[1:] != sorted_[:-1]))[: len(order)]
-    rank = np.arange(len(order)) - np.repeat(new, np.diff(np.append(new, len(order))))
-    return sorted(order[rank < most].tolist())
+    return np.sort(order[_rank(keys[order]) < most])
+
+
+def _rank(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of the same key stand right before each."""
+    place = np.arange(len(keys))
+    new = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    return place - np.maximum.accumulate(np.where(new, place, 0))

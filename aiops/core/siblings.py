@@ -99,8 +99,7 @@ class Siblings:
     def _kinds(self, slots: NDArray[np.int32]) -> NDArray[np.uint64]:
         """64 bits of all labels but those of an instance."""
         kinds, pairs = self._index.hashes(slots), self._index.pairs
-        for label in INSTANCE:
-            numbers = self._index.bearing(slots, label)
+        for label, numbers in zip(INSTANCE, self._index.bearing(slots, INSTANCE), strict=True):
             bears = numbers >= 0
             kinds[bears] -= pairs.hashes(numbers[bears])
             if label in PODS and bears.any():

@@ -79,6 +79,18 @@ class Pairs:
         found: NDArray[np.bool_] = np.frombuffer(self._name, np.int32) == self._names.get(label, -2)
         return found
 
+    def which(self, ids: NDArray[np.int32], labels: Sequence[str]) -> NDArray[np.int8]:
+        """For each of `ids`, which of fewer than 128 `labels` its name is; -1: none of them."""
+        place = np.full(len(self._names) + 1, -1, np.int8)
+        for number, label in enumerate(labels):
+            if label in self._names:
+                place[self._names[label]] = number
+        if not len(ids):
+            return place[:0]
+        names, many = np.frombuffer(self._name, np.int32), len(ids) > len(self._pairs)
+        found: NDArray[np.int8] = place[names][ids] if many else place[names[ids]]  # copies, as in `hashes`
+        return found
+
     def keep(self, used: NDArray[np.bool_]) -> None:
         """Forget the pairs whose number is not in ``used[len(self)]``."""
         for number in np.flatnonzero(~used).tolist():

@@ -1,7 +1,7 @@
 """Series and their slots: a label set owns one row in every columnar state."""
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -164,13 +164,15 @@ class SeriesIndex:
                 right &= np.concatenate(parts) if parts else right
         return right
 
-    def bearing(self, slots: NDArray[np.int32], label: str) -> NDArray[np.int32]:
-        """The number in `pairs` of what each of `slots`, none of them free, has as `label`; -1: nothing."""
-        named, found = self.pairs.bearing(label), np.full(len(slots), -1, np.int32)
-        for at in range(0, len(slots) if named.any() else 0, CHUNK):
+    def bearing(self, slots: NDArray[np.int32], labels: Sequence[str]) -> NDArray[np.int32]:
+        """``[label, slot]``: the number in `pairs` of what each of `slots`, none free, has; -1: none."""
+        found = np.full((len(labels), len(slots)), -1, np.int32)
+        for at in range(0, len(slots), CHUNK):
             ids, begins = self._rows.flat(slots[at : at + CHUNK])
-            where = np.flatnonzero(named[ids])
-            found[at + np.searchsorted(begins, where, "right") - 1] = ids[where]
+            which = self.pairs.which(ids, labels)
+            where = np.flatnonzero(which >= 0)
+            row = np.repeat(np.arange(at, at + len(begins) - 1, dtype=np.int32), np.diff(begins))
+            found[which[where], row[where]] = ids[where]
         return found
 
     def items(self) -> Iterable[tuple[int, Labels]]:

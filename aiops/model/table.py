@@ -91,13 +91,14 @@ class SlotTable:
         self._cells = np.full(size, _EMPTY, np.int32)
         self._view = self._cells.data
         # in the order of their homes each lies at its own or right behind the one before: no probing
-        home = self._home(hashes[slots])
-        order, rank = np.argsort(home), np.arange(len(slots))
-        cells = rank + np.maximum.accumulate(home[order] - rank)
+        homes = self._home(hashes[slots]) << 32 | slots
+        homes.sort()  # three times as quick as to sort places
+        order, rank = (homes & (1 << 32) - 1).astype(np.int32), np.arange(len(slots))
+        cells = rank + np.maximum.accumulate((homes >> 32) - rank)
         fits = int(np.searchsorted(cells, size))
-        self._cells[cells[:fits]] = slots[order[:fits]]
+        self._cells[cells[:fits]] = order[:fits]
         self._used = fits
-        self.add_all(slots[order[fits:]], hashes)
+        self.add_all(order[fits:], hashes)
 
     def _home(self, keys: Hashes) -> NDArray[np.int64]:
         return (keys & np.uint64(len(self._cells) - 1)).astype(np.int64)

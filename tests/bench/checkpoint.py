@@ -2,7 +2,8 @@
 
     python -m tests.bench.checkpoint --series 1000000
 
-- `snapshot_ms`: from the decision to write to the last file synced and renamed, with nothing else going on;
+- `snapshot_ms`: from the decision to write to the last file synced and renamed, every series having learnt a
+  sample since the one before, with nothing else going on; `whole_ms`: the first, which shares no file;
 - `restore_ms`: from the files to a state that goes on;
 - `stall_ms`: frames of one size are handed to the pipeline one after the other, during a snapshot and without
   one: the longest that one took during it, less the median without.
@@ -12,6 +13,7 @@ All from the engine's own parts: its checkpointer, its pipeline, its files. The 
 
 import argparse
 import asyncio
+import gc
 import json
 import tempfile
 import time
@@ -55,21 +57,33 @@ class Bench:
 
     async def figures(self) -> dict[str, Any]:
         running = asyncio.create_task(self.pipeline.run())
-        snapshots = [await self._snapshot() for _ in range(REPEATS)]
-        size = sum(f.stat().st_size for f in self.checkpointer.folder.glob("*/*")) / 2
+        gc.collect()
+        gc.freeze()  # as a process does once it has started
+        whole = [await self._snapshot() for _ in range(2)]
+        snapshots = []
+        for _ in range(REPEATS):
+            await self._tick()
+            before = self._files()
+            snapshots.append(await self._snapshot())
+        after = self._files()
+        size = sum(after.values()) / 2
+        new = sum(bytes_ for file, bytes_ in after.items() if file not in before)
         usual = [await self._frame() for _ in range(200)]
         stalls = [await self._stall() for _ in range(REPEATS)]
         await self.pipeline.queue.put(None)
         await running
         self.db.close()
+        gc.unfreeze()
         restores = [self._restore() for _ in range(REPEATS)]
         return {
             "series": self.series,
             "snapshot_ms": round(1000 * median(snapshots)),
+            "whole_ms": round(1000 * whole[0]),
             "restore_ms": round(1000 * median(restores)),
             "stall_ms": round(1000 * (max(stalls) - median(usual)), 1),
             "frame_ms": round(1000 * median(usual), 1),
             "bytes_per_series": round(size / self.series),
+            "written_per_series": round(new / self.series),
             "floors": FLOORS,
         }
 
@@ -91,6 +105,16 @@ class Bench:
         await self.pipeline.queue.put(("push", frame))
         await self.pipeline.call(lambda state: None)
         return time.perf_counter() - start
+
+    def _files(self) -> dict[int, int]:
+        """Bytes of each file of the checkpoints there are, by its number on the disk."""
+        files = [file.stat() for file in self.checkpointer.folder.glob("*/*")]
+        return {file.st_ino: file.st_size for file in files}
+
+    async def _tick(self) -> None:
+        """A sample of every series."""
+        for _ in range(-(-self.series // BATCH)):
+            await self._frame()
 
     async def _stall(self) -> float:
         """The longest that a frame took during a snapshot."""

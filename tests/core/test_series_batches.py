@@ -115,18 +115,18 @@ def test_arrays_give_the_same_index_again(batch: list[Labels], more: list[Labels
 
 
 @settings(max_examples=100, deadline=None)
-@given(many, many, words)
+@given(many, many, st.lists(words, unique=True, max_size=3))
 def test_what_many_have_as_a_label_is_what_each_has(
-    gone: list[Labels], batch: list[Labels], label: str
+    gone: list[Labels], batch: list[Labels], asked: list[str]
 ) -> None:
     index = SeriesIndex()
     index.slots(gone)
     index.evict(0.0)
     index.evict(1.0)
     slots = index.slots(batch)
-    found = index.bearing(slots, label).tolist()
-    texts = [dict(index.pairs.pairs([number])) if number >= 0 else {} for number in found]
-    assert texts == [{k: v for k, v in labels if k == label} for labels in batch]
+    for label, found in zip(asked, index.bearing(slots, asked).tolist(), strict=True):
+        texts = [dict(index.pairs.pairs([number])) if number >= 0 else {} for number in found]
+        assert texts == [{k: v for k, v in labels if k == label} for labels in batch]
 
 
 def test_homes_at_the_end_of_the_table_go_on_at_its_begin() -> None:
