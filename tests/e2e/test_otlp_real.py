@@ -1,4 +1,4 @@
-"""The official OpenTelemetry SDK pushes metrics and logs to a whole Forewarn."""
+"""The official OpenTelemetry SDK pushes metrics, logs and traces to a whole Forewarn."""
 
 import time
 import urllib.parse
@@ -11,6 +11,7 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import Meter, Observation
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
@@ -18,6 +19,9 @@ from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
 from tests.e2e.forewarn import Forewarn
 from tests.e2e.servers import until
@@ -102,3 +106,56 @@ def logs(forewarn: Forewarn, to: str) -> None:
         return float(found[0].rsplit(" ", 1)[1]) if found else 0.0
 
     until(lambda: lines() == 20, 10, "log lines")
+
+
+CHAIN = ("proxy", "checkout", "orders-db")
+
+
+def test_spans_of_the_sdk_are_calls_with_rates_latency_and_links(folder: Path) -> None:
+    """Each service exports its own spans; that they belong together only their ids say."""
+    with Forewarn(folder, {"sources": [{"kind": "otlp", "name": "otel"}]}) as forewarn:
+        exported = {name: tracing(name, f"{forewarn.url}/receive/otel/v1/traces") for name in CHAIN}
+        began = time.time() - 45.0
+        for k in range(80):
+            one_trace(exported, began + k / 2)
+            if k % 8 == 7:  # every few seconds of theirs, as a batch processor does
+                assert all(provider.force_flush() for provider in exported.values())
+        calls = 'trace_calls_per_second{client="checkout",server="orders-db"}'
+        until(lambda: forewarn.get(f"/series?match={urllib.parse.quote(calls)}")["items"], 10, "calls")
+        ends = 'client="proxy",server="checkout",operation="GET /pay"'
+        assert last(forewarn, f"trace_calls_per_second{{{ends}}}") == pytest.approx(2.0, rel=0.1)
+        assert last(forewarn, f"trace_server_duration_seconds{{{ends}}}") == pytest.approx(0.2, rel=0.01)
+        assert last(forewarn, f"trace_client_duration_seconds{{{ends}}}") == pytest.approx(0.22, rel=0.01)
+        assert last(forewarn, f"trace_call_errors_ratio{{{ends}}}") == pytest.approx(0.25, abs=0.06)
+        with urllib.request.urlopen(f"{forewarn.url}/topology?q=proxy", timeout=10) as answer:
+            page = answer.read().decode()
+        assert all(name in page for name in CHAIN)
+        for provider in exported.values():
+            provider.shutdown()
+
+
+def tracing(service: str, to: str) -> TracerProvider:
+    provider = TracerProvider(resource=Resource({"service.name": service}), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(to)))
+    return provider
+
+
+def one_trace(exported: dict[str, TracerProvider], at: float) -> None:
+    """The proxy calls checkout, which asks its database; every fourth call of checkout fails."""
+    proxy, checkout, database = (exported[name].get_tracer("shop") for name in CHAIN)
+
+    def ns(after: float) -> int:
+        return int((at + after) * 1e9)
+
+    root = proxy.start_span("GET /", kind=SpanKind.SERVER, start_time=ns(0))
+    out = proxy.start_span("GET", set_span_in_context(root), kind=SpanKind.CLIENT, start_time=ns(0.01))
+    served = checkout.start_span(
+        "GET /pay", set_span_in_context(out), kind=SpanKind.SERVER, start_time=ns(0.02)
+    )
+    asked = database.start_span(
+        "SELECT", set_span_in_context(served), kind=SpanKind.SERVER, start_time=ns(0.05)
+    )
+    if round(2 * at) % 4 == 0:
+        served.set_status(Status(StatusCode.ERROR))
+    for span, end in ((asked, 0.15), (served, 0.22), (out, 0.23), (root, 0.25)):
+        span.end(ns(end))
