@@ -1,4 +1,4 @@
-"""The console in a real Chromium, fed by a real engine: charts, live parts, what is refused and what is away."""
+"""The console in a real Chromium, fed by a real engine: charts, live parts, what is refused or away."""
 
 import re
 from collections.abc import AsyncIterator
