@@ -20,6 +20,8 @@ SLACK = 1.5
 """Points older than this many windows are of another time: the series had stopped, or the engine."""
 REACH = 10.0
 """A ramp of age A says nothing beyond REACH * A: the farthest that damping still lets it be seen."""
+FARTHEST = 10 * 365 * 86400.0
+"""Seconds beyond which the latest time is not known: dates end in the year 9999."""
 UNUSUAL = 3.0
 """A ramp counts once it has risen this many times the series' usual motion at longer scales.
 
@@ -106,6 +108,7 @@ class Ramps:
             earliest = distance / (slope + 2 * error)
             latest = age * np.expm1(distance / (np.maximum(slope - 2 * error, 1e-300) * age))
             chance = slope * age / (slope * age + distance)
+        latest[latest > FARTHEST] = np.inf
         seen = sure & (expected <= np.minimum(self.horizon, REACH * age))
         at = np.nonzero(seen)
         if len(at[0]):

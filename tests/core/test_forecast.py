@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aiops.core.forecast import LEAST, Ramps
+from aiops.core.forecast import FARTHEST, LEAST, Ramps
 from aiops.core.rules import CONFIRM
 
 START = 1_767_225_600.0
@@ -191,6 +191,19 @@ def test_false_alarms_are_rare(name: str) -> None:
 
 
 # -- odd input
+
+
+def test_no_time_lies_beyond_all_calendars() -> None:
+    """The latest time of a slow series' crossing, here of a sample a day, is not known rather than 2067."""
+    rng = np.random.default_rng(5)
+    days = np.arange(600.0)[:, None]
+    values = days * 0.02 + rng.normal(0, 1.0, (600, 20))
+    latest = walk(values, 30.0, 3e9, every=86400.0).interval[:, 2]
+    now = START + 86400.0 * days
+    told = np.isfinite(latest)
+    assert told.any()
+    assert ((latest - now)[told] <= FARTHEST).all()
+    assert not np.isnan(latest).any()
 
 
 def test_missing_and_infinite_samples_change_nothing() -> None:
