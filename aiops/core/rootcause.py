@@ -77,15 +77,15 @@ def _by_witnesses(view: View) -> Floats:
 
 
 def _felt(view: View) -> Floats:
-    """What is left to a component that what suffers needs, by the widest way of ill components to it.
+    """What is left to a component below what suffers, by the widest way of ill components to its callers.
 
-    Where a latency or the like has fired, and all on the way show that they are well, the memory of one far
-    below is not what is felt. One that shows no symptom at all is in nobody's way.
+    Where a latency or the like has fired, and who stands between is well, the memory of one far below is not
+    what is felt. One that shows no symptom at all stands in nobody's way.
     """
-    measures, strength = view.evidence.measures, view.shift.strength
-    open_ = np.full(len(view.names), np.nan)
+    strength, count = view.shift.strength, len(view.names)
+    open_ = np.full(count, np.nan)
     suffers = set()
-    for i, measure in enumerate(measures):
+    for i, measure in enumerate(view.evidence.measures):
         at = view.at[measure.component]
         if measure.callee or measure.family not in TELLING:
             continue
@@ -94,12 +94,13 @@ def _felt(view: View) -> Floats:
             suffers.add(at)
     open_[np.isnan(open_)] = 1.0
     view.lend(open_)
-    everywhere = np.ones(len(view.names))
-    ways = [widest(view.graph, one, open_) for one in suffers]
-    needed = [widest(view.graph, one, everywhere) for one in suffers]
-    if not ways:
-        return everywhere
-    return np.where(np.max(needed, axis=0) > 0, np.maximum(np.max(ways, axis=0), OFF_PATH), 1.0)
+    left = np.ones(count)
+    if suffers:
+        way, needed = (np.max([widest(view.graph, one, width) for one in suffers], axis=0)
+                       for width in (open_, np.ones(count)))  # fmt: skip
+        for one in set(np.flatnonzero(needed).tolist()) - suffers:
+            left[one] = max(OFF_PATH, *(way[caller] for caller in view.callers(one)))
+    return left
 
 
 def _by_sli(view: View) -> Floats:

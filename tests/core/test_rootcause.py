@@ -69,6 +69,13 @@ def test_what_is_odd_below_is_no_cause_where_all_on_the_way_to_it_are_well(odd, 
     assert rank(replace(evidence, measures=fired)).ranked[0].component == cause
 
 
+def test_what_the_suffering_call_themselves_may_be_the_cause_without_a_symptom_of_its_own():
+    """A database that refuses connections answers those it has as fast as ever."""
+    evidence = replace(chain(proxy=20, cpu=200), calls=[("proxy", "db")])
+    fired = [replace(m, fired=m.component == "proxy") for m in evidence.measures]
+    assert rank(replace(evidence, measures=fired)).ranked[0].component == "db"
+
+
 def test_a_component_without_symptoms_stands_in_nobodys_way():
     evidence = chain(proxy=20, cpu=200)
     proxy, _, _, cpu = evidence.measures
