@@ -50,7 +50,11 @@ class Rows:
         tight = count > self.room[slots]
         if tight.any():
             self._append(slots[tight], count[tight])
-        self.ids[_spans(self.start[slots], begins)] = ids
+        start = self.start[slots]
+        if len(slots) and (start - start[0] == begins[:-1]).all():  # as in `flat`
+            self.ids[start[0] : start[0] + begins[-1]] = ids
+        else:
+            self.ids[_spans(start, begins)] = ids
         self.count[slots] = count
 
     def clear(self, slots: NDArray[np.int32]) -> None:
@@ -141,6 +145,13 @@ def grown(array: NDArray[Any], size: int) -> NDArray[Any]:
 def _spans(start: NDArray[np.int64], begins: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where the elements of rows that begin at `start` are, end to end."""
     return np.repeat(start - begins[:-1], np.diff(begins)) + np.arange(begins[-1])
+
+
+def ascending(ids: NDArray[np.int32], begins: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Each row sorted by itself."""
+    keys = np.repeat(np.arange(len(begins) - 1) << 32, np.diff(begins)) | ids
+    keys.sort()  # five times as quick as to sort places by two keys
+    return (keys & (1 << 32) - 1).astype(np.int32)
 
 
 def sums(flags: NDArray[np.bool_], begins: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.pairs import Pairs
-from aiops.model.rows import CHUNK, FREE, Rows, chunks, equal, grown, run_of, some_of, sums
+from aiops.model.rows import CHUNK, FREE, Rows, ascending, chunks, equal, grown, run_of, some_of, sums
 from aiops.model.selector import Selector
 from aiops.model.table import SlotTable
 
@@ -97,8 +97,7 @@ class SeriesIndex:
 
         Set ``k`` is ``ids[begins[k] : begins[k + 1]]``, distinct and of distinct names, in any order.
         """
-        count = np.diff(begins)
-        ids = ids[np.lexsort((ids, np.repeat(np.arange(len(count)), count)))]
+        ids = ascending(ids, begins)
         totals = np.concatenate([np.zeros(1, np.uint64), np.cumsum(self.pairs.hashes(ids), dtype=np.uint64)])
         keys, first, back = np.unique(np.diff(totals[begins]), return_index=True, return_inverse=True)
 

@@ -25,7 +25,7 @@ Clash: TypeAlias = Literal["ours", "rename", "theirs"]
 as Prometheus does, or theirs stands (Prometheus' ``honor_labels``)."""
 
 READ, ALIEN, PLACES, FAULT = range(4)
-"""In `out`: 1 when all pairs were known; how many were not; how many numbers; offset of a fault, or -1."""
+"""In `out`: 1 when all was read; pairs that were not known; pairs there are; offset of a fault, or -1."""
 
 _COUNTER_ENDS = ("_total", "_count", "_sum")
 
@@ -107,18 +107,13 @@ class Spellings:
         symbol_at: NDArray[np.int64] = _NO_SPANS,
     ) -> Spelt:
         """What `spans` say. Raises `WireError` at a label that is no label."""
-        most = int((spans[:, 1] - spans[:, 0]).sum()) // 2 + (1 + len(self.extra_ids)) * len(spans)
-        ids, names = np.empty(most, np.int32), np.empty(most, np.int32)
-        begins, flags = np.zeros(len(spans) + 1, np.int64), np.zeros(len(spans), np.int32)
-        sizes = np.zeros(len(spans), np.int64)
+        most = int((spans[:, 1] - spans[:, 0]).sum()) // 2 + len(spans)
+        places, ends, sizes = np.empty(most, np.int32), *np.zeros((2, len(spans)), np.int64)
         aliens, out = np.empty((min(most, _ALIENS), 5), np.int64), np.zeros(4, np.int64)
         at = np.zeros(4, np.int64)
         while not out[READ]:
             self.room(len(aliens))
-            spell(
-                buffer, spans, symbols, symbol_at, seed, self.cells, self.extra_ids,
-                ids, names, begins, flags, sizes, aliens, at, out,
-            )  # fmt: skip
+            spell(buffer, spans, symbols, symbol_at, seed, self.cells, places, ends, sizes, aliens, at, out)
             try:
                 if out[FAULT] >= 0:
                     raise WireError("a label that is cut off, or has no name", int(out[FAULT]))
@@ -130,7 +125,14 @@ class Spellings:
             except WireError:
                 self.clear()  # cells that were only noted
                 raise
-        return Spelt(ids[: out[PLACES]].copy(), begins, flags, sizes)
+        return self._spelt(places, ends, sizes)
+
+    def _spelt(self, places: NDArray[np.int32], ends: NDArray[np.int64], sizes: NDArray[np.int64]) -> Spelt:
+        most = int(ends[-1] if len(ends) else 0) + len(self.extra_ids) * len(ends)
+        ids, names = np.empty(most, np.int32), np.empty(most, np.int32)
+        begins, flags = np.zeros(len(ends) + 1, np.int64), np.zeros(len(ends), np.int32)
+        keep_all(self.cells, places, ends, self.extra_ids, ids, names, begins, flags)
+        return Spelt(ids[: begins[-1]].copy(), begins, flags, sizes)
 
 
 @compiled
@@ -172,18 +174,41 @@ def _note(
 
 
 @compiled
-def _keep(
-    row: Any, ids: NDArray[np.int32], names: NDArray[np.int32], begin: int, out: NDArray[np.int64]
-) -> bool:
-    """Add a pair to the row of numbers that starts at `begin`; false when its name stands there already."""
-    end = out[PLACES]
+def _keep(row: Any, ids: NDArray[np.int32], names: NDArray[np.int32], begin: int, end: int) -> int:
+    """Add a pair to the numbers from `begin` to `end`: the new end; -1 when its name is there already."""
     for other in range(begin, end):
         if names[other] == row["name"]:
             ids[other] = row["id"] if row["flags"] & INSTEAD else ids[other]
-            return bool(row["flags"] & INSTEAD)
+            return end if row["flags"] & INSTEAD else -1
     ids[end], names[end] = row["id"], row["name"]
-    out[PLACES] = end + 1
-    return True
+    return end + 1
+
+
+@cached
+def keep_all(
+    cells: NDArray[Any],
+    places: NDArray[np.int32],
+    ends: NDArray[np.int64],
+    extra: NDArray[np.int32],
+    ids: NDArray[np.int32],
+    names: NDArray[np.int32],
+    begins: NDArray[np.int64],
+    flags: NDArray[np.int32],
+) -> None:
+    """The numbers of each series' pairs and the flags of all of them; `places` of those up to ``ends[k]``."""
+    at, end = 0, 0
+    for k in range(len(ends)):
+        for number in range(len(extra)):
+            ids[end], names[end] = extra[number], number
+            end += 1
+        for place_ in range(at, ends[k]):
+            row = cells[places[place_]]
+            flags[k] |= row["flags"] & ~LEFT_OUT
+            if row["flags"] & LEFT_OUT == 0:
+                kept = _keep(row, ids, names, begins[k], end)
+                flags[k] |= 0 if kept >= 0 else LEFT_OUT
+                end = kept if kept >= 0 else end
+        at, begins[k + 1] = ends[k], end
 
 
 @compiled
@@ -207,17 +232,14 @@ def _build(build: int) -> Callable[..., int]:
         symbol_at: NDArray[np.int64],
         seed: np.uint64,
         cells: NDArray[Any],
-        extra: NDArray[np.int32],
-        ids: NDArray[np.int32],
-        names: NDArray[np.int32],
-        begins: NDArray[np.int64],
-        flags: NDArray[np.int32],
+        places: NDArray[np.int32],
+        ends: NDArray[np.int64],
         sizes: NDArray[np.int64],
         aliens: NDArray[np.int64],
         at: NDArray[np.int64],
         out: NDArray[np.int64],
     ) -> int:
-        """The numbers of each span's pairs, and the flags of all of them; or which pairs are not known yet.
+        """The cells of each span's pairs, end to end, and which of them are new; as far as there is room.
 
         With no `symbols` a span is label messages (remote write 1.0), else packed references (2.0).
         """
@@ -225,10 +247,7 @@ def _build(build: int) -> Callable[..., int]:
         out[FAULT] = -1
         for k in range(len(spans)):
             p, end = spans[k, 0], spans[k, 1]
-            begins[k], flags[k], sizes[k] = out[PLACES], 0, 0
-            for number in range(len(extra)):
-                ids[out[PLACES]], names[out[PLACES]] = extra[number], number
-                out[PLACES] += 1
+            sizes[k] = 0
             while p < end:
                 start = p
                 if len(symbols) > 0:
@@ -244,13 +263,11 @@ def _build(build: int) -> Callable[..., int]:
                 if cell < 0:
                     out[FAULT] = out[FAULT] if good else start
                     return build
-                row = cells[cell]
                 sizes[k] += at[1] - at[0] + at[3] - at[2]
-                flags[k] |= row["flags"] & ~LEFT_OUT
-                if row["flags"] & LEFT_OUT == 0 and not _keep(row, ids, names, begins[k], out):
-                    flags[k] |= LEFT_OUT
-        begins[len(spans)] = out[PLACES]
-        out[READ] = out[ALIEN] == 0
+                places[out[PLACES]] = cell
+                out[PLACES] += 1
+            ends[k] = out[PLACES]
+        out[READ] = 1
         return build
 
     return cached(spell)

@@ -104,7 +104,9 @@ class RemoteWrite:
         rows = self._strangers[: int(self._out[STRANGERS])]
         symbols = () if version == 1 else (self._symbols, self._symbol_at)
         spelt = self.intake.spellings.numbers(buffer, rows, self.intake.tracks.seed, *symbols)
-        kinds = np.array([_KINDS.get(kind, -1) for kind in rows[:, 3].tolist()], np.int64)
+        kinds = np.full(len(rows), -1, np.int64)
+        for said, kind in _KINDS.items():
+            kinds[rows[:, 3] == said] = kind
         lengths = rows[:, 1] - rows[:, 0]
         strangers = Strangers(rows[:, 2].view(np.uint64), lengths, spelt, kinds)
         found = self.intake.admit(strangers)
