@@ -74,6 +74,6 @@ def _stamps() -> list[Path]:
 def _key() -> str:
     """Changes with whatever makes compiled code stale."""
     digest = blake2b(f"{sys.version} {version('numba')} {version('forewarn')}".encode(), digest_size=16)
-    for file in sorted(HOUSE.glob("detectors/*.py")):
+    for file in sorted([*HOUSE.glob("detectors/*.py"), *HOUSE.glob("aiops/*/*_kernel.py")]):
         digest.update(f"{file.name} {file.stat().st_mtime_ns}".encode())
     return digest.hexdigest()
