@@ -42,7 +42,7 @@ def bucket(second: float, buckets: int) -> tuple[int, int, float]:
 
 
 @compiled
-def _profile(s: Row, day: Row, day_n: Counts, second: float) -> float:
+def profile(s: Row, day: Row, day_n: Counts, second: float) -> float:
     """The usual value at this time of day; the level where too little is known."""
     at, other, part = bucket(second, k.DAY)
     level, seen, beside = s[k.LEVEL], float(day_n[at]), float(day_n[other])
@@ -92,7 +92,7 @@ def look(
     s: Row, day: Row, day_n: Counts, week: Row, week_n: Counts, value: float, second: float, weekday: int
 ) -> View:
     """Three residuals in units of their own scales, and their geometric mean."""
-    usual = _profile(s, day, day_n, second)
+    usual = profile(s, day, day_n, second)
     season = usual
     if s[k.WEEKLY] < s[k.PLAIN]:
         season += departure(week, week_n, second, weekday)

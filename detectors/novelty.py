@@ -15,11 +15,12 @@ from pydantic import Field, PrivateAttr
 
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
-from aiops.plugin import Column, Columns, Detector
+from aiops.plugin import Column, Columns
 from detectors import _novelty_fields as k
+from detectors._local_time import LocalTime
 
 
-class Novelty(Detector):
+class Novelty(LocalTime):
     """Some 35 kB and 2 us a sample: for SLIs and the like, say by `match`."""
 
     warmup_samples: int = Field(
@@ -32,7 +33,8 @@ class Novelty(Detector):
     _advance: Callable[..., int] = PrivateAttr()
     _windows: tuple[NDArray[np.float32], NDArray[np.float32]] = PrivateAttr()
 
-    def model_post_init(self, _context: Any) -> None:
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
         from detectors import _novelty_kernel  # numba: not needed to describe or check a configuration
 
         self._advance = _novelty_kernel.advance
@@ -89,7 +91,7 @@ class Novelty(Detector):
             *(self._columns[name] for name in ("core", "day", "day_n", "levels", "shapes", "peaks")),
             self._windows,
             times,
-            times % 86400.0,
+            self._days(times)[0],
             np.ascontiguousarray(frame.slots, np.int32),
             np.ascontiguousarray(frame.values, np.float64),
             np.ascontiguousarray(learn, np.bool_),

@@ -8,48 +8,37 @@ or heavy. `_residual_judge.py` and `_residual_kernel.py` have each step.
 """
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr
 
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
-from aiops.plugin import Column, Columns, Detector
+from aiops.plugin import Column, Columns
 from detectors import _residual_fields as k
+from detectors._local_time import LocalTime
 
 SUNDAY = 6
 
 
-class Residual(Detector):
+class Residual(LocalTime):
     """Some 3.3 kB and 0.3 us a sample: for SLIs and series of whole services, say by `match`."""
 
     warmup_samples: int = Field(200, ge=60, description="Samples of a series before it is scored.")
-    timezone: str = Field("UTC", description="IANA name; the day and the week follow its clock.")
     holidays: list[date] = Field(default_factory=list, description="Days that are like a Sunday.")
 
     _columns: Columns = PrivateAttr()
     _advance: Callable[..., int] = PrivateAttr()
-    _zone: ZoneInfo = PrivateAttr()
     _off: frozenset[int] = PrivateAttr()
 
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError) as why:
-            raise ValueError(f"no time zone {name!r}; give an IANA name such as Europe/Berlin") from why
-        return name
-
-    def model_post_init(self, _context: Any) -> None:
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
         from detectors import _residual_kernel  # numba: not needed to describe or check a configuration
 
         self._advance = _residual_kernel.advance
-        self._zone = ZoneInfo(self.timezone)
         self._off = frozenset(day.toordinal() for day in self.holidays)
         self._columns = Columns(
             core=Column(np.float64, shape=(k.FIELDS,)),
@@ -75,6 +64,16 @@ class Residual(Detector):
     def ready(self) -> NDArray[np.bool_]:
         ready: NDArray[np.bool_] = self._columns["core"][:, k.COUNT] >= self.warmup_samples
         return ready
+
+    def borrow(self, slot: int, siblings: NDArray[np.int32]) -> bool:
+        from detectors import _residual_borrow  # numba
+
+        known = siblings[self.ready()[siblings]]
+        seconds, weekdays = self._local(self._columns["core"][[slot], k.SEEN])
+        when = float(seconds[0]), int(weekdays[0])
+        return len(known) > 0 and _residual_borrow.borrow(
+            self._columns, slot, known, *when, self.warmup_samples
+        )
 
     def explain(self, slot: int) -> str:
         if slot >= self._columns.capacity or self._columns["core"][slot, k.COUNT] < self.warmup_samples:
@@ -115,22 +114,10 @@ class Residual(Detector):
         )
 
     def _local(self, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Per time the second of the local day, and the weekday (Monday 0), holidays being Sundays.
-
-        Clocks change at full quarters of an hour at most.
-        """
-        quarters, which = np.unique(times // 900.0, return_inverse=True)
-        offsets = np.array([self._offset(quarter * 900.0) for quarter in quarters.tolist()])
-        local = times + offsets[which]
-        days = (local // 86400.0).astype(np.int64)
+        """Per time the second of the local day, and the weekday (Monday 0), holidays being Sundays."""
+        seconds, days = self._days(times)
         weekdays = (days + 3) % 7  # 1 January 1970 was a Thursday
         if self._off:
             epoch = date(1970, 1, 1).toordinal()
             weekdays[np.isin(days + epoch, list(self._off))] = SUNDAY
-        return local - days * 86400.0, weekdays
-
-    def _offset(self, time: float) -> float:
-        if self.timezone == "UTC":
-            return 0.0
-        offset = datetime.fromtimestamp(time, UTC).astimezone(self._zone).utcoffset()
-        return offset.total_seconds() if offset else 0.0
+        return seconds, weekdays

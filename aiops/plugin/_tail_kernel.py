@@ -20,7 +20,7 @@ def compiled(function: F) -> F:
 
 @compiled
 def _rarity(shape: float, gaussian: float) -> float:
-    """How far over HIGH (log) 1 in 10,000 samples are, by the logarithm of HIGH / BODY and of a Gaussian's."""
+    """How far over HIGH (log) 1 in 10,000 samples are, by the log of HIGH / BODY and of a Gaussian's."""
     return min(max(k.NOISE + k.HEAVIER * (shape - gaussian), k.NEAREST), k.FARTHEST)
 
 
@@ -80,7 +80,7 @@ def follow(s: Row, high: int, run: int, since: int, log: float, share: float, ga
 
 @compiled
 def learn_tail(t: Row, log: float, n: float, gaussian: float) -> None:
-    """Learn the `n`-th distance (log) of a series; `gaussian`: the HIGH / BODY (log) that noise would have."""
+    """Learn the `n`-th distance (log) of a series; `gaussian`: the HIGH / BODY (log) of plain noise."""
     if n <= k.YOUNG:
         t[k.HIGH] = log if n <= k.ROUGH else max(t[k.HIGH], log)
         t[k.BODY] = t[k.HIGH] - 0.5

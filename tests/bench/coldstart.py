@@ -1,6 +1,6 @@
 """A new pod among old ones: false alarms in its first hour, and a fault at minute 10; borrowing and not.
 
-    python -m tests.bench.coldstart [--workloads N]
+    python -m tests.bench.coldstart [--workloads N] [--kind adaptive|residual]
 
 Made series of several kinds (Gaussian, heavy-tailed, counts, jobs that come and go, AR, mostly none),
 each a workload with 4 pods that the engine has known for two days at a sample in 15 s, each pod with a level
@@ -74,8 +74,10 @@ KINDS: dict[str, Callable[[Rng, tuple[int, int]], Matrix]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description="A new pod among old ones.")
     parser.add_argument("--workloads", type=int, default=60, help="of each kind")
+    parser.add_argument("--kind", choices=["adaptive", "residual"], default="adaptive")
     args = parser.parse_args()
-    told = {name: run(args.workloads, borrowing) for name, borrowing in (("without", False), ("with", True))}
+    both = (("without", False), ("with", True))
+    told = {name: run(args.workloads, borrowing, args.kind) for name, borrowing in both}
     before, after = told["without"], told["with"]
     figures = {
         "false_alarms": after["false"],
@@ -91,12 +93,16 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def run(workloads: int, borrowing: bool) -> dict[str, Any]:
+def run(workloads: int, borrowing: bool, kind: str = "adaptive") -> dict[str, Any]:
     """One world; half of the new pods get a fault, and false alarms are counted of the others."""
     rng = np.random.default_rng(23)
     names = [f"{kind}-{i}" for kind in KINDS for i in range(workloads)]
     index = SeriesIndex()
-    state = State(Config(sources=[ScriptedConnector(name="pods", every=EVERY)]), [], index)
+    config = {
+        "sources": [ScriptedConnector(name="pods", every=EVERY)],
+        "detection": {"detectors": [{"kind": kind}]},
+    }
+    state = State(Config.model_validate(config), [], index)
     elder = _slots(index, names, [f"pod-{i}" for i in range(PODS)])
     elders = values(rng, workloads, PODS, (DAYS * 24 + 1) * HOUR)
     history, old = elders[:-HOUR], elders[-HOUR:]

@@ -60,3 +60,8 @@ def test_the_same_event_again_is_less_of_a_surprise() -> None:
         values[at : at + 10] += 15
     scores = _run(values)
     assert scores[5400:5410].max() < scores[3000:3010].max() - 0.5
+
+
+def test_the_day_follows_the_clock_of_the_zone() -> None:
+    seconds, _ = Novelty(timezone="Europe/Berlin")._days(np.array([1_711_843_200.0, 1_711_850_400.0]))
+    assert seconds.tolist() == [3600.0, 3 * 3600 + 3600.0]  # 31 March 2024: two o'clock is three

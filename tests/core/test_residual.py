@@ -132,6 +132,28 @@ def test_what_lasts_is_worth_more_than_what_has_just_begun() -> None:
     assert judge._lasting(row, 0.3) == k.LEVEL_CAP
 
 
+def test_a_new_pod_takes_season_and_noise_from_its_siblings_and_the_level_from_itself() -> None:
+    rng, every, rows = np.random.default_rng(9), 300.0, 3000
+    times = START + every * np.arange(rows + 60, dtype=float)
+    day = 30 * np.sin(2 * np.pi * times / 86400)[:, None] + rng.normal(size=(rows + 60, 5))
+    values = day + np.array([100, 150, 50, 400, 100])
+    values[:, 4] *= 30  # no acquaintance
+    detector, elder = Residual(), np.arange(3, dtype=np.int32)
+    detector.learn(Frame(times[:rows], elder, values[:rows, :3]), np.ones((rows, 3), np.bool_))
+    young, few = np.array([3, 4], np.int32), slice(rows, rows + 10)
+    detector.learn(Frame(times[few], young, values[few, 3:]), np.ones((10, 2), np.bool_))
+    before = detector.columns.snapshot()
+    assert not detector.borrow(4, elder)
+    assert all(np.array_equal(detector.columns[name], before[name]) for name in before)
+    assert detector.borrow(3, elder)
+    assert detector.ready()[:5].tolist() == [True, True, True, True, False]
+    later = Frame(times[rows + 10 :], young[:1], values[rows + 10 :, 3:4].copy())
+    later.values[-1] += 12
+    scores = detector._scored(later, np.ones(later.values.shape, np.bool_)).score[:, 0]
+    assert scores[-1] > 4
+    assert (scores[:-1] < 3.5).all()
+
+
 def test_least_squares_stay_sound_for_long() -> None:
     """A covariance that rounding makes indefinite once sent forecasts to 1e300 after 90,000 samples."""
     rng = np.random.default_rng(6)
