@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aiops.config import Config
 from aiops.engine.engine import Engine
+from aiops.model.frame import Change
 from aiops.plugin import Fatal
 from aiops.store import tokens
 from aiops.testing import FakeClock, RecordingSink, ScriptedConnector, eventually
@@ -141,7 +142,10 @@ def _lines(again: bool) -> list[tuple[dict[str, str], float, float, float, Any]]
 
 
 def feed(source: ScriptedConnector, again: bool = False) -> None:
-    """A day and an hour of samples, the same in every run. `again`: what was over comes a second time."""
+    """A day and an hour of samples, the same in every run.
+
+    `again`: what was over comes a second time; a deploy and the lines of a log tell of checkout's trouble.
+    """
     rng = np.random.default_rng(7)
     times = np.arange(NOW - LEARNT - HOUR, NOW + EVERY / 2, EVERY)
     for labels, level, swing, noise, wrong in _lines(again):
@@ -149,6 +153,24 @@ def feed(source: ScriptedConnector, again: bool = False) -> None:
         if wrong is not None:
             values = values + wrong(times)
         source.feed(labels, dict(zip(times.tolist(), values.tolist(), strict=True)))
+    if again:
+        _talk(source, rng)
+
+
+def _talk(source: ScriptedConnector, rng: np.random.Generator) -> None:
+    """What checkout writes in an hour, and what is deployed on the way."""
+    source.happen(Change(NOW - 27 * 60, "deploy", "checkout 4.2.0", (("service", "checkout"),)))
+    for place, at in enumerate(np.arange(NOW - HOUR, NOW, 5.0).tolist()):
+        order, took = 40_000 + place, rng.integers(80, 240)
+        lines = [f"INFO order {order} placed in {took} ms for customer {rng.integers(100, 999)}"]
+        if place % 7 == 0:
+            lines.append(f"INFO session {rng.integers(10**8):08x} renewed")
+        if place % 40 == 0:
+            lines.append(f"WARNING slow query on orders took {took * 4} ms")
+        if at > NOW - 22 * 60 and place % 2:
+            lines.append(f"ERROR no connection left in pool orders after 3000 ms, order {order} given up")
+        for text in lines:
+            source.say({"service": "checkout", "filename": "/var/log/checkout.log"}, at, text)
 
 
 @asynccontextmanager

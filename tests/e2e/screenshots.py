@@ -9,17 +9,18 @@ from typing import Any
 from playwright.async_api import Browser, Page
 
 from aiops.engine.engine import Engine
+from aiops.engine.messages import Remediate
 from aiops.store import silences
 from tests.browser import chromium, missing_browser, served, session_cookie
-from tests.world import HOUR, NOW, config_in, refusing, running
+from tests.world import HOUR, NOW, config_in, refusing, running, settled
 
 PAGES = {
     "now": "/",
-    "problem-active": "/problems/4",
+    "problem-active": "/problems/3",
     "problem-predicted": "/problems/5",
     "problem-resolved": "/problems/1",
-    "problem-alike": "/problems/3",
-    "problem-menu": "/problems/4#menu",
+    "problem-alike": "/problems/4",
+    "problem-menu": "/problems/3#menu",
     "problems": "/problems",
     "alerts": "/alerts",
     "series": "/series",
@@ -31,12 +32,16 @@ PAGES = {
     "silences": "/silences",
     "sources": "/sources",
     "patterns": "/patterns",
+    "series-one": "/series?q=checkout_error_ratio#first",
+    "uplift": "/uplift",
+    "run-dry": "/runs/2",
+    "times": "/alerts#times",
     "topology": "/topology",
     "ledger": "/ledger",
     "audit": "/audit",
     "settings": "/settings",
     "access": "/access",
-    "problem-plan": "/problems/5#plan",
+    "problem-log": "/alerts?q=log_error_lines#first",
     "sign-in": "/sign-in",
 }
 LOOKS: dict[str, dict[str, Any]] = {
@@ -54,8 +59,11 @@ async def shoot(page: Page, url: str, target: Path) -> None:
     if url.endswith("#menu"):
         await page.locator("#menu-more > summary").click()
         await page.locator("#fold-mark > summary").click()
-    if url.endswith("#plan"):
-        await page.locator("#menu-remediate > summary").click()
+    if url.endswith("#first"):
+        await page.locator("tbody a").first.click()
+        await page.locator(".plot canvas").wait_for()
+    if url.endswith("#times"):
+        await page.locator("#times summary").click()
     wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if wide > 0:
         print(f"{target.name}: {wide} px wider than the screen")
@@ -93,6 +101,9 @@ async def main(folder: Path, only: str) -> None:
                         at=NOW - 600,
                     )
                 )
+                # a person asks for what was only planned: it then waits for approval
+                await engine.tell(Remediate(5, "ana", "trim-cache"))
+                await settled(engine)
                 await looks(browser, engine, url, folder, only)
         if only in "now-calm":
             await calm(browser, folder)

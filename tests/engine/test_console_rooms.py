@@ -279,7 +279,7 @@ async def test_a_series_says_why_it_was_flagged(visitor: httpx.AsyncClient) -> N
     page = (await visitor.get(f"/series/{ident[1]}")).text
     told = page.split("Why it was flagged</h2>")[1]
     assert "its objective is 1 %" in told
-    assert "adaptive scores it" in told
+    assert "Adaptive scores it 5.8, the bar is 4.0" in told
     assert re.search(r'<a href="/problems/\d+">#', told)
     quiet = (await visitor.get("/series", params={"q": "node_load1 web-1"})).text
     ident = re.search(r'href="/series/(\w+)"', quiet)

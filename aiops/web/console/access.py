@@ -8,6 +8,7 @@ from fastapi import Depends, Form, HTTPException, Request
 
 from aiops.model.role import Role
 from aiops.store.tokens import Principal
+from aiops.web.language import gettext as _
 from aiops.web.security import by_session, engine_of, signer_of
 from aiops.web.session import COOKIE
 
@@ -32,7 +33,7 @@ def same_origin(request: Request) -> None:
     """Raises 403 for a form that another site sent."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise HTTPException(403, "the form came from another site")
+        raise HTTPException(403, _("the form came from another site"))
 
 
 def csrf_of(request: Request) -> str:
@@ -52,9 +53,11 @@ class Acts:
         if found is None:
             raise SignInFirst(request)
         if not hmac.compare_digest(csrf.encode(), csrf_of(request).encode()):
-            raise HTTPException(403, "the form is out of date: load the page again")
+            raise HTTPException(403, _("the form is out of date: load the page again"))
         if not found.may(self.role):
-            raise HTTPException(403, f"this needs the role {self.role}; {found.name} is {found.role}")
+            needs = _("this needs the role %(role)s; %(name)s is %(has)s")
+            words = {"role": _(self.role.value), "name": found.name, "has": _(found.role.value)}
+            raise HTTPException(403, needs % words)
         return found
 
 

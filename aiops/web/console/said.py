@@ -35,6 +35,7 @@ STATES = (
     noted("anomaly"),
     noted("forecast"),
     noted("limit"),
+    noted("burn"),
     noted("log"),
     noted("foreign"),
     noted("silence"),

@@ -99,6 +99,10 @@
     });
   });
 
+  // On a phone the rooms are a strip: the one that is open is to be seen
+  const room = document.querySelector(".nav nav [aria-current]");
+  if (room) room.scrollIntoView({ block: "nearest", inline: "center" });
+
   // A link to this page, or its text as Markdown, into the clipboard; where there is none, the link is followed
   async function copy(link) {
     const text = link.dataset.copy === "link" ? link.href + location.hash : await (await fetch(link.href)).text();
