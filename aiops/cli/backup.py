@@ -44,7 +44,7 @@ def backup(
     from aiops.store import backup as backups
 
     now = SystemClock().now()
-    with _store(load(config, data)) as (db, settings):
+    with opened(load(config, data)) as (db, settings):
         target = out or Path(f"forewarn-{_stamp(now)}.tar.gz")
         found = backups.save(db, settings.data / "checkpoints", target, now, aiops.__version__)
     typer.echo(f"{target}: {_told(found)}")
@@ -70,18 +70,19 @@ def restore(
     from aiops.engine.lock import EngineLock
     from aiops.store import backup as backups
 
-    with _store(load(config, data)) as (db, settings):
+    with opened(load(config, data)) as (db, settings):
         if look:
             found = backups.look(archive)
             typer.echo(f"{archive} of {_stamp(found.at)}, Forewarn {found.version}: {_told(found)}")
             return
-        with EngineLock(db):
+        with EngineLock(db, look=False):
             found = backups.load(db, settings.data / "checkpoints", archive, replace)
     typer.echo(f"restored as of {_stamp(found.at)}: {_told(found)}")
 
 
 @contextmanager
-def _store(settings: "Config") -> "Iterator[tuple[Database, Config]]":
+def opened(settings: "Config") -> "Iterator[tuple[Database, Config]]":
+    """The store of a config, closed at the end. Raises `Failure` in one line when it cannot be used."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from aiops.store.database import Database, StoreError

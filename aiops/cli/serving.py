@@ -16,6 +16,7 @@ from aiops.config.discretion import Discretion
 from aiops.config.read import find
 from aiops.engine.clock import SystemClock
 from aiops.engine.engine import Engine
+from aiops.engine.lock import DAMAGED
 from aiops.engine.main import serve as serve_engine
 from aiops.store.database import StoreError
 from aiops.web.app import create_app
@@ -49,7 +50,10 @@ def serve(config: Path | None, data: Path | None) -> int:
     except (StoreError, ConfigError) as why:
         raise Failure(str(why)) from why
     except SQLAlchemyError as why:
-        raise Failure(f"the store cannot be used: {str(why).splitlines()[0]}") from why
+        said = f"the store cannot be used: {str(why).splitlines()[0]}"
+        raise Failure(
+            f"{said}; {DAMAGED}" if "malformed" in said or "not a database" in said else said
+        ) from why
     except OSError as why:
         raise Failure(f"cannot start: {why}") from why
 

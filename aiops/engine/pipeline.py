@@ -23,6 +23,7 @@ from aiops.engine.remind import remind
 from aiops.engine.stages import alert, correlate, detect, refresh, remediate
 from aiops.engine.state import State
 from aiops.engine.watch import look
+from aiops.engine.watermark import acted_until
 from aiops.engine.work import Work
 from aiops.model.frame import Change, Frame, Lines, beside
 from aiops.model.lifecycle import AlertState, sentence
@@ -217,7 +218,7 @@ class Pipeline:
         """Act on what is new and timely; only learn from what is late or was acted on before a crash."""
         self._metrics.samples.labels(source).inc(frame.samples)
         # senders interleave: a receiver keeps each series in order, and gives nothing twice
-        seen = 0.0 if source in self.state.pushed else self.state.acted_until.get(source, 0.0)
+        seen = 0.0 if source in self.state.pushed else acted_until(self.state, source, self._clock.now())
         act_after = max(seen, self._late(source))
         before = frame.between(-np.inf, act_after)
         if len(before.times):
@@ -232,7 +233,7 @@ class Pipeline:
         stream = f"{source} logs"
         for row in self.state.logs.close(source, until):
             time = float(row.frame.times[0])
-            if time <= max(self.state.acted_until.get(stream, 0.0), self._late(source)):
+            if time <= max(acted_until(self.state, stream, self._clock.now()), self._late(source)):
                 self.state.learn(row.frame)
                 continue
             await self._walk(Work(self._clock.now(), source, row.frame, stream, signals=row.signals))

@@ -72,9 +72,11 @@ class Puller:
         while True:
             wait = await self._attempt(since)
             if wait is None:
-                since = self.health.last_ok
-                due = max(due + connector.every, self._clock.now())
-                wait = due - self._clock.now()
+                now = self._clock.now()
+                # a clock that was put back leaves both ahead of it: neither is waited for
+                since = min(self.health.last_ok, now)
+                due = min(max(due + connector.every, now), now + connector.every)
+                wait = due - now
             else:
                 due = self._clock.now() + wait  # the schedule begins anew with the next try
             self.started.set()

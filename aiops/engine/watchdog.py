@@ -54,7 +54,12 @@ class Watchdogs:
     async def look(self, now: float) -> None:
         """Tell those that are due at `now` (epoch s); one that cannot be told is tried again soon."""
         dogs = self._engine.config.watchdogs
-        due = {place: dog for place, dog in enumerate(dogs) if self._due.get(place, 0.0) <= now}
+        # one that is due later than its own pace says is due by a clock that has been put back
+        due = {
+            place: dog
+            for place, dog in enumerate(dogs)
+            if not now < self._due.get(place, 0.0) <= now + dog.every
+        }
         if not due or not await self.well():
             return
         told = await asyncio.gather(*(self._tell(place, dog) for place, dog in due.items()))

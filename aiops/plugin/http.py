@@ -31,6 +31,8 @@ MOST_READ = 1_048_576
 """Bytes of an answer that are looked at."""
 EXCERPT = 200
 _KINDS = {True: "application/json", False: "application/x-www-form-urlencoded"}
+SIGNED_WITHIN = 240.0
+"""Seconds of difference between clocks that a receiver of signed messages bears: 300 by Standard Webhooks."""
 LONGEST_WAIT = 3600.0
 """Seconds; a server that asks for more is asked again after this."""
 
@@ -156,6 +158,10 @@ class HttpSink(Sink):
         # basic credentials are sent encoded, and a server may echo them so
         who = [sent[name].rpartition(" ")[2] for name in ("authorization",) if name in sent]
         text = without([*self._secrets(), *who], body.decode("utf-8", "replace"))
+        if status in (401, 403) and (off := apart(got, now)) > SIGNED_WITHIN:
+            # a signature bears the time: it is refused until one of the clocks is put right, not for good
+            said = f"answered {status}, and its clock and ours are {off:.0f} s apart: put the wrong one right"
+            raise Retryable(f"{self.where} {said}", after=30.0)
         if status in self.again:
             raise Retryable(f"{self.where} answered {status} ({self.hints.get(status, text)})")
         raise failure(self.where, status, got, text, now, self.hints)
@@ -253,6 +259,15 @@ def failure(
             f"{where} answered {status}, a redirect, which is not followed: give its target as `url`"
         )
     return Fatal(f"{words} ({hints.get(status, 'the receiver refuses this message as it stands')})")
+
+
+def apart(headers: httpx.Headers, now: float) -> float:
+    """Seconds between a server's clock, as its answer tells it, and ours, `now` (epoch s); 0: unknown."""
+    try:
+        theirs = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except ValueError:
+        return 0.0
+    return abs(theirs - now) if now else 0.0
 
 
 def retry_after(value: str, now: float) -> float | None:

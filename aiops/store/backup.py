@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from aiops.store import checkpoints, migrate
 from aiops.store.database import Database, StoreError
@@ -194,6 +195,23 @@ def _checked(tar: tarfile.TarFile, archive: Path) -> dict[str, Any]:
 
 
 def _make_room(db: Database, replace: bool) -> None:
+    try:
+        _empty(db, replace)
+    except DatabaseError as why:
+        if not (replace and db.is_sqlite and db.url.database) or isinstance(why, OperationalError):
+            raise
+        _put_aside(db, Path(db.url.database))
+
+
+def _put_aside(db: Database, file: Path) -> None:
+    """A file too damaged to be emptied stays beside its successor, for whoever wants to look at it."""
+    db.engine.dispose()
+    for end in ("-wal", "-shm"):
+        file.with_name(file.name + end).unlink(missing_ok=True)
+    file.replace(file.with_name(file.name + ".damaged"))
+
+
+def _empty(db: Database, replace: bool) -> None:
     with db.begin() as conn:
         found = sa.MetaData()
         found.reflect(conn)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,15 @@ from tests.e2e.servers import answers, get_json, until
 class Forewarn:
     """``forewarn run`` on a config of its own in `folder`; its output is in forewarn.log there."""
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        prefix: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+    ) -> None:
+        """`prefix`: what the command is started through; `env`: further variables."""
+        self._prefix, self._env = list(prefix), {**os.environ, **(env or {})}
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -35,15 +44,16 @@ class Forewarn:
 
     def start(self, within: float = 60.0) -> Self:
         prefix = ["setpriv", "--pdeathsig=KILL"] if shutil.which("setpriv") else []
-        argv = [*prefix, str(Path(sys.executable).with_name("forewarn")), "run", "--config", str(self.config)]
         with self.log.open("ab") as out:
-            self._process = subprocess.Popen(argv, cwd=self.folder, stdout=out, stderr=out)
+            self._process = subprocess.Popen(
+                [*prefix, *self.argv()], cwd=self.folder, stdout=out, stderr=out, env=self._env
+            )
         try:
-            until(lambda: answers(self.url + "/-/ready") or self._ended(), within, "Forewarn to be ready")
+            until(lambda: answers(self.url + "/-/ready") or self.ended(), within, "Forewarn to be ready")
         except TimeoutError:
             self.kill()
             raise
-        if self._ended():
+        if self.ended():
             raise RuntimeError(f"Forewarn ended at once:\n{self.log.read_text()[-3000:]}")
         return self
 
@@ -95,5 +105,19 @@ class Forewarn:
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
-    def _ended(self) -> bool:
+    def argv(self) -> list[str]:
+        """The whole command."""
+        command = str(Path(sys.executable).with_name("forewarn"))
+        return [*self._prefix, command, "run", "--config", str(self.config)]
+
+    def unhampered(self) -> None:
+        """The next start is through nothing."""
+        self._prefix = []
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None
