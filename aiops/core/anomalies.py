@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from aiops.core.detect import Scored
 from aiops.core.settings import AlertingSettings
 from aiops.model.rows import run_of
+from aiops.model.selector import Selector
 from aiops.model.series import SeriesIndex
 from aiops.model.signal import AlertKind, Severity, Signal
 from aiops.plugin import Column, Columns
@@ -18,6 +19,12 @@ MAJOR_ABOVE = 4.0
 
 SUPPORT = 2.0
 """n samples cannot tell events rarer than about 1 in n; two decades more are granted to the model's shape."""
+
+RATIOS = (
+    (Selector.parse('{__name__=~".+_ratio"}'), 1.0),
+    (Selector.parse('{__name__=~".+_percent"}'), 100.0),
+)
+"""What is called so cannot be more, until it was."""
 
 
 class AnomalyWatch:
@@ -29,10 +36,15 @@ class AnomalyWatch:
         self.moved: dict[int, float] = {}
         """Slot -> decades by which its bar is higher, where people said so."""
         self.columns = Columns(bits=Column(np.uint64), seen=Column(np.uint32), negative=Column(np.bool_))
+        self._tops = np.zeros(0, np.float32)
+        """Per slot: what its values cannot exceed; told by the labels, so it is in no checkpoint."""
+        self._ratios = False
+        """Whether there is a slot with such a bound."""
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         self.columns.ensure(self._index.capacity)
         self.columns.reset(fresh)
+        self._bound(fresh)
         if self.moved:
             gone = set(fresh.tolist())
             self.moved = {slot: by for slot, by in self.moved.items() if slot not in gone}
@@ -55,6 +67,7 @@ class AnomalyWatch:
         support = SUPPORT + np.log10(seen[scored.slots[high]] + 1.0)
         scored.score[high] = np.minimum(scored.score[high], support)
         self._not_below_zero(scored)
+        self._not_above_all(scored)
         over = have & (scored.score >= bar)
         if self.moved:
             self._heed(over, have, scored, bar)
@@ -97,6 +110,28 @@ class AnomalyWatch:
         low = low[~self.columns["negative"][scored.slots[low]]]
         scored.lower[low] = 0.0
         scored.upper[low] = np.maximum(scored.upper[low], 0.0)
+
+    def _bound(self, slots: NDArray[np.int32]) -> None:
+        if len(self._tops) < self._index.capacity:
+            room = np.full(self._index.capacity - len(self._tops), np.inf, np.float32)
+            self._tops = np.concatenate([self._tops, room])
+        self._tops[slots] = np.inf
+        for named, top in RATIOS if len(slots) else ():
+            bounded = slots[self._index.matches(slots, named)]
+            self._tops[bounded] = top
+            self._ratios |= len(bounded) > 0
+
+    def _not_above_all(self, scored: Scored) -> None:
+        """In place: no band of a ratio reaches above all of it, unless a value did."""
+        if len(self._tops) < self._index.capacity:  # taken up from a checkpoint
+            self._bound(self._index.live())
+        if not self._ratios:
+            return
+        tops = self._tops[run_of(scored.slots)]
+        self._tops[scored.slots[scored.values > tops]] = np.inf
+        high = np.flatnonzero((scored.upper > tops) & (scored.expected <= tops) & ~(scored.values > tops))
+        scored.upper[high] = tops[high]
+        scored.lower[high] = np.minimum(scored.lower[high], tops[high])
 
     def _signal(self, scored: Scored, i: int, bar: float, fires: bool, names: list[str]) -> Signal:
         score, own = float(scored.score[i]), self.bar_of(int(scored.slots[i]), bar)

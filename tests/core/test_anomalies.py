@@ -103,6 +103,24 @@ def test_no_band_of_what_was_never_negative_reaches_below_zero() -> None:
         assert low.tolist() == [0.0, -5.0, 2.0]
 
 
+def test_no_band_of_a_ratio_reaches_above_all_of_it_unless_a_value_did() -> None:
+    index = SeriesIndex()
+    names = ("errors_ratio", "cpu_percent", "load", "odd_ratio")
+    slots = index.slots(labels(name) for name in names)
+    watch = AnomalyWatch(index, alerting())
+    watch.welcome(slots)
+    taken_up = AnomalyWatch(index, alerting())
+    taken_up.columns.ensure(index.capacity)
+    for one in (watch, taken_up):
+        for values in ([0.9, 90.0, 0.9, 1.7], [0.9, 90.0, 0.9, 0.9]):
+            upper, by = np.array([1.2, 120.0, 1.2, 1.2]), np.zeros(4, np.int8)
+            expected, lower = np.array(values), np.array([0.5, 50.0, 0.5, 0.5])
+            one.step(
+                Scored(NOW, slots, np.array(values), np.zeros(4), expected, lower, upper, by), BAR, ["a"]
+            )
+            assert upper.tolist() == [1.0, 100.0, 1.2, 1.2]
+
+
 def test_one_odd_series_is_one_alert_whichever_detector_says_so() -> None:
     stand = Stand()
     (one,) = stand.row(9.0)
