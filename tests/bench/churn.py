@@ -7,7 +7,7 @@ eviction every 5 minutes. First nothing changes; then 10 % of the series are rep
 are.
 Time is simulated, CPU is real. Once as many are forgotten as come, 30 minutes are measured:
 
-- `leak_bytes`: growth of resident memory a replaced series, garbage collected at both ends;
+- `leak_bytes`: growth of the engine's resident memory a replaced series, garbage collected at both ends;
 - `throughput_ratio`: samples a CPU second, with the new series' first samples, to those without churn.
 
 The last line is one JSON object.
@@ -17,9 +17,11 @@ import argparse
 import asyncio
 import itertools
 import json
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,44 @@ class Fleet:
             yield bytes(cramjam.snappy.compress_raw(b"".join(parts)))
 
 
+class Sender:
+    """A `Fleet` in a process of its own, so that only the engine's memory is looked at."""
+
+    def __init__(self, series: int) -> None:
+        self._pipe, other = multiprocessing.Pipe()
+        self._process = multiprocessing.get_context("spawn").Process(target=_send, args=(other, series))
+        self._process.start()
+        other.close()
+
+    def replace(self, share: float) -> int:
+        self._pipe.send_bytes(json.dumps(["replace", share]).encode())
+        return int(self._pipe.recv_bytes())
+
+    def messages(self, at: float) -> Iterator[bytes]:
+        self._pipe.send_bytes(json.dumps(["messages", at]).encode())
+        return iter(self._pipe.recv_bytes, b"")
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join()
+
+
+def _send(pipe: Connection, series: int) -> None:
+    """Answer until the other end is closed."""
+    fleet = Fleet(series)
+    while True:
+        try:
+            asked, number = json.loads(pipe.recv_bytes())
+        except EOFError:
+            return
+        if asked == "replace":
+            pipe.send_bytes(b"%d" % fleet.replace(number))
+            continue
+        for message in fleet.messages(number):
+            pipe.send_bytes(message)
+        pipe.send_bytes(b"")
+
+
 class Bench:
     """One engine's decoder and pipeline, at simulated times."""
 
@@ -92,7 +132,7 @@ class Bench:
         self.state, self.clock = State(config, [], SeriesIndex()), ReplayClock()
         self.pipeline = Pipeline(self.state, Recorder(self.db), self.clock, Metrics(), lambda source: -np.inf)
         self.decoder = RemoteWrite(Intake(self.state.index))
-        self.fleet, self.clock.at = Fleet(series), BEGIN
+        self.fleet, self.clock.at = Sender(series), BEGIN
         self.samples, self.seconds, self.replaced = 0, 0.0, 0
 
     async def minute(self, share: float) -> None:
@@ -127,6 +167,7 @@ async def bench(series: int, minutes: int, folder: Path) -> dict[str, Any]:
     churning = await one.minutes(minutes, SHARE)
     grown = resident() - before
     one.db.close()
+    one.fleet.close()
     return {
         "series": series,
         "replaced": one.replaced,
