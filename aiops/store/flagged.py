@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from aiops.model.series import Labels
+from aiops.store.lists import LOOKED
 from aiops.store.rows import labels_in
 from aiops.store.tables import alert
 
@@ -14,10 +15,11 @@ Row = dict[str, object]
 
 def of_series(conn: Connection, labels: Labels, since: float, limit: int) -> list[Row]:
     """Alerts of the series that fired since then (epoch s), the latest first: all but their labels."""
-    # by the time they fired, which is indexed: labels alone would be looked for among all alerts ever
-    columns = [column for column in alert.c if column.name not in ("labels", "examples")]
-    query = sa.select(*columns).where(
-        alert.c.fired >= since, sa.cast(alert.c.labels, sa.Text) == json.dumps(labels_in(labels))
-    )
-    rows = conn.execute(query.order_by(alert.c.fired.desc(), alert.c.id.desc()).limit(limit))
+    # by the time they fired, which is indexed: labels alone would be looked for among all alerts ever; and
+    # among so many of them only, which the limit keeps both databases to
+    lately = sa.select(alert).where(alert.c.fired >= since).order_by(alert.c.fired.desc()).limit(LOOKED)
+    one = lately.subquery().c
+    columns = [column for column in one if column.name not in ("labels", "examples")]
+    query = sa.select(*columns).where(sa.cast(one.labels, sa.Text) == json.dumps(labels_in(labels)))
+    rows = conn.execute(query.order_by(one.fired.desc(), one.id.desc()).limit(limit))
     return [dict(row) for row in rows.mappings()]

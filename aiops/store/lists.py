@@ -5,7 +5,7 @@ knows (words, labels) is looked for among the `LOOKED` newest rows that fit othe
 far was looked, and the next one goes on from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from aiops.store.tables import alert, audit, delivery, problem, run
 Row: TypeAlias = dict[str, Any]
 Query: TypeAlias = sa.Select[tuple[Any, ...]]
 Where: TypeAlias = sa.ColumnElement[bool]
+Columns: TypeAlias = sa.ColumnCollection[str, Any]
 
 LOOKED = 20_000
 """Rows that one page looks through for words: 30 ms of them."""
@@ -48,14 +49,13 @@ class ProblemFilter:
         known = _equal((c.stage, self.stage), (c.severity, self.severity))
         return [known & (c.state == state) for state in self.states] or [known]
 
-    @property
-    def hit(self) -> Where:
+    def hit(self, c: Columns) -> Where:
         hit = _ALL
         for name, value in self.labels:
-            hit &= problem.c.labels[name].as_string() == value
+            hit &= c.labels[name].as_string() == value
         if self.text:
-            title = problem.c.title.icontains(self.text, autoescape=True)
-            hit &= title | problem.c.key.icontains(self.text, autoescape=True)
+            title = c.title.icontains(self.text, autoescape=True)
+            hit = hit & (title | c.key.icontains(self.text, autoescape=True))
         return hit
 
 
@@ -81,12 +81,12 @@ class AlertFilter:
         states_ = self.states or (tuple(AlertState) if self.kind else ())
         return [(c.state == state) & _equal((c.kind, self.kind)) for state in states_] or [_ALL]
 
-    @property
-    def hit(self) -> Where:
+    def hit(self, c: Columns) -> Where:
         if not self.text:
             return _ALL
-        labels = sa.cast(alert.c.labels, sa.Text).icontains(self.text, autoescape=True)
-        return labels | alert.c.reason.icontains(self.text, autoescape=True)
+        labels = sa.cast(c.labels, sa.Text).icontains(self.text, autoescape=True)
+        hit: Where = labels | c.reason.icontains(self.text, autoescape=True)
+        return hit
 
 
 def alerts(conn: Connection, narrow: AlertFilter, before: int | None, limit: int) -> Looked:
@@ -109,7 +109,7 @@ class RunFilter:
 def runs(conn: Connection, narrow: RunFilter, before: int | None, limit: int) -> Looked:
     """One page; each with its problem's title."""
     query = sa.select(run, problem.c.title).join(problem, problem.c.id == run.c.problem_id)
-    return _page(conn, query, run, narrow.ways, _ALL, before, limit)
+    return _page(conn, query, run, narrow.ways, _any, before, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class DeliveryFilter:
 def deliveries(conn: Connection, narrow: DeliveryFilter, before: int | None, limit: int) -> Looked:
     """One page; each with its problem's title."""
     query = sa.select(delivery, problem.c.title).join(problem, problem.c.id == delivery.c.problem_id)
-    return _page(conn, query, delivery, narrow.ways, _ALL, before, limit)
+    return _page(conn, query, delivery, narrow.ways, _any, before, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +155,13 @@ class TrailFilter:
         # most of what is done the engine does
         return bool(self.actor) and (self.actor != ACTOR or not self.entity)
 
-    @property
-    def hit(self) -> Where:
+    def hit(self, c: Columns) -> Where:
         hit = _ALL
         if self.entity and (self._person or self.problem_id is not None):
-            hit &= audit.c.entity == self.entity
+            hit &= c.entity == self.entity
         if self.actor and (not self._person or self.problem_id is not None):
-            hit &= audit.c.actor == self.actor
-        return hit & audit.c.reason.icontains(self.text, autoescape=True) if self.text else hit
+            hit &= c.actor == self.actor
+        return hit & c.reason.icontains(self.text, autoescape=True) if self.text else hit
 
 
 def trail(conn: Connection, narrow: TrailFilter, before: int | None, limit: int) -> Looked:
@@ -180,27 +179,49 @@ def _page(
     query: Query,
     table: sa.Table,
     ways: Sequence[Where],
-    hit: Where,
+    hit: Callable[[Columns], Where],
     before: int | None,
     limit: int,
 ) -> Looked:
-    ids = _newest(table, ways, before, limit if hit is _ALL else LOOKED)
-    rows = query.join(ids, ids.c.id == table.c.id).where(hit).order_by(ids.c.id.desc()).limit(limit)
-    found = Looked(dict(row) for row in conn.execute(rows).mappings())
-    if hit is not _ALL and len(found) < limit:
+    if hit(table.c) is not _ALL:
+        return _searched(conn, table, ways, hit, before, limit)
+    ids = _newest([table.c.id], ways, before, limit)
+    rows = query.join(ids, ids.c.id == table.c.id).order_by(ids.c.id.desc()).limit(limit)
+    return Looked(dict(row) for row in conn.execute(rows).mappings())
+
+
+def _searched(
+    conn: Connection,
+    table: sa.Table,
+    ways: Sequence[Where],
+    hit: Callable[[Columns], Where],
+    before: int | None,
+    limit: int,
+) -> Looked:
+    # the limit within keeps PostgreSQL from looking for the words first, in all rows
+    rows = _newest(list(table.c), ways, before, LOOKED)
+    query = sa.select(rows).where(hit(rows.c)).order_by(rows.c.id.desc()).limit(limit)
+    found = Looked(dict(row) for row in conn.execute(query).mappings())
+    if len(found) < limit:
+        ids = _newest([table.c.id], ways, before, LOOKED)
         count, last = conn.execute(sa.select(sa.func.count(), sa.func.min(ids.c.id))).one()
         found.until = last if count == LOOKED else None
     return found
 
 
-def _newest(table: sa.Table, ways: Sequence[Where], before: int | None, limit: int) -> sa.Subquery:
-    """The greatest ids below `before` of the rows that fit one of the `ways`, which exclude each other."""
-    earlier = _ALL if before is None else table.c.id < before
-    each = [
-        sa.select(table.c.id).where(way, earlier).order_by(table.c.id.desc()).limit(limit) for way in ways
-    ]
+def _any(_: Columns) -> Where:
+    return _ALL
+
+
+def _newest(
+    columns: list[sa.Column[Any]], ways: Sequence[Where], before: int | None, limit: int
+) -> sa.Subquery:
+    """Of the rows below the id `before` that fit one of the `ways`, which exclude each other, the newest."""
+    ident = columns[0].table.c.id
+    earlier = _ALL if before is None else ident < before
+    each = [sa.select(*columns).where(way, earlier).order_by(ident.desc()).limit(limit) for way in ways]
     if len(each) == 1:
         return each[0].subquery("newest")
     # by itself each is the head of an index; of all of them together some would be sorted whole
-    together = sa.union_all(*(sa.select(one.subquery().c.id) for one in each)).subquery()
-    return sa.select(together.c.id).order_by(together.c.id.desc()).limit(limit).subquery("newest")
+    together = sa.union_all(*(sa.select(one.subquery()) for one in each)).subquery()
+    return sa.select(together).order_by(together.c.id.desc()).limit(limit).subquery("newest")

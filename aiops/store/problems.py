@@ -128,13 +128,13 @@ def load_known(conn: Connection, resolved_since: float) -> list[Problem]:
     return found
 
 
-def load(conn: Connection, problem_id: int) -> Problem | None:
-    """One problem with its alerts."""
+def load(conn: Connection, problem_id: int, most: int | None = None) -> Problem | None:
+    """One problem with its alerts, or the `most` telling of them: those that fire, and by their peaks."""
     row = conn.execute(sa.select(problem_table).where(problem_table.c.id == problem_id)).mappings().first()
     if row is None:
         return None
     problem = _problem(row)
-    _attach_alerts(conn, [problem])
+    _attach_alerts(conn, [problem], most)
     return problem
 
 
@@ -146,22 +146,25 @@ def load_firing(conn: Connection) -> list[Alert]:
 
 
 def purge(conn: Connection, before: float) -> int:
-    """Delete problems resolved before then, with all that belongs to them, and loose alerts as old."""
+    """Delete problems resolved before then, with all that belongs to them; returns how many."""
     c, a = problem_table.c, alert_table.c
     old = (c.state == ProblemState.RESOLVED.value) & (c.resolved < before)
     ids = sa.select(c.id).where(old)
     conn.execute(audit.delete().where(audit.c.problem_id.in_(ids)))
-    loose = a.problem_id.is_(None) & (a.state == AlertState.RESOLVED.value) & (a.resolved < before)
-    conn.execute(alert_table.delete().where(loose | a.problem_id.in_(ids)))
+    conn.execute(alert_table.delete().where(a.problem_id.in_(ids)))
     return conn.execute(problem_table.delete().where(old)).rowcount
 
 
-def _attach_alerts(conn: Connection, problems: Iterable[Problem]) -> None:
+def _attach_alerts(conn: Connection, problems: Iterable[Problem], most: int | None = None) -> None:
     by_id = {problem.id: problem for problem in problems}
     if not by_id:
         return
     c = alert_table.c
-    query = sa.select(alert_table).where(c.problem_id.in_(by_id)).order_by(c.id)
+    wanted: sa.ColumnElement[bool] = c.problem_id.in_(by_id)
+    if most is not None:
+        # in the order of ix_alert_worst; "firing" comes first in the alphabet too
+        wanted = c.id.in_(sa.select(c.id).where(wanted).order_by(c.state, c.peak.desc(), c.id).limit(most))
+    query = sa.select(alert_table).where(wanted).order_by(c.id)
     latest: dict[tuple[int, object], int] = {}
     for row in conn.execute(query).mappings():
         problem, alert = by_id[row["problem_id"]], _alert(row)

@@ -84,7 +84,7 @@ def create_app(engine: Engine) -> FastAPI:
     web = engine.config.web
     # SSE is left out by its type. What BREACH needs, another site's requests with our cookie, there is not:
     # the cookie is SameSite=Strict
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=3)
     app.add_middleware(Guard, listen=web.host, url=web.url, hosts=web.hosts)
     app.add_middleware(Named)
     app.include_router(_api())

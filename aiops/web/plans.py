@@ -14,6 +14,9 @@ from aiops.core.remediate import plan_of
 from aiops.model.lifecycle import RunState
 from aiops.store import causes, problems
 
+TELLING = 300
+"""Alerts that playbooks are matched with here; a problem may have thousands."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -29,7 +32,7 @@ class Plan:
 
 def plans(conn: Connection, problem_id: int, playbooks: Mapping[str, Playbook]) -> list[Plan] | None:
     """Those of the playbooks that fit, in their order; None for a problem that is not there."""
-    problem = problems.load(conn, problem_id)
+    problem = problems.load(conn, problem_id, TELLING)
     if problem is None:
         return None
     problem.causes = causes.of_problems(conn, [problem_id]).get(problem_id)

@@ -38,8 +38,13 @@ class Finder:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._labels: dict[str, Labels] = {}
-        self._texts: dict[int, tuple[int, str]] = {}
-        """Slot -> its generation, and its text in lower case."""
+        self._texts: list[str] = []
+        self._generations = np.zeros(0, np.int64)
+        """Slot -> its text in lower case, and the generation of that; -1: none."""
+        self._written = np.zeros(0, np.int32)
+        self._whole = ""
+        """The texts of `_written`, the slots that there were, a line each, which begin at `_begins`."""
+        self._begins = np.zeros(0, np.int64)
         self._hashed = np.zeros(0, np.int64)
         """Slot -> the generation of which the fingerprint is known; -1: none."""
 
@@ -49,26 +54,46 @@ class Finder:
         A query with ``{`` is a selector; any other is words that must all occur. Raises `SelectorError`.
         """
         index = self._engine.index
-        slots = index.select(Selector.parse(query)) if "{" in query else index.live()
-        slots = slots[slots >= after]
         words = [] if "{" in query else query.lower().split()
+        slots = index.select(Selector.parse(query)) if "{" in query else index.live()
+        found_in = self._with_words(slots, words, after) if words else iter(slots[slots >= after].tolist())
         # one more than asked for: it is where the next page begins
-        hits = list(islice(self._with_words(slots, words), limit + 1))
+        hits = list(islice(found_in, limit + 1))
         ready = self._engine.ready_slots()
         found = [self._at(slot, bool(ready[slot]) if slot < len(ready) else False) for slot in hits[:limit]]
         return found, hits[limit] if len(hits) > limit else None
 
-    def _with_words(self, slots: NDArray[np.int32], words: list[str]) -> Iterator[int]:
-        if not words:
-            yield from slots.tolist()
+    def _with_words(self, slots: NDArray[np.int32], words: list[str], after: int) -> Iterator[int]:
+        """Those from slot `after` on whose texts hold all words; the rarest is looked for in all at once."""
+        self._write(slots)
+        rarest = min(words, key=self._whole.count)
+        at = int(np.searchsorted(slots, after))
+        while at < len(slots):
+            place = self._whole.find(rarest, int(self._begins[at]))
+            if place < 0:
+                return
+            at = int(np.searchsorted(self._begins, place, "right")) - 1
+            text = self._texts[slots[at]]
+            if all(word in text for word in words):
+                yield int(slots[at])
+            at += 1
+
+    def _write(self, slots: NDArray[np.int32]) -> None:
+        """Bring the texts up to the series that there are."""
+        index = self._engine.index
+        generations = index.generations(slots).astype(np.int64)
+        if np.array_equal(slots, self._written) and np.array_equal(self._generations[slots], generations):
             return
-        index, texts = self._engine.index, self._texts
-        for slot, generation in zip(slots.tolist(), index.generations(slots).tolist(), strict=True):
-            known = texts.get(slot)
-            if known is None or known[0] != generation:
-                known = texts[slot] = generation, text_of(index.labels(slot)).lower()
-            if all(word in known[1] for word in words):
-                yield slot
+        if len(slots) and slots[-1] >= len(self._texts):
+            more = int(slots[-1]) + 1 - len(self._texts)
+            self._texts += [""] * more
+            self._generations = np.concatenate([self._generations, np.full(more, -1, np.int64)])
+        for slot in slots[self._generations[slots] != generations].tolist():
+            self._texts[slot] = text_of(index.labels(slot)).lower()
+        self._generations[slots] = generations
+        texts = [self._texts[slot] for slot in slots.tolist()]
+        self._written, self._whole = slots, "\n".join(texts)
+        self._begins = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
 
     def _at(self, slot: int, ready: bool) -> Found:
         labels = self._engine.index.labels(slot)

@@ -83,7 +83,7 @@ def _problem(past: Past, i: int) -> tuple[Any, ...]:
     stage = "active" if breached else "predicted"
     reason = "nothing fires any more" if over else ""
     row = (i + 1, f"fw-{i}", title, past.states[i], stage, _LEVELS[i % 3], labels)
-    return (*row, at, over or at, at + 60, breached, over, reason)
+    return (*row, at, over or NOW, over or NOW, breached, over, reason)
 
 
 def _traits(past: Past, i: int) -> list[tuple[Any, ...]]:
@@ -107,7 +107,7 @@ def _alert(past: Past, n: int) -> tuple[Any, ...]:
     return (
         *(n + 1, owner + 1, f"{n:016x}", kind, "adaptive", "prod", json.dumps(labels)),
         *("firing" if firing else "resolved", "major", 5.0, float(4 + n % 17), 1.2, 0.18, 0.24),
-        *(fired - 60, fired, over, over or fired, reason, "[]", "same service" if n % 3 else ""),
+        *(fired - 60, fired, over, over or NOW, reason, "[]", "same service" if n % 3 else ""),
     )
 
 

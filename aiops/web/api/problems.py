@@ -17,7 +17,7 @@ from aiops.web.security import EngineDep
 
 router = APIRouter(prefix="/problems", tags=["problems"])
 
-STORY = 500
+STORY = 300
 """Entries of a problem's timeline that stand with it, the latest; all of them are in the audit trail."""
 
 

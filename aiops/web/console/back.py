@@ -1,5 +1,6 @@
 """Pages that look back and around: ledger, audit, log patterns, topology."""
 
+import asyncio
 import math
 from typing import Annotated, Any
 
@@ -23,7 +24,8 @@ router = APIRouter()
 
 Text = Annotated[Words, Query(max_length=300)]
 SPANS = {"7d": 7 * 86400.0, "30d": 30 * 86400.0, "90d": 90 * 86400.0, "365d": 365 * 86400.0}
-MOST = 10_000
+MOST = 5000
+"""Problems that the ledger is made of, the latest: 50 ms of them."""
 LISTED = 200
 KEPT = 60.0
 """Seconds for which what was weighed of playbooks is shown again."""
@@ -34,7 +36,9 @@ async def told(request: Request, engine: EngineDep, who: Visitor, within: Text =
     """How early problems were told, what came unannounced, and how much noise was spared."""
     span = within if within in SPANS else "30d"
     since = engine.clock.now() - SPANS[span]
-    rows = await engine.db.read(ledger.rows, since, MOST)
+    rows, noise = await asyncio.gather(
+        engine.db.read(ledger.rows, since, MOST), engine.db.read(ledger.noise, since)
+    )
     entries = [Entry.of(row) for row in rows]
     shown = [(row["id"], entry) for row, entry in zip(rows, entries, strict=True)][:LISTED]
     return await renderer_of(request).page(
@@ -44,7 +48,7 @@ async def told(request: Request, engine: EngineDep, who: Visitor, within: Text =
         span=span,
         spans=list(SPANS),
         found=summarise(entries),
-        noise=await engine.db.read(ledger.noise, since),
+        noise=noise,
         verdicts=await engine.db.read(ledger.verdicts, since),
         pages=await pages(engine, SPANS[span]),
         bars=lead_bars([entry.lead for entry in entries]),
