@@ -8,6 +8,8 @@ from typing import Protocol
 from aiops.model.selector import Selector
 from aiops.model.series import Labels
 
+EVERYBODY = "*"
+
 
 @dataclass(frozen=True, slots=True)
 class Silence:
@@ -17,6 +19,8 @@ class Silence:
     starts: float
     ends: float
     reason: str
+    team: str = EVERYBODY
+    """Whose alerts."""
 
 
 class Window(Protocol):
@@ -40,10 +44,12 @@ class Silences:
         """The silences that people made by API; replaces the former ones."""
         self._asked = tuple(silences)
 
-    def why(self, labels: Labels, now: float) -> str:
-        """The reason for which the series is silenced at `now`; empty when it is not."""
+    def why(self, labels: Labels, now: float, team: str = EVERYBODY) -> str:
+        """The reason for which the series of `team` is silenced at `now`; empty when it is not."""
         named = dict(labels)
         for silence in (*self._declared, *self._asked):
+            if silence.team not in (EVERYBODY, team):
+                continue
             if silence.starts <= now < silence.ends and silence.selector.matches(named):
                 return silence.reason
         at = datetime.fromtimestamp(now, UTC) if self._windows else None

@@ -33,7 +33,7 @@ from aiops.engine.pull import Puller, late
 from aiops.engine.receive import Receiving
 from aiops.engine.reconcile import Reconciler
 from aiops.engine.record import Recorder
-from aiops.engine.restore import restore
+from aiops.engine.restore import taken_up
 from aiops.engine.run import RunWorker
 from aiops.engine.seen import context_of
 from aiops.engine.sources import close, connectors, open_sources, warn_of_fixed
@@ -82,8 +82,6 @@ class Engine:
         """Where the engine is reached that leads, if it is another and known."""
         return "" if self._leads or self.leadership is None else self.leadership.leader_url
 
-    # -- what the web room reads
-
     @property
     def index(self) -> SeriesIndex:
         return self.pipeline.state.index
@@ -109,6 +107,9 @@ class Engine:
 
     def topology(self) -> Topology:
         return self.pipeline.state.problems.topology
+
+    def team_of(self, slot: int) -> str:
+        return self.pipeline.state.team_of(slot)
 
     async def tell(self, message: Message) -> None:
         """Hand something that was said or done about a problem to the pipeline."""
@@ -156,13 +157,9 @@ class Engine:
 
     async def _lead(self) -> None:
         """Take up the learnt state and the open problems, and start what only one engine does."""
-        folder = self.config.data / "checkpoints"
-        index, arrays, facts = await asyncio.to_thread(checkpoint.load_index, folder)
-        state = State(self.config, self.pipeline.state.remediation.playbooks, index)
-        if checkpoint.take_up(state, arrays, facts):
-            log.info("took up what was learnt about %d series", len(index))
-        await restore(self.db, state, self.clock.now(), alone=self.leadership is None)
-        self.pipeline.state = state
+        folder, known = self.config.data / "checkpoints", self.pipeline.state.remediation.playbooks
+        state, facts = await taken_up(self.db, self.config, known, self.clock, alone=self.leadership is None)
+        self.pipeline.state, index = state, state.index
         epoch, metrics = self.leadership.epoch if self.leadership else 0, self.metrics
         turning = self.pipeline, self._connectors(), self.clock, metrics, epoch
         self.checkpointer = Checkpointer(folder, *turning)
@@ -260,8 +257,6 @@ class Engine:
         egress.rule(state.config.egress)
         self.pipeline.state = state
         self.worker.settings = state.config.remediation
-
-    # -- the parts' view of each other
 
     def _connectors(self) -> list[Connector]:
         return connectors(self.config)

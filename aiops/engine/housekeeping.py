@@ -62,7 +62,9 @@ class Housekeeping:
     async def often(self, now: float) -> None:
         """Silences that people asked for reach the pipeline; gauges are brought up to date."""
         rows = await self._db.read(silences.active, now)
-        asked = [Silence(r.selector, r.starts, inf if r.ends is None else r.ends, r.reason) for r in rows]
+        asked = [
+            Silence(r.selector, r.starts, inf if r.ends is None else r.ends, r.reason, r.team) for r in rows
+        ]
         await self._pipeline.call(lambda state: state.silences.asked(asked))
         counts = await self._db.read(backlog.counts, now)
         metrics, written = self._metrics, self._checkpointer.written

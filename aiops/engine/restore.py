@@ -1,18 +1,23 @@
 """Taking up where a former process stopped, however it stopped."""
 
+import asyncio
 import logging
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy.engine import Connection
 
+from aiops.config import Config
 from aiops.core.changes import KEPT
 from aiops.core.notify import Told
+from aiops.core.playbook import Playbook
 from aiops.core.recent import Evidence
 from aiops.core.remediate import history_seconds
-from aiops.engine import tell
+from aiops.engine import checkpoint, tell
+from aiops.engine.clock import Clock
 from aiops.engine.patience import RelaySettings
 from aiops.engine.pipeline import SPOOL
 from aiops.engine.state import State
+from aiops.engine.tenure import AWAY, first_line
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
@@ -20,10 +25,36 @@ from aiops.store import autonomy, causes, leases, outbox, runs, ties, views
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 
+AGAIN = 0.3
+"""Seconds between two tries to read from a store that is away."""
+
 log = logging.getLogger("aiops.engine")
 
 Points: TypeAlias = dict[int, dict[str, list[float | None]]]
 """Alert id -> the stored course of its series."""
+
+
+async def taken_up(
+    db: Database, config: Config, playbooks: list[Playbook], clock: Clock, alone: bool
+) -> tuple[State, dict[str, Any]]:
+    """All that was learnt and what lives, and the facts that stood beside it; `alone` as for `restore`.
+
+    With several engines a store that goes away meanwhile is waited for: whoever takes over is ready when it
+    is back, instead of starting once more.
+    """
+    while True:
+        index, arrays, facts = await asyncio.to_thread(checkpoint.load_index, config.data / "checkpoints")
+        state = State(config, playbooks, index)
+        if checkpoint.take_up(state, arrays, facts):
+            log.info("took up what was learnt about %d series", len(index))
+        try:
+            await restore(db, state, clock.now(), alone)
+            return state, facts
+        except AWAY as why:
+            if alone:
+                raise
+            log.warning("the store went away while its problems were taken up: %s", first_line(why))
+        await asyncio.sleep(AGAIN)
 
 
 async def restore(db: Database, state: State, now: float, alone: bool = True) -> None:

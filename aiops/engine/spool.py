@@ -10,12 +10,12 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from aiops.engine.pipeline import Kept, Pipeline
+from aiops.engine.tenure import AWAY, first_line
 from aiops.plugin.connector import Batch
 from aiops.store import spool as rows
 from aiops.store.checkpoints import KEEP
@@ -25,7 +25,9 @@ from aiops.store.spool import Entry
 
 log = logging.getLogger("aiops.receive")
 
-AWAY = (OperationalError, InterfaceError, OSError)
+P = ParamSpec("P")
+T = TypeVar("T")
+
 AGAIN = 0.2
 """Seconds between the tries to write while the store is away."""
 AT_ONCE = 64
@@ -67,14 +69,25 @@ class StoreShelf:
         await asyncio.to_thread(work)
 
     async def sizes(self) -> list[tuple[int, int]]:
-        return await self._db.read(rows.sizes)
+        return await self._read(rows.sizes)
 
     async def entries(self) -> AsyncIterator[Entry]:
         last = -1
-        while some := await self._db.read(rows.some_after, last):
+        while some := await self._read(rows.some_after, last):
             for one in some:
                 yield one
             last = some[-1].number
+
+    async def _read(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Tried until the store is there."""
+        while True:
+            try:
+                return await self._db.read(work, *args, **kwargs)
+            except AWAY as why:
+                log.warning("the spool cannot be read, trying again: %s", first_line(why))
+            await asyncio.sleep(AGAIN)
 
     async def drop(self, number: int) -> None:
         await self._db.run(rows.drop, number)
@@ -197,7 +210,7 @@ class Spool:
                 return await self._shelf.append(entries)
             except AWAY as why:
                 if not said:
-                    log.error("what is pushed cannot be stored, trying again: %s", str(why).splitlines()[0])
+                    log.error("what is pushed cannot be stored, trying again: %s", first_line(why))
                 said = True
             except Deposed as why:
                 self._refused = why
@@ -212,7 +225,7 @@ class Spool:
         try:
             await self._shelf.drop(number)
         except AWAY as why:
-            log.warning("old entries of the spool stay for now: %s", str(why).splitlines()[0])
+            log.warning("old entries of the spool stay for now: %s", first_line(why))
             return
         while self._kept and self._kept[0][0] <= number:
             self.bytes -= self._kept.popleft()[1]

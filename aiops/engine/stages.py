@@ -37,6 +37,7 @@ def detect(state: State, work: Work) -> None:
     if work.plain:
         state.recent.take(unscored(row))
         return
+    state.came_from(work.source, row.slots)
     if not work.stream:
         state.telemetry.see(work.source, row, work.now)
     hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
@@ -65,13 +66,13 @@ def alert(state: State, work: Work) -> None:
             sources = {work.source} | state.removed_sources()
             work.alert_changes += state.alerting.quiet(sources, work.now)
         for firing in state.alerting.live.values() if work.reports else ():
-            firing.silenced_by = state.silences.why(firing.labels, work.now)
+            firing.silenced_by = state.silences.why(firing.labels, work.now, firing.team)
         return
     row, at = work.row, float(work.row.times[0])
     work.alert_changes = state.alerting.step(work.signals, _values_of_live(state, row), work.source, at)
     state.logs.illustrate(state.alerting.live.values())
     for firing in state.alerting.live.values():
-        firing.silenced_by = state.silences.why(firing.labels, work.now)
+        firing.silenced_by = state.silences.why(firing.labels, work.now, firing.team)
 
 
 def correlate(state: State, work: Work) -> None:

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aiops.config import Config
 from aiops.core import bars
@@ -56,6 +57,8 @@ class State:
         self.logs = Logs(index, config.logs.miner, config.logs)
         self.recent = Recent()
         self.teams = teams_of(config)
+        self._names = [source.name for source in config.sources]
+        self._origin = np.zeros(0, np.int16)
         self.alerting = Alerting(index, config.alerting, config.team, self.teams)
         self.silences = Silences(declared(config), config.maintenance)
         self.router = router_of(config)
@@ -156,6 +159,23 @@ class State:
         """Those of the team that `source` belongs to."""
         return self.pages[self.teams.get(source) or self.config.team]
 
+    def came_from(self, source: str, slots: NDArray[np.int32]) -> None:
+        """`slots` are of `source`; kept only where sources have teams."""
+        if not self.teams:
+            return
+        if len(self._origin) < self.index.capacity:
+            grown = np.zeros(self.index.capacity, np.int16)
+            grown[: len(self._origin)] = self._origin
+            self._origin = grown
+        self._origin[slots] = self._names.index(source) + 1 if source in self._names else 0
+
+    def team_of(self, slot: int) -> str:
+        """The team of the source that `slot` came from; empty while that is not known."""
+        if not self.teams:
+            return self.config.team
+        number = int(self._origin[slot]) if slot < len(self._origin) else 0
+        return (self.teams.get(self._names[number - 1]) or self.config.team) if number else ""
+
     def count_pages(self, source: str, scored: Scored) -> None:
         """What this row would have brought about under other bars."""
         pages = self.pages_of(source)
@@ -168,7 +188,8 @@ class State:
             }
 
             def counts(labels: Labels) -> bool:
-                return labels not in real and not self.silences.why(labels, scored.time)
+                team = dict(labels).get("team") or self.teams.get(source) or self.config.team
+                return labels not in real and not self.silences.why(labels, scored.time, team)
 
             pages.close(scored.time, self.labels_of_slot, counts)
         pages.see(self.anomalies.by_one_bar(scored), self.anomalies.columns["seen"])

@@ -1,5 +1,6 @@
 """Accounts: people who sign in with a password, or through OpenID Connect."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,9 +16,18 @@ class NameTaken(Exception):
     """Somebody else has this name: what is done would stand under it in the audit trail."""
 
 
-def create(conn: Connection, name: str, role: Role, password: str, at: float, by: str = audit.ACTOR) -> int:
+def create(
+    conn: Connection,
+    name: str,
+    role: Role,
+    password: str,
+    at: float,
+    by: str = audit.ACTOR,
+    teams: Iterable[str] = (),
+) -> int:
     """A local account; ``password`` as argon2 writes it. Raises `NameTaken`."""
-    return _insert(conn, name, role, at, by, password=password, issuer="", subject=name)
+    theirs = " ".join(sorted(set(teams)))
+    return _insert(conn, name, role, at, by, password=password, issuer="", subject=name, teams=theirs)
 
 
 def _insert(conn: Connection, name: str, role: Role, at: float, by: str, **values: str) -> int:
@@ -59,14 +69,28 @@ def holder(conn: Connection, ident: int) -> Principal | None:
     """Whom the account speaks for; None once it was closed."""
     query = sa.select(account).where(account.c.id == ident, account.c.closed.is_(None))
     row = conn.execute(query).mappings().first()
-    return Principal(0, row["name"], role=Role(row["role"]), account_id=ident) if row else None
+    if row is None:
+        return None
+    teams = frozenset(row["teams"].split())
+    return Principal(0, row["name"], role=Role(row["role"]), account_id=ident, teams=teams)
 
 
 def listed(conn: Connection) -> list[dict[str, Any]]:
-    """All of them by name, without passwords: ``id, name, role, issuer, made, last_in, closed``."""
-    names = ("id", "name", "role", "issuer", "made", "last_in", "closed")
+    """All of them by name, without passwords: ``id, name, role, teams, issuer, made, last_in, closed``."""
+    names = ("id", "name", "role", "teams", "issuer", "made", "last_in", "closed")
     query = sa.select(*(account.c[name] for name in names)).order_by(account.c.name)
-    return [dict(row) for row in conn.execute(query).mappings()]
+    return [{**row, "teams": row["teams"].split()} for row in conn.execute(query).mappings()]
+
+
+def set_teams(conn: Connection, ident: int, teams: Iterable[str], at: float, by: str) -> bool:
+    """What it sees and acts on from the next request on; none: everything. False when there is none."""
+    row = conn.execute(sa.select(account).where(account.c.id == ident)).mappings().first()
+    if row is None:
+        return False
+    theirs = " ".join(sorted(set(teams)))
+    conn.execute(account.update().where(account.c.id == ident).values(teams=theirs))
+    _note(conn, ident, "", "", f"{row['name']}: of {theirs or 'all teams'}", at, by)
+    return True
 
 
 def set_role(conn: Connection, ident: int, role: Role, at: float, by: str) -> bool:

@@ -21,6 +21,8 @@ class Silence:
     reason: str
     created_by: str
     created: float
+    team: str = "*"
+    """Whose alerts; ``*``: everybody's."""
 
     @property
     def selector(self) -> Selector:
@@ -34,7 +36,15 @@ class Silence:
 
 
 def create(
-    conn: Connection, *, match: str, starts: float, ends: float | None, reason: str, by: str, at: float
+    conn: Connection,
+    *,
+    match: str,
+    starts: float,
+    ends: float | None,
+    reason: str,
+    by: str,
+    at: float,
+    team: str = "*",
 ) -> Silence:
     """Store one. Raises `SelectorError`, and ValueError for an end that is not after the start."""
     text = str(Selector.parse(match))
@@ -47,10 +57,11 @@ def create(
         "reason": reason,
         "created_by": by,
         "created": at,
+        "team": team,
     }
     made = int((conn.execute(silence.insert().values(**values)).inserted_primary_key or (0,))[0])
     _note(conn, made, "", "created", f"{text}: {reason}", by, at)
-    return Silence(id=made, match=text, starts=starts, ends=ends, reason=reason, created_by=by, created=at)
+    return Silence(made, text, starts, ends, reason, by, at, team)
 
 
 def expire(conn: Connection, silence_id: int, *, by: str, at: float) -> Silence | None:
@@ -83,7 +94,7 @@ def active(conn: Connection, at: float) -> list[Silence]:
 
 
 def _silence(row: RowMapping) -> Silence:
-    keep = ("id", "match", "starts", "ends", "reason", "created_by", "created")
+    keep = ("id", "match", "starts", "ends", "reason", "created_by", "created", "team")
     return Silence(**{key: row[key] for key in keep})
 
 

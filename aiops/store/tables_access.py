@@ -14,6 +14,8 @@ token = table(
     sa.Column("role", sa.String(16), nullable=False, server_default="admin"),
     # Names of rooms of the API, separated by spaces; empty: all of them
     sa.Column("scopes", sa.Text, nullable=False, server_default=""),
+    # Names of teams, separated by spaces; empty: all of them
+    sa.Column("teams", sa.Text, nullable=False, server_default=""),
     sa.Column("expires", sa.Float),
     sa.Column("made_by", sa.Text, nullable=False, server_default=""),
 )
@@ -23,6 +25,8 @@ account = table(
     own_id(),
     sa.Column("name", sa.String(100), nullable=False, unique=True),
     sa.Column("role", sa.String(16), nullable=False),
+    # As of a token
+    sa.Column("teams", sa.Text, nullable=False, server_default=""),
     # In argon2's own format; empty: signs in elsewhere
     sa.Column("password", sa.Text, nullable=False, server_default=""),
     # Of OpenID Connect; a local account has its own name as its subject

@@ -39,6 +39,8 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     """Rooms of the API; empty: all of them."""
     account_id: int = 0
+    teams: frozenset[str] = frozenset()
+    """Whose it sees, and acts on; empty: everybody's."""
 
     def may(self, role: Role) -> bool:
         return self.role.covers(role)
@@ -52,10 +54,12 @@ def create(
     role: Role = Role.ADMIN,
     scopes: Iterable[str] = (),
     expires: float | None = None,
+    teams: Iterable[str] = (),
 ) -> str:
     """A new token in plain text, never to be read again: only its digest is stored.
 
-    ``at`` and ``expires`` (None: never): epoch s. ``scopes``: rooms of the API; none: all of them.
+    ``at`` and ``expires`` (None: never): epoch s. ``scopes``: rooms of the API; none: all of them. ``teams``:
+    as of `Principal`.
     """
     number = int.from_bytes(secrets.token_bytes(32), "big")
     digits = []
@@ -63,10 +67,14 @@ def create(
         number, rest = divmod(number, 62)
         digits.append(_ALPHABET[rest])
     plain = PREFIX + "".join(reversed(digits))
-    rooms = " ".join(sorted(set(scopes)))
+    rooms, theirs = " ".join(sorted(set(scopes))), " ".join(sorted(set(teams)))
     values = {"name": name, "digest": _digest(plain), "created": at, "made_by": by}
-    row = conn.execute(token.insert().values(**values, role=role, scopes=rooms, expires=expires))
-    reason = f"{name}: {role.value}" + (f", only {rooms}" if rooms else "")
+    row = conn.execute(
+        token.insert().values(**values, role=role, scopes=rooms, teams=theirs, expires=expires)
+    )
+    reason = (
+        f"{name}: {role.value}" + (f", only {rooms}" if rooms else "") + (f", of {theirs}" if theirs else "")
+    )
     _note(conn, at, (row.inserted_primary_key or (0,))[0], "", "created", reason, by)
     return plain
 
@@ -114,7 +122,9 @@ def verify(conn: Connection, plain: str, at: float) -> Principal | None:
 
 def _principal(row: Any, stale: bool = False) -> Principal:
     scopes = frozenset(row["scopes"].split())
-    return Principal(row["id"], row["name"], stale, Role(row["role"]), scopes)
+    return Principal(
+        row["id"], row["name"], stale, Role(row["role"]), scopes, 0, frozenset(row["teams"].split())
+    )
 
 
 def _over(expires: float | None, at: float) -> bool:
@@ -149,11 +159,12 @@ def listed(conn: Connection) -> list[dict[str, Any]]:
         token.c.last_used,
         token.c.role,
         token.c.scopes,
+        token.c.teams,
         token.c.expires,
         token.c.made_by,
     )
     rows = conn.execute(sa.select(*columns).order_by(token.c.id)).mappings()
-    return [{**row, "scopes": row["scopes"].split()} for row in rows]
+    return [{**row, "scopes": row["scopes"].split(), "teams": row["teams"].split()} for row in rows]
 
 
 def exist(conn: Connection) -> bool:

@@ -49,7 +49,9 @@ class Events:
         self._gaps: dict[int, float] = {}
         """Number that is left out -> when that was seen first."""
 
-    async def listen(self, after: int | None, entity: str = "") -> AsyncIterator[str]:
+    async def listen(
+        self, after: int | None, entity: str = "", teams: frozenset[str] = frozenset()
+    ) -> AsyncIterator[str]:
         """Server-sent events: those after the id `after`, then what comes, without a gap, for `LIFE`.
 
         A listener that is too slow is let go; it comes back with its `Last-Event-ID` and misses nothing.
@@ -67,7 +69,7 @@ class Events:
                 rows = await self._engine.db.read(trail.after, last, MOST)
                 missed = Batch([as_event(row) for row in rows if row["id"] <= mark])
                 last = rows[-1]["id"] if rows else mark
-                if text := missed.text(entity, known):
+                if text := missed.text(entity, known, teams):
                     yield text
             while not queue.full() and asyncio.get_running_loop().time() < until:
                 try:
@@ -75,7 +77,7 @@ class Events:
                 except TimeoutError:
                     yield ": alive\n\n"
                     continue
-                if text := batch.text(entity, known):
+                if text := batch.text(entity, known, teams):
                     yield text
         finally:
             self._listeners.discard(queue)
@@ -133,6 +135,7 @@ class Event:
     id: int
     entity: str
     text: str
+    team: str = ""
 
 
 class Batch:
@@ -140,19 +143,21 @@ class Batch:
 
     def __init__(self, events: list[Event]) -> None:
         self._events = events
-        self._texts: dict[str, str] = {}
+        self._texts: dict[tuple[str, frozenset[str]], str] = {}
 
-    def text(self, entity: str, after: int) -> str:
-        """Those of `entity` (empty: all) with an id above `after`; may be empty."""
+    def text(self, entity: str, after: int, teams: frozenset[str] = frozenset()) -> str:
+        """Those of `entity` (empty: all), of `teams` (empty: all), with an id above `after`; may be empty."""
         if self._events and min(one.id for one in self._events) > after:
-            if entity not in self._texts:
-                self._texts[entity] = self._joined(entity, after)
-            return self._texts[entity]
-        return self._joined(entity, after)
+            if (entity, teams) not in self._texts:
+                self._texts[entity, teams] = self._joined(entity, after, teams)
+            return self._texts[entity, teams]
+        return self._joined(entity, after, teams)
 
-    def _joined(self, entity: str, after: int) -> str:
+    def _joined(self, entity: str, after: int, teams: frozenset[str]) -> str:
         return "".join(
-            one.text for one in self._events if one.id > after and (not entity or one.entity == entity)
+            one.text
+            for one in self._events
+            if one.id > after and (not entity or one.entity == entity) and (not teams or one.team in teams)
         )
 
 
@@ -169,4 +174,5 @@ def as_event(row: Row) -> Event:
         "reason": row["reason"],
     }
     said = json.dumps(data, ensure_ascii=False)
-    return Event(row["id"], row["entity"], f"id: {row['id']}\nevent: {row['entity']}\ndata: {said}\n\n")
+    text = f"id: {row['id']}\nevent: {row['entity']}\ndata: {said}\n\n"
+    return Event(row["id"], row["entity"], text, row["team"])

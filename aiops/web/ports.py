@@ -99,6 +99,10 @@ class Engine(Protocol):
         """What depends on what, as alerts are placed by."""
         ...
 
+    def team_of(self, slot: int) -> str:
+        """Of the source that a series came from; empty until it was heard of since the start."""
+        ...
+
     async def tell(self, message: Message) -> None: ...
 
     async def hear(self, sink: str, headers: Mapping[str, str], body: bytes) -> int:

@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
 from fastapi import Depends, HTTPException, Request
@@ -18,6 +18,7 @@ from aiops.store.tokens import Principal
 from aiops.web.errors import trouble
 from aiops.web.ports import Engine
 from aiops.web.session import COOKIE, Signer
+from aiops.web.teams import OWN, TeamView, refuse
 
 POLICY = "; ".join(
     (
@@ -102,7 +103,6 @@ def signer_of(request: Request) -> Signer:
     return signer
 
 
-EngineDep = Annotated[Engine, Depends(engine_of)]
 _bearer = HTTPBearer(auto_error=False, description="A token such as `fw_...`, shown once when it is made.")
 
 
@@ -137,6 +137,33 @@ async def by_token(engine: Engine, plain: str) -> Principal | None:
     return found
 
 
+async def asker(request: Request) -> Principal | None:
+    """Whom the request's token, else its session, speaks for. Looked up once a request.
+
+    Raises 403 where somebody of some teams asks for what is everybody's.
+    """
+    if "forewarn_asker" not in request.scope:
+        kind, _, plain = request.headers.get("authorization", "").partition(" ")
+        by_bearer = kind.lower() == "bearer" and plain
+        found = await by_token(engine_of(request), plain) if by_bearer else await by_session(request)
+        request.scope["forewarn_asker"] = found
+    who: Principal | None = request.scope["forewarn_asker"]
+    if who and who.teams:
+        refuse(request.url.path)
+    return who
+
+
+async def seen_by(request: Request) -> Engine:
+    """The engine, as whoever asks may see it."""
+    who, path = await asker(request), request.url.path
+    if who is None or not who.teams or path in OWN:
+        return engine_of(request)
+    return cast(Engine, TeamView(engine_of(request), who.teams))
+
+
+EngineDep = Annotated[Engine, Depends(seen_by)]
+
+
 class Needs:
     """Dependency of every API route that changes something: a bearer token with this role.
 
@@ -149,10 +176,9 @@ class Needs:
     async def __call__(
         self,
         request: Request,
-        engine: EngineDep,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
     ) -> Principal:
-        found = await by_token(engine, credentials.credentials) if credentials else None
+        found = await asker(request) if credentials else None
         if found is None:
             told = "this token is not known" if credentials else "this changes something and needs a token"
             raise HTTPException(401, f"{told}; send `Authorization: Bearer fw_...`", _challenge())
@@ -164,13 +190,12 @@ class Needs:
 
 async def reader(
     request: Request,
-    engine: EngineDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
+    _credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
 ) -> Principal | None:
     """Dependency of every API route that only reads: open on loopback, else a token or a console session."""
-    if engine.config.web.open:
+    found = await asker(request)
+    if engine_of(request).config.web.open:
         return None
-    found = await by_token(engine, credentials.credentials) if credentials else await by_session(request)
     if found is None:
         raise HTTPException(401, "reading needs a token where others can reach the port", _challenge())
     _within(request, found)

@@ -34,7 +34,7 @@ import sqlalchemy as sa
 
 from aiops.model.lifecycle import LIVE_RUN
 from aiops.store.database import Database
-from aiops.store.tables import problem, run
+from aiops.store.tables import delivery, problem, run
 from aiops.testing import eventually
 from tests.bench.ha_push import Pusher
 from tests.database import Postgres, postgres
@@ -191,10 +191,10 @@ async def measure(url: str, server: Postgres, folder: Path, world: Services, siz
         await asyncio.gather(falls(world, size), restarts(server, size))
         killing.cancel()
         await asyncio.gather(killing, return_exceptions=True)
-        over.set()
-        await pushing
         with suppress(AssertionError):
             await eventually(lambda: len(world.closed()) >= size.falls, size.settle)
+        over.set()
+        await pushing
         found = judge(Database(url), world, size)
         for task in tasks:
             task.cancel()
@@ -220,14 +220,23 @@ def judge(db: Database, world: Services, size: Size) -> dict[str, int]:
     with db.read_only() as conn:
         stuck = sa.select(sa.func.count()).select_from(run).where(run.c.state.in_(LIVE_RUN))
         still = sa.select(sa.func.count()).select_from(problem).where(problem.c.state != "resolved")
+        for row in conn.execute(sa.select(problem).where(problem.c.state != "resolved")).mappings():
+            said = ("id", "title", "state", "labels", "reason", "escalation")
+            print(f"not resolved: { ({key: row[key] for key in said}) }", file=sys.stderr)
+        for row in conn.execute(sa.select(delivery).where(delivery.c.state != "sent")).mappings():
+            said = ("id", "problem_id", "reason", "state", "attempts", "due", "lease_owner", "error")
+            print(f"not sent: { ({key: row[key] for key in said}) }", file=sys.stderr)
         counted = {
             "stuck_runs": int(conn.execute(stuck).scalar_one()),
             "open_problems": int(conn.execute(still).scalar_one()),
         }
     db.close()
+    lost = [name for name in names if not opened.get(name) or name not in world.repaired]
+    for name in lost:
+        print(f"lost: {name}: tickets {opened.get(name)}, repairs {world.keys.get(name)}", file=sys.stderr)
     return {
         "falls": size.falls,
-        "lost": sum(1 for name in names if not opened.get(name) or name not in world.repaired),
+        "lost": len(lost),
         "doubled_tickets": sum(max(0, len(opened.get(name, ())) - 1) for name in names),
         "doubled_actions": sum(max(0, len(world.keys.get(name, ())) - 1) for name in names),
         **counted,

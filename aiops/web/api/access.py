@@ -36,12 +36,16 @@ LONGEST = 10 * 365 * 86400.0
 """Seconds that a token may be good for."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$")]
 
+Team = Annotated[str, StringConstraints(pattern=r"^[^\s*]{1,100}$")]
+Teams = Annotated[list[Team], Field(max_length=20)]
+
 
 class TokenOut(Schema):
     id: int
     name: str
     role: Role
     scopes: list[str] = Field(description="Rooms of the API that it is limited to; empty: all.")
+    teams: list[str] = Field(description="Teams whose it sees and acts on; empty: all.")
     created: Instant
     made_by: str
     expires: MaybeInstant = Field(description="null: never")
@@ -54,6 +58,9 @@ class TokenIn(BaseModel):
     name: Words = Field(min_length=1, max_length=100, examples=["deploy job"])
     role: Role = Role.RESPONDER
     scopes: list[str] = Field([], max_length=len(SCOPES), examples=[["silences"]])
+    teams: Teams = Field(
+        [], description="Teams whose it sees and acts on; none: all.", examples=[["payments"]]
+    )
     duration: Duration | None = Field(None, description="How long it is good; for good when left out.")
 
 
@@ -66,6 +73,7 @@ class AccountOut(Schema):
     id: int
     name: str
     role: Role
+    teams: list[str] = Field(description="Teams whose it sees and acts on; empty: all.")
     issuer: str = Field(description="The OpenID provider that vouches for it; empty: a local account.")
     made: Instant
     last_in: MaybeInstant
@@ -77,6 +85,7 @@ class AccountIn(BaseModel):
 
     name: Name = Field(examples=["ana"])
     role: Role = Role.VIEWER
+    teams: Teams = []
     password: str = Field(min_length=LEAST, max_length=MOST)
 
 
@@ -84,6 +93,7 @@ class AccountChange(BaseModel):
     """What is left out stays."""
 
     role: Role | None = None
+    teams: Teams | None = None
     password: str | None = Field(None, min_length=LEAST, max_length=MOST)
 
 
@@ -96,14 +106,15 @@ async def made_token(engine: Engine, wish: TokenIn, by: str) -> str:
         raise HTTPException(422, "a token is good for a while ahead, ten years at most")
     now = engine.clock.now()
     ends = now + wish.duration if wish.duration is not None else None
-    return await engine.db.run(tokens.create, wish.name, now, by, wish.role, wish.scopes, ends)
+    return await engine.db.run(tokens.create, wish.name, now, by, wish.role, wish.scopes, ends, wish.teams)
 
 
 async def made_account(engine: Engine, passwords: Passwords, wish: AccountIn, by: str) -> int:
     """The new account's number. Raises 409 when the name is taken."""
     stored = await passwords.hashed(wish.password)
     try:
-        return await engine.db.run(accounts.create, wish.name, wish.role, stored, engine.clock.now(), by)
+        now = engine.clock.now()
+        return await engine.db.run(accounts.create, wish.name, wish.role, stored, now, by, wish.teams)
     except accounts.NameTaken as why:
         raise HTTPException(409, str(why)) from why
 
@@ -114,6 +125,8 @@ async def changed_account(
     """Raises 404; 409 for a password of somebody who signs in elsewhere."""
     now = engine.clock.now()
     if wish.role is not None and not await engine.db.run(accounts.set_role, ident, wish.role, now, by):
+        raise not_found("account", ident)
+    if wish.teams is not None and not await engine.db.run(accounts.set_teams, ident, wish.teams, now, by):
         raise not_found("account", ident)
     if wish.password is not None:
         stored = await passwords.hashed(wish.password)

@@ -8,6 +8,7 @@ from starlette.responses import StreamingResponse
 from aiops.web.errors import responses
 from aiops.web.events import Events
 from aiops.web.inputs import LARGEST, Words
+from aiops.web.security import asker
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -32,6 +33,11 @@ async def stream(
 ) -> StreamingResponse:
     """Every transition of problems, alerts, runs and deliveries, and every remark; from now or from an id."""
     events: Events = request.app.state.events
+    who = await asker(request)
     since = last_event_id if last_event_id is not None else after
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events.listen(since, entity), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        events.listen(since, entity, who.teams if who else frozenset()),
+        media_type="text/event-stream",
+        headers=headers,
+    )

@@ -1,22 +1,24 @@
 """Series: search, readiness, recent points with their band."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Query, Request
 
 from aiops.web import points, schemas
 from aiops.web.api.paging import PagingDep, encode
 from aiops.web.errors import not_found, responses
-from aiops.web.security import EngineDep
+from aiops.web.security import EngineDep, engine_of
 from aiops.web.series import Finder
+from aiops.web.teams import TeamFinder
 
 router = APIRouter(prefix="/series", tags=["series"])
 
 
 def finder_of(request: Request) -> Finder:
-    """The app's one `Finder`."""
+    """The app's one `Finder`, or what whoever asks may find by it."""
     finder: Finder = request.app.state.finder
-    return finder
+    who = request.scope.get("forewarn_asker")
+    return cast(Finder, TeamFinder(finder, engine_of(request), who.teams)) if who and who.teams else finder
 
 
 @router.get("", summary="Search series", responses=responses(401, 422))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, Field
 
+from aiops.core.silence import EVERYBODY
 from aiops.plugin.params import Duration
 from aiops.store import silences
 from aiops.store.silences import Silence
@@ -14,6 +15,7 @@ from aiops.web.errors import not_found, responses
 from aiops.web.inputs import Ident, Words
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep, Writer
+from aiops.web.teams import teams_of
 
 router = APIRouter(prefix="/silences", tags=["silences"])
 
@@ -28,6 +30,9 @@ class SilenceIn(BaseModel):
     starts: datetime | None = Field(None, description="At once when left out.")
     ends: datetime | None = None
     duration: Duration | None = Field(None, examples=["2h"])
+    team: Words = Field(
+        "", max_length=100, description="Whose alerts; everybody's, or one's own, when left out."
+    )
 
 
 def as_schema(one: Silence, now: float) -> dict[str, Any]:
@@ -44,10 +49,20 @@ async def created(engine: Engine, wish: SilenceIn, by: str) -> Silence:
         raise HTTPException(422, "give either ends or duration")
     ends = _epoch(wish.ends) if wish.ends else starts + wish.duration if wish.duration else None
     values = {"match": wish.match, "starts": starts, "ends": ends, "reason": wish.reason, "by": by, "at": now}
+    values["team"] = _team(teams_of(engine), wish.team)
     try:
         return await engine.db.run(lambda conn: silences.create(conn, **values))  # type: ignore[arg-type]
     except ValueError as why:
         raise HTTPException(422, str(why)) from why
+
+
+def _team(theirs: frozenset[str], wished: str) -> str:
+    """Whose alerts it holds back. Raises 422 when that is not theirs to say, or not said."""
+    if not theirs:
+        return wished or EVERYBODY
+    if wished in theirs or (not wished and len(theirs) == 1):
+        return wished or min(theirs)
+    raise HTTPException(422, f"name the team whose alerts it holds back: {', '.join(sorted(theirs))}")
 
 
 def _epoch(moment: datetime) -> float:

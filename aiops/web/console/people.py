@@ -131,7 +131,7 @@ async def password(
 
 async def _page(request: Request, engine: Engine, who: Principal, status: int = 200, **more: Any) -> Response:
     request.scope["forewarn_page"] = "/access"
-    admin = who.may(Role.ADMIN)
+    admin = who.may(Role.ADMIN) and not who.teams
     context: dict[str, Any] = {
         "tokens": await engine.db.read(tokens.listed) if admin else [],
         "accounts": await engine.db.read(accounts.listed) if admin else [],
