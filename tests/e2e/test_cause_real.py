@@ -33,10 +33,32 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CauseWorld]:
         yield made
 
 
-@pytest.mark.parametrize("fault", [Fault("redis", "slow", 0.2), Fault("app", "errors", 0.4)])
-def test_one_fault_is_one_problem_with_the_true_tier_first(world: CauseWorld, fault: Fault) -> None:
-    found = run_of(world, [fault])
-    assert (found["problems"], found["first"]) == (1, [fault.tier]), found
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [Fault("redis", "slow", 0.2)],
+        [Fault("proxy", "errors", 0.4), Fault("redis", "slow", 0.25)],
+    ],
+    ids=["one", "two at once"],
+)
+def test_each_fault_is_one_problem_with_the_true_tier_first(world: CauseWorld, faults: list[Fault]) -> None:
+    """`python -m tests.e2e.cause` is the long form."""
+    found = run_of(world, faults, lasting=25.0 if len(faults) == 1 else 40.0)
+    assert found["problems"] == len(faults), found
+    assert sorted(found["first"]) == sorted(f.tier for f in faults), found
+
+
+def test_a_target_that_cannot_be_scraped_is_a_telemetry_problem_and_starts_no_playbook(
+    world: CauseWorld,
+) -> None:
+    """The app serves on, and nobody is slow: only its metrics cannot be had. Before the leak, which stays."""
+    until(lambda: not world.open_problems(), 120, "all problems to be over")
+    before = world.forewarn.problems()
+    world.tell("app", mute=1)
+    problem = _told_of_the_watching(world, before)
+    assert "app" in problem["title"]
+    world.mend()
+    until(lambda: not any(p["id"] == problem["id"] for p in world.open_problems()), 90, "it to be over")
 
 
 def test_a_leak_and_a_filling_disk_are_foreseen_with_the_true_time_inside(world: CauseWorld) -> None:
@@ -53,23 +75,32 @@ def test_a_leak_and_a_filling_disk_are_foreseen_with_the_true_time_inside(world:
         assert said["at"] < crossed, f"{metric} was not foreseen"
         inside = said["earliest"] - SCRAPES <= crossed <= said["latest"]
         assert inside, f"{metric}: {said}, crossed {crossed}"
+        assert 0.2 < said["chance"] <= 1.0, f"{metric}: {said}"
 
 
 def test_a_scrape_outage_is_a_telemetry_problem_and_starts_no_playbook(world: CauseWorld) -> None:
-    before = {p["id"] for p in world.forewarn.problems()}
+    before = world.forewarn.problems()
     world.prom.stop()
+    problem = _told_of_the_watching(world, before)
+    assert problem["title"].startswith("source prod has not answered for")
+    world.prom.start()
+    until(lambda: not any(p["id"] == problem["id"] for p in world.open_problems()), 90, "it to be over")
+
+
+def _told_of_the_watching(world: CauseWorld, before: list[dict[str, Any]]) -> dict[str, Any]:
+    """The one problem that is new, which is no system's; the playbook fits all problems, others had runs."""
+    known = {p["id"] for p in before}
 
     def told() -> list[dict[str, Any]]:
-        return [p for p in world.forewarn.problems() if p["id"] not in before]
+        return [p for p in world.forewarn.problems() if p["id"] not in known]
 
     until(told, 90, "a problem of the watching")
     time.sleep(10)
     (problem,) = told()
-    assert problem["title"].startswith("source prod has not answered for")
     assert {a["kind"] for a in problem["alerts"]} == {"silence"}
     assert problem["runs"] == []
-    world.prom.start()
-    until(lambda: not any(p["id"] == problem["id"] for p in world.open_problems()), 90, "it to be over")
+    assert any(p["runs"] for p in before)
+    return problem
 
 
 def _foreseen(world: CauseWorld, metric: str) -> dict[str, float]:
@@ -80,7 +111,7 @@ def _foreseen(world: CauseWorld, metric: str) -> dict[str, float]:
             for alert in problem["alerts"]:
                 if alert["kind"] == "forecast" and alert["labels"]["__name__"] == metric:
                     spans = {k: _epoch(alert[f"breach_{k}"]) for k in ("earliest", "latest")}
-                    return {"at": time.time(), **spans}
+                    return {"at": time.time(), "chance": alert["breach_chance"], **spans}
         time.sleep(0.5)
     raise AssertionError(f"{metric} was not foreseen")
 

@@ -2,7 +2,8 @@
 
 `http` serves GET / by asking `NEXT` (a URL, or ``redis:PORT`` for a SET and a GET) and adds what its fault
 says; `redis` serves nothing but what it measures of a real server on that port, five times a second. Both
-tell GET /metrics and take POST /fault with ``{slow: seconds, errors: share, leak: bytes/s, fill: bytes/s}``.
+tell GET /metrics and take POST /fault with ``{slow: seconds, errors: share, leak: bytes/s, fill: bytes/s}``;
+with ``{mute: 1}`` they go on to serve, and only their metrics cannot be had.
 """
 
 import json
@@ -126,7 +127,9 @@ class Handler(BaseHTTPRequestHandler):
     tier: Tier
 
     def do_GET(self) -> None:
-        if self.path == "/metrics":
+        if self.path == "/metrics" and self.tier.fault.get("mute"):
+            self._answer(503, b"not now\n")
+        elif self.path == "/metrics":
             self._answer(200, self.tier.metrics().encode())
         else:
             self._answer(200 if self.tier.work() else 502, b"done\n")
