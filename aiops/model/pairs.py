@@ -107,7 +107,12 @@ class Pairs:
 
         A number that is not in use stands as an empty name.
         """
-        words = [word.encode(errors="surrogatepass") for pair in self._pairs for word in pair or ("", "")]
+        return self.part(0, len(self._pairs))
+
+    def part(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+        """`arrays` of the numbers from `start` to `stop` alone."""
+        some = self._pairs[start:stop]
+        words = [word.encode(errors="surrogatepass") for pair in some for word in pair or ("", "")]
         ends = np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))
         return {"text": np.frombuffer(b"".join(words), np.uint8), "ends": ends}
 
