@@ -124,7 +124,7 @@ def _of_source(
 
 
 def _watch(config: "Config", connector: "Connector") -> None:
-    from aiops.engine.state import sli_labels
+    from aiops.engine.rules import sli_labels
 
     for sli in config.slis:
         if sli.of.query and sli.of.source == connector.name:

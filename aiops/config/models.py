@@ -7,7 +7,11 @@ from pydantic import Field, field_validator, model_validator
 
 from aiops.config.blocks import AnyDetector, AnyMiner, AnySink, AnySource, Block, Moment, build
 from aiops.config.faults import broken_references, refusal
+from aiops.config.limits import BreachRule as BreachRule
+from aiops.config.limits import Limit as Limit
+from aiops.config.objective import Objective
 from aiops.config.operation import Spool, Watchdog
+from aiops.config.ready import READY, Ready
 from aiops.config.remediation import Maintenance, Remediation
 from aiops.config.routing import HoursRule, RouteRule, Storm
 from aiops.config.tickets import Tickets
@@ -15,29 +19,6 @@ from aiops.config.web import Web
 from aiops.model.signal import Severity
 from aiops.plugin import Detector, Duration, Miner, SelectorText
 from aiops.plugin.egress import Egress
-
-
-class BreachRule(Block):
-    """When a value counts as breached."""
-
-    above: float | None = Field(None, description="Breached while the value is greater.")
-    below: float | None = Field(None, description="Breached while the value is smaller.")
-    for_: Duration = Field(0.0, alias="for", description="How long without a break.")
-
-    @model_validator(mode="after")
-    def _one_side(self) -> "BreachRule":
-        if (self.above is None) == (self.below is None):
-            raise ValueError("give either above or below")
-        return self
-
-    @property
-    def bound(self) -> float:
-        return self.above if self.above is not None else float(self.below or 0.0)
-
-    @property
-    def sign(self) -> int:
-        """+1 when too high is bad, -1 when too low is."""
-        return 1 if self.above is not None else -1
 
 
 class SliOf(Block):
@@ -65,16 +46,9 @@ class Sli(Block):
     labels: dict[str, str] = Field(default_factory=dict, description="Labels that tie it to a service.")
     horizon: Duration = Field(0.0, description="How far ahead a breach is announced; 0 = not at all.")
     severity: Severity = Field(Severity.CRITICAL, description="Of a problem that breaches it, or will.")
-
-
-class Limit(Block):
-    """A hard limit on series; with a horizon, its crossing is also forecast."""
-
-    name: str = Field("", description="In words; made from the series and the bound when left out.")
-    match: SelectorText = Field(description="Which series.")
-    breach: BreachRule
-    horizon: Duration = Field(0.0, description="How far ahead a crossing is announced; 0 = not at all.")
-    severity: Severity = Field(Severity.MAJOR, description="Of a problem that crosses it, or will.")
+    objective: Objective | None = Field(
+        None, description="What share is to be good over a window: told when its error budget burns."
+    )
 
 
 class Detection(Block):
@@ -231,6 +205,10 @@ class Config(Block):
     sources: list[AnySource] = Field(min_length=1, description="Where metrics and logs come from.")
     slis: list[Sli] = Field(default_factory=list, description="What users notice.")
     limits: list[Limit] = Field(default_factory=list, description="Hard limits, watched and forecast.")
+    ready_limits: list[Ready] = Field(
+        default_factory=list,
+        description="Limits that are ready for the metrics of these; `limits` go before, by name.",
+    )
     detection: Detection = Field(default_factory=Detection)
     logs: Logs = Field(default_factory=Logs)
     alerting: Alerting = Field(default_factory=Alerting)
@@ -265,6 +243,13 @@ class Config(Block):
         if value.split(":")[0].split("+")[0] not in ("sqlite", "postgresql") or "://" not in value:
             raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
         return value
+
+    @property
+    def all_limits(self) -> list[Limit]:
+        """Those that are declared, and those that are ready."""
+        named = {limit.name for limit in self.limits}
+        ready = (Limit.model_validate(one) for kind in self.ready_limits for one in READY[kind])
+        return [*self.limits, *(one for one in ready if one.name not in named)]
 
     @model_validator(mode="after")
     def _names(self) -> "Config":

@@ -84,6 +84,7 @@ def still_firing(problem: Problem) -> bool:
 
 _RANK = {
     AlertKind.SLI: 4,
+    AlertKind.BURN: 3,
     AlertKind.LIMIT: 3,
     AlertKind.FORECAST: 3,
     AlertKind.FOREIGN: 2,

@@ -42,5 +42,15 @@ def _pressing(alert: Alert) -> tuple[float, float]:
 
 
 def sli_firing(problem: Problem) -> Alert | None:
-    """The alert that says that users notice."""
-    return next((a for a in problem.alerts if a.kind is AlertKind.SLI and a.state is AlertState.FIRING), None)
+    """The alert that says that users notice: an SLI is breached, or the budget of an objective is gone."""
+    firing = (a for a in problem.alerts if a.state is AlertState.FIRING)
+    return next((a for a in firing if a.kind is AlertKind.SLI or _gone(a)), None)
+
+
+def noticed(alert: Alert) -> float:
+    """Since when users do, by what `sli_firing` gave."""
+    return alert.updated if alert.kind is AlertKind.BURN else alert.fired
+
+
+def _gone(alert: Alert) -> bool:
+    return alert.kind is AlertKind.BURN and alert.observed >= alert.bound

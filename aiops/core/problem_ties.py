@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from aiops.core import handling
 from aiops.core.problem_change import ACTOR, ProblemChange, move, remark
-from aiops.core.problem_looks import rewrite, sli_firing, take_breach
+from aiops.core.problem_looks import noticed, rewrite, sli_firing, take_breach
 from aiops.model.lifecycle import AlertState, ProblemState, Stage, check
 from aiops.model.problem import NotifyReason, Problem, Tie, TieKind
 from aiops.model.signal import Alert, Severity
@@ -118,7 +118,7 @@ def split(
     out = [ProblemChange(new, "new", ProblemState.OPEN, said, now, notify, actor, tie)]
     sli = sli_firing(new)
     if sli is not None:
-        new.stage, new.breached = Stage.ACTIVE, sli.fired
+        new.stage, new.breached = Stage.ACTIVE, noticed(sli)
         text = "users notice: its SLI came along"
         out.append(ProblemChange(new, Stage.PREDICTED, Stage.ACTIVE, text, now, NotifyReason.BREACHED))
     count = f"{len(moved)} alert{'s' if len(moved) > 1 else ''}"

@@ -8,7 +8,7 @@ from aiops.core import handling, problem_ties, words
 from aiops.core.correlate import Correlator, Placement, still_firing
 from aiops.core.log_evidence import witnesses
 from aiops.core.problem_change import ACTOR, ProblemChange, move, remark
-from aiops.core.problem_looks import rewrite, sli_firing
+from aiops.core.problem_looks import noticed, rewrite, sli_firing
 from aiops.core.problem_parts import Split
 from aiops.core.problem_regroup import Arranged, led_apart
 from aiops.core.settings import GroupingSettings
@@ -255,7 +255,7 @@ class Problems:
         sli = sli_firing(problem)
         if sli is not None and problem.stage is Stage.PREDICTED:
             check(problem.stage, Stage.ACTIVE)
-            problem.breached, problem.stage, problem.updated = sli.fired, Stage.ACTIVE, now
+            problem.breached, problem.stage, problem.updated = noticed(sli), Stage.ACTIVE, now
             lead = problem.lead_seconds
             early = f"lead time {words.duration(lead)}" if lead > 0 else "nothing announced it"
             text = f"{words.of_alert(sli)}; {early}"

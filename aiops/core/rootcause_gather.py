@@ -204,7 +204,7 @@ def _silent(measures: Sequence[Measure], normal: Floats, late: Floats) -> frozen
 
 def _sli(alerts: Sequence[Alert], chosen: Sequence[tuple[int, Measure]], sight: Sight) -> int | None:
     """The column of the SLI that is breached, when it names a component."""
-    slots = {sight.index.find(a.labels) for a in alerts if a.kind is AlertKind.SLI}
+    slots = {sight.index.find(a.labels) for a in alerts if a.kind in (AlertKind.SLI, AlertKind.BURN)}
     return next((i for i, (slot, measure) in enumerate(chosen) if slot in slots and not measure.callee), None)
 
 

@@ -43,6 +43,14 @@ class RuleWatch:
         self.experts = Experts(rule.bound, rule.sign, rule.horizon) if rule.horizon else None
         self.welcome(index.live())
 
+    def parts(self) -> dict[str, Columns]:
+        """What is learnt, for checkpoints."""
+        found = {"rule": self.columns}
+        if self.experts:
+            found |= {"experts": self.experts.columns, "experts-rows": self.experts.rows}
+            found["ramps"] = self.experts.ramps.columns
+        return found
+
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         self.columns.ensure(self._index.capacity)
         self.columns.reset(fresh)

@@ -55,7 +55,7 @@ def _of_alert(alert: Alert, by: Sequence[str]) -> list[str]:
         out.append(f"pattern:{labels.get('template') or alert.rule}")
     elif alert.metric:
         out.append(f"metric:{alert.metric}")
-    if alert.kind in (AlertKind.LIMIT, AlertKind.SLI, AlertKind.FORECAST):
+    if alert.kind in (AlertKind.LIMIT, AlertKind.SLI, AlertKind.FORECAST, AlertKind.BURN):
         out.append(f"rule:{alert.rule}")
     return out
 

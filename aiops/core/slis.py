@@ -1,4 +1,7 @@
-"""SLIs that are told by series a source already yields, under the labels that tie them to a service."""
+"""SLIs that are told by series a source already yields, under the labels that tie them to a service.
+
+And, beside them, the series that limits are judged by and no source yields (`aiops.core.derived`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aiops.core.derived import Derived, DerivedSeries
 from aiops.model.frame import Frame
 from aiops.model.selector import Matcher, Selector
 from aiops.model.series import Labels, SeriesIndex, labels_of
@@ -28,15 +32,17 @@ class Named:
 class SliSeries:
     """Copies samples of matching series to the series under which their SLI is judged and shown."""
 
-    def __init__(self, index: SeriesIndex, slis: Sequence[Named]) -> None:
+    def __init__(self, index: SeriesIndex, slis: Sequence[Named], derived: Sequence[Derived] = ()) -> None:
         self._index, self._slis = index, list(slis)
+        self._derived = DerivedSeries(index, derived)
         self._copies: dict[int, list[int]] = {}
-        self.copies: set[Labels] = set()
+        self.copies: set[Labels] = self._derived.labels
         """Detectors need not speak of these: they speak of the originals."""
         self.welcome(index.live())
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         """New or reused slots. The copies are fresh slots themselves: take them from the index after this."""
+        self._derived.welcome(fresh)
         if not self._slis:
             return
         gone = set(fresh.tolist())
@@ -50,7 +56,8 @@ class SliSeries:
                     self.copies.add(labels)
 
     def beside(self, frame: Frame) -> Frame:
-        """`frame` with the copies of its series as further columns."""
+        """`frame` with the copies of its series, and what is derived of them, as further columns."""
+        frame = self._derived.beside(frame)
         if not self._copies:
             return frame
         found = [

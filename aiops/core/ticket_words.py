@@ -144,6 +144,7 @@ def _evidence(one: Mapping[str, Any], tr: Translate) -> str:
         "limit": "{name} is {seen}, past its limit of {bound}",
         "forecast": "{name} is {seen} and will cross {bound}",
         "sli": "users notice: {rule} is {seen}, its objective is {bound}",
+        "burn": "{rule} has spent {spent} of its error budget",
         "silence": "{name} stopped reporting",
         "anomaly": "{name} is {seen}, expected {low} to {high}",
     }.get(one["kind"])
@@ -155,6 +156,7 @@ def _evidence(one: Mapping[str, Any], tr: Translate) -> str:
         name=name,
         rule=one["rule"],
         seen=known["observed"],
+        spent=_number(one["observed"], "ratio", tr),
         low=known["lower"],
         high=known["upper"],
         bound=known["bound"],

@@ -91,6 +91,8 @@ def of_alert(alert: Alert) -> str:
             return f"{name} is {seen}, past its limit of {bound}"
         case AlertKind.SLI:
             return f"users notice: {alert.rule} is {seen}, its objective is {bound}"
+        case AlertKind.BURN:
+            return _of_budget(alert)
         case AlertKind.LOG:
             where = subject(tuple(pair for pair in alert.labels if pair[0] not in (NAME, "template")))
             pattern = f": {alert.examples[0]}" if alert.examples else ""
@@ -101,6 +103,15 @@ def of_alert(alert: Alert) -> str:
             return _of_telemetry(alert)
         case _:
             return f"{name} is {seen}, expected {_band(alert, metric)}"
+
+
+def _of_budget(alert: Alert) -> str:
+    spent = number(alert.observed, "ratio")
+    if alert.observed >= alert.bound:
+        return f"users notice: {alert.rule} has spent {spent} of its error budget"
+    text = f"{alert.rule} has spent {spent} of its error budget"
+    left = alert.breach_expected - alert.updated
+    return f"{text}, at this pace all of it in about {duration(left)}" if left > 0 else text
 
 
 def _of_telemetry(alert: Alert) -> str:

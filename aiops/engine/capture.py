@@ -115,11 +115,7 @@ def parts(state: State) -> dict[str, Columns]:
     for place, detector in enumerate(state.detection.detectors):
         found[f"detector-{place}-{detector.kind}"] = detector.columns
     for place, watch in enumerate(state.rules):
-        found[f"rule-{place}"] = watch.columns
-        if watch.experts:
-            found[f"experts-{place}"] = watch.experts.columns
-            found[f"experts-rows-{place}"] = watch.experts.rows
-            found[f"ramps-{place}"] = watch.experts.ramps.columns
+        found |= {f"{part}-{place}": columns for part, columns in watch.parts().items()}
     return found
 
 
@@ -129,6 +125,5 @@ def identities(state: State) -> dict[str, str]:
     for place, detector in enumerate(state.detection.detectors):
         made[f"detector-{place}-{detector.kind}"] = detector.model_dump_json()
     for place, watch in enumerate(state.rules):
-        for part in ("rule", "ramps", "experts", "experts-rows"):
-            made[f"{part}-{place}"] = repr(watch.rule)
+        made |= {f"{part}-{place}": repr(watch.rule) for part in watch.parts()}
     return made

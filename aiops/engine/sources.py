@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from aiops.config import Config
-from aiops.engine.state import sli_labels
+from aiops.engine.rules import sli_labels
 from aiops.model.series import SeriesIndex
 from aiops.plugin import Connector
 

@@ -19,29 +19,27 @@ from aiops.core.inquiry import Inquiry
 from aiops.core.links import Links
 from aiops.core.logs import Logs
 from aiops.core.notify import Told
+from aiops.core.objectives import ObjectiveWatch
 from aiops.core.pages import Pages
 from aiops.core.playbook import Playbook
 from aiops.core.problems import Problems
 from aiops.core.recent import Evidence, Recent
 from aiops.core.remediate import Remediation
 from aiops.core.restarts import Restarts
-from aiops.core.rootcause_gather import Sight, family_of_sli
-from aiops.core.rootcause_score import Family
-from aiops.core.rules import Rule, RuleWatch, watch_all
+from aiops.core.rootcause_gather import Sight
+from aiops.core.rules import RuleWatch, watch_all
 from aiops.core.siblings import Siblings
 from aiops.core.silence import Silence, Silences
-from aiops.core.slis import Named, SliSeries
+from aiops.core.slis import SliSeries
 from aiops.core.telemetry import Telemetry
+from aiops.engine.rules import derived_of, named_slis, objectives_of, rules_of, slis_of
 from aiops.engine.tell import router_of
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import Stage
 from aiops.model.problem import Verdict
-from aiops.model.selector import Selector
-from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
+from aiops.model.series import Labels, SeriesIndex
 from aiops.model.signal import Alert, AlertKind
 from aiops.plugin import Receiver
-
-SLI_METRIC = "forewarn_sli"
 
 
 class State:
@@ -50,10 +48,13 @@ class State:
     def __init__(self, config: Config, playbooks: list[Playbook], index: SeriesIndex) -> None:
         self.config = config
         self.index = index
-        self.slis = SliSeries(index, named_slis(config))
+        self.slis = SliSeries(index, named_slis(config), derived_of(config))
         self.detection = Detection(config.detection.detectors, index)
         self.anomalies = AnomalyWatch(index, config.alerting)
-        self.rules: list[RuleWatch] = watch_all(rules_of(config), index)
+        self.rules: list[RuleWatch | ObjectiveWatch] = [
+            *watch_all(rules_of(config), index),
+            *(ObjectiveWatch(one, index) for one in objectives_of(config)),
+        ]
         self.logs = Logs(index, config.logs.miner, config.logs)
         self.recent = Recent()
         self.teams = teams_of(config)
@@ -219,62 +220,10 @@ def new_key() -> str:
     return f"fw-{uuid.uuid4().hex[:20]}"
 
 
-def sli_labels(name: str, labels: dict[str, str]) -> Labels:
-    """The series under which an SLI's query is recorded."""
-    return labels_of({NAME: SLI_METRIC, "sli": name, **labels})
-
-
 def teams_of(config: Config) -> dict[str, str]:
     """The team of each source that names one, for its own alerts and for those about the watching of it."""
     named = {source.name: source.team for source in config.sources if source.team}
     return named | {f"{name} telemetry": team for name, team in named.items()}
-
-
-def named_slis(config: Config) -> list[Named]:
-    """SLIs over series that a source yields, which are to bear labels of their own."""
-    return [Named(sli.of.match, sli.labels) for sli in config.slis if sli.of.match and sli.labels]
-
-
-def slis_of(config: Config) -> dict[str, Family]:
-    """What each SLI speaks of."""
-    return {sli.name: family_of_sli(sli.name, sli.of.query or str(sli.of.match)) for sli in config.slis}
-
-
-def rules_of(config: Config) -> list[Rule]:
-    """Limits and SLIs as rules."""
-    rules = []
-    for limit in config.limits:
-        breach = limit.breach
-        name = limit.name or f"{limit.match} {'>' if breach.sign > 0 else '<'} {breach.bound:g}"
-        rules.append(
-            Rule(
-                AlertKind.LIMIT,
-                name,
-                limit.match,
-                breach.bound,
-                breach.sign,
-                limit.severity,
-                breach.for_,
-                limit.horizon,
-            )
-        )
-    for sli in config.slis:
-        asked = Selector.exact(dict(sli_labels(sli.name, sli.labels)))
-        selector = Named(sli.of.match, sli.labels).selector if sli.of.match else asked
-        breach = sli.breach
-        rules.append(
-            Rule(
-                AlertKind.SLI,
-                sli.name,
-                selector,
-                breach.bound,
-                breach.sign,
-                sli.severity,
-                breach.for_,
-                sli.horizon,
-            )
-        )
-    return rules
 
 
 def declared(config: Config) -> list[Silence]:

@@ -48,6 +48,8 @@ class AlertKind(StrEnum):
     """A declared limit crossed now."""
     SLI = "sli"
     """A declared objective breached: users notice."""
+    BURN = "burn"
+    """The error budget of an objective is spent too fast, or gone."""
     SILENCE = "silence"
     """A series stopped: a telemetry fault, never the system's."""
     LOG = "log"

@@ -11,7 +11,8 @@ from aiops.core.budget import WEEK
 from aiops.core.pages import Pages
 from aiops.engine import checkpoint
 from aiops.engine.capture import parts
-from aiops.engine.state import State, rules_of, sli_labels
+from aiops.engine.rules import rules_of, sli_labels
+from aiops.engine.state import State
 from aiops.engine.tell import router_of
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import ProblemState
