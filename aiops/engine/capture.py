@@ -15,6 +15,8 @@ DENSE = ("experts-rows", "ramps")
 """Parts that have a row for some series only."""
 SERIES = 1 << 14
 """Series of a part of the index."""
+TEXTS = 1 << 12
+"""Pairs of a part of the labels' texts: 2 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,19 @@ class Capture:
                 for name, array in part.items()
             ]
             ids += len(part["ids"])
-        yield [Piece(f"index.{name}", array) for name, array in index.pairs.arrays().items()]
+        yield from self._texts()
+
+    def _texts(self) -> Iterator[list[Piece]]:
+        """Of the pairs there are by now; the rows that were copied before know no others."""
+        pairs, at = self._state.index.pairs, 0
+        many = len(pairs)
+        for start in range(0, max(1, many), TEXTS):
+            part = pairs.part(start, min(start + TEXTS, many))
+            yield [
+                Piece("index.text", part["text"], at=at),
+                Piece("index.ends", part["ends"] + at, at=2 * start),
+            ]
+            at += len(part["text"])
 
     def _columns(self, name: str, columns: Columns) -> Iterator[list[Piece]]:
         rows = self._rows[name]

@@ -62,6 +62,7 @@ def again(folder: Path) -> State:
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "PART", 1)
     monkeypatch.setattr(capture, "SERIES", 48)
+    monkeypatch.setattr(capture, "TEXTS", 50)
 
 
 def test_each_series_is_as_it_was_at_one_time(tmp_path: Path) -> None:
