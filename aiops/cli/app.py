@@ -8,6 +8,7 @@ import sys
 import typer
 
 from aiops.cli import (
+    accounts,
     approve,
     audit,
     backup,
@@ -46,6 +47,8 @@ app.add_typer(drill.app, name="drill")
 app.add_typer(handle.app, name="problem")
 app.add_typer(playbook.playbook, name="playbook")
 app.add_typer(audit.audit, name="audit")
+app.add_typer(accounts.accounts, name="accounts")
+app.add_typer(accounts.tokens, name="tokens")
 app.add_typer(run.database, name="db")
 
 
