@@ -152,7 +152,8 @@ async def runs(
     states: tuple[str, ...] = (chosen["state"],) if chosen["state"] else ()
     narrow = views.RunFilter(_LIVE_RUNS if chosen["state"] == "live" else states)
     rows = await engine.db.read(views.runs, narrow, paging.before, paging.limit + 1)
-    context = _next(request, paging, rows) | {"chosen": chosen, "autonomy": await standings(engine)}
+    everybody_s = [] if who and who.teams else await standings(engine)
+    context = _next(request, paging, rows) | {"chosen": chosen, "autonomy": everybody_s}
     first = not chosen["state"] and paging.before is None
     context["inbox"] = await engine.db.read(_inbox) if first else []
     return await renderer_of(request).page(request, "runs.html", who, **context)
