@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.core.experts import Experts
+from aiops.core.odds import Crossing
 from aiops.model.frame import Frame
 from aiops.model.selector import Selector
 from aiops.model.series import SeriesIndex
@@ -29,6 +30,8 @@ class Rule:
     severity: Severity
     hold: float = 0.0
     horizon: float = 0.0
+    countdown: bool = False
+    """The value is the time that is left: nothing has to be learnt to know when it is at the bound."""
 
 
 class RuleWatch:
@@ -40,7 +43,8 @@ class RuleWatch:
         self.columns = Columns(
             member=Column(np.bool_), since=Column(np.float64, np.nan), ahead=Column(np.uint8)
         )
-        self.experts = Experts(rule.bound, rule.sign, rule.horizon) if rule.horizon else None
+        learns = rule.horizon and not rule.countdown
+        self.experts = Experts(rule.bound, rule.sign, rule.horizon) if learns else None
         self.welcome(index.live())
 
     def parts(self) -> dict[str, Columns]:
@@ -87,10 +91,9 @@ class RuleWatch:
     def _ahead(
         self, now: float, slots: NDArray[np.int32], values: NDArray[np.float64], breached: NDArray[np.bool_]
     ) -> list[Signal]:
-        if self.experts is None:
+        if not self.rule.horizon:
             return []
-        self.experts.learn(now, slots, values)
-        earliest, expected, latest, chance = self.experts.crossing(now, slots, values)
+        earliest, expected, latest, chance = self._crossing(now, slots, values)
         ahead = self.columns["ahead"]
         before, coming = ahead[slots], np.isfinite(expected)
         missed = np.where(before > CONFIRM, before - 1, 0)
@@ -107,6 +110,14 @@ class RuleWatch:
                 when = Breach(now, now, now, 1.0, self.rule.horizon)
             found.append(self._signal(AlertKind.FORECAST, slots[i], values[i], bool(fires[i]), when))
         return found
+
+    def _crossing(self, now: float, slots: NDArray[np.int32], values: NDArray[np.float64]) -> Crossing:
+        if self.experts is None:
+            left = (values - self.rule.bound) * -self.rule.sign
+            at = np.where((left >= 0) & (left <= self.rule.horizon), now + left, np.inf)
+            return Crossing(at, at, at, np.isfinite(at).astype(float))
+        self.experts.learn(now, slots, values)
+        return self.experts.crossing(now, slots, values)
 
     def _signal(
         self, kind: AlertKind, slot: np.int32, value: np.float64, fires: bool, breach: Breach | None = None

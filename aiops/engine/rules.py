@@ -51,6 +51,7 @@ def rules_of(config: Config) -> list[Rule]:
                 limit.severity,
                 breach.for_,
                 limit.horizon,
+                limit.until,
             )
         )
     for sli in config.slis:

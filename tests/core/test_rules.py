@@ -108,6 +108,18 @@ def test_a_forecast_says_how_likely_and_within_what_time() -> None:
     assert all(breach.earliest <= true <= breach.latest for breach in before)
 
 
+def test_a_countdown_is_known_at_once_and_to_the_second() -> None:
+    week, day = 7 * 86400.0, 86400.0
+    stand = Stand(bound=week, sign=-1, horizon=week, countdown=True)
+    expiry = stand.now + 10 * day
+    assert stand.row(15 * day) == []
+    for _ in range(CONFIRM):
+        (signal,) = stand.row(expiry - stand.now - 2.0)
+    assert (signal.kind, signal.fires, signal.breach.chance) == (AlertKind.FORECAST, True, 1.0)
+    assert signal.breach.earliest == signal.breach.latest == pytest.approx(expiry - week)
+    assert kinds(stand.row(week - 1.0)) == [(AlertKind.LIMIT, True), (AlertKind.FORECAST, True)]
+
+
 def test_a_limit_crossed_out_of_the_blue_is_no_forecast() -> None:
     stand = Stand(bound=100.0, horizon=600.0)
     climb(stand, 1.0, 0.0, 30)
