@@ -208,6 +208,7 @@ def configured(folder: Path, store: str, world: Services) -> dict[str, Any]:
             }
         ],
         "routes": [{"to": "itsm"}],
+        "storm": {"most": 1_000_000},
         "playbooks": [str(playbook)],
         "egress": {"allow": ["127.0.0.1/32"]},
         "remediation": {
