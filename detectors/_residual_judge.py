@@ -104,5 +104,5 @@ def look(
     log, off = math.log(product) / 3.0, math.log(first + 1e-3)
     score, edge = surprise(s[k.COMBINED : k.COMBINED + tail.TAIL], log)
     score = max(score, _lasting(s, off - s[k.OFF]), 0.0)
-    reach = math.exp(edge) * math.exp(math.log(units[0] * units[1] * units[2]) / 3.0)
+    reach = math.exp(edge + math.log(units[0] * units[1] * units[2]) / 3.0)
     return View(season, usual, forecast, value - forecast, residuals, log, off, score, reach)

@@ -89,7 +89,7 @@ def _least_squares(s: Row, error: float, scale: float, mean: float) -> None:
         s[k.WEIGHTS + a] += share * error
         trace += s[place]
         for b in range(a, size):
-            s[place] = (s[place] - share * s[gain + b]) / k.FORGET
+            s[place] = (s[place] - share * s[gain + b]) * (1.0 / k.FORGET)
             place += 1
     if trace > k.TRACE:
         for place in range(start, start + k.TRIANGLE):
