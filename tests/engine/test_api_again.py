@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from sqlalchemy.engine import Connection
 
 from aiops.engine.engine import Engine
-from aiops.store import answers, audit
+from aiops.store import answers, audit, trail
+from aiops.store.tables import audit as audit_table
 from aiops.web.app import create_app
 from aiops.web.events import Events
 from tests.world import config_in, running, token_of
@@ -161,3 +163,35 @@ async def test_a_stream_is_taken_up_where_it_broke_off(engine: Engine) -> None:
     again = events.listen(seen["id"], "problem")
     assert [one["entity_id"] for one in await read(again, 2)] == ["101", "102"]
     await again.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_number_that_is_left_out_is_waited_for(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two transactions the later number may be committed first: who comes back with it misses nothing."""
+    monkeypatch.setattr("aiops.web.events.PATIENCE", 60.0)
+    stream = Events(engine).listen(None, "problem")
+    both = asyncio.create_task(read(stream, 2))
+    await asyncio.sleep(0.3)
+    newest = await engine.db.read(trail.newest)
+    for ident in (newest + 2, newest + 1):
+        await engine.db.run(_numbered, ident)
+        await asyncio.sleep(0.3)
+    assert [one["id"] for one in await both] == [newest + 1, newest + 2]
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_number_that_never_comes_is_given_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiops.web.events.PATIENCE", 0.0)
+    stream = Events(engine).listen(None, "problem")
+    one = asyncio.create_task(read(stream, 1))
+    await asyncio.sleep(0.3)
+    wanted = await engine.db.read(trail.newest) + 5
+    await engine.db.run(_numbered, wanted)
+    assert [found["id"] for found in await one] == [wanted]
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+def _numbered(conn: Connection, ident: int) -> None:
+    values = {"actor": "ana", "entity": "problem", "entity_id": "1", "from_state": "a", "to_state": "b"}
+    conn.execute(audit_table.insert().values(id=ident, at=0.0, reason="", **values))
