@@ -20,6 +20,7 @@ from aiops.cli import (
     ledger,
     live,
     playbook,
+    purge,
     replay,
     run,
     support_bundle,
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (run, doctor, support_bundle, backup, config, replay, live, ledger, hold, approve):
+for room in (run, doctor, support_bundle, backup, purge, config, replay, live, ledger, hold, approve):
     room.register(app)
 app.add_typer(drill.app, name="drill")
 app.add_typer(handle.app, name="problem")

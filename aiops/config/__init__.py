@@ -8,11 +8,11 @@ from aiops.config.models import (
     Flapping,
     Grouping,
     Limit,
-    Retention,
     SilenceRule,
     Sli,
     SliOf,
 )
+from aiops.config.operation import Retention
 from aiops.config.remediation import Maintenance, Remediation
 from aiops.config.routing import EscalateAfter, HoursRule, RouteRule, Storm
 from aiops.config.tickets import Tickets, TicketStyle

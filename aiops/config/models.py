@@ -10,7 +10,7 @@ from aiops.config.faults import broken_references, refusal
 from aiops.config.limits import BreachRule as BreachRule
 from aiops.config.limits import Limit as Limit
 from aiops.config.objective import Objective
-from aiops.config.operation import Spool, Watchdog
+from aiops.config.operation import Retention, Spool, Watchdog
 from aiops.config.ready import READY, Ready
 from aiops.config.remediation import Maintenance, Remediation
 from aiops.config.routing import HoursRule, RouteRule, Storm
@@ -187,13 +187,6 @@ class SilenceRule(Block):
     from_: Moment | None = Field(None, alias="from", description="Start; at once when left out.")
     until: Moment | None = Field(None, description="End; never when left out.")
     reason: str = Field(description="Shown wherever an alert is held back.")
-
-
-class Retention(Block):
-    """How long what has ended is kept."""
-
-    problems: Duration = Field(90 * 86400.0, description="Resolved problems, with all that belongs to them.")
-    deliveries: Duration = Field(30 * 86400.0, description="Sent deliveries.")
 
 
 class Config(Block):

@@ -34,3 +34,33 @@ class Spool(Block):
     most: int = Field(
         256 << 20, ge=1 << 20, description="Bytes kept, at most; beyond them senders are told to wait (429)."
     )
+
+
+_DAY = 86400.0
+
+
+class Retention(Block):
+    """How long what has ended is kept. `forewarn purge --dry-run` says what is due."""
+
+    problems: Duration = Field(90 * _DAY, description="Resolved problems, with all that belongs to them.")
+    deliveries: Duration = Field(30 * _DAY, description="Sent deliveries of resolved problems.")
+    alerts: Duration | None = Field(
+        None, description="Resolved alerts that belong to no problem; as `problems` when left out."
+    )
+    changes: Duration | None = Field(
+        None, description="Deploys, rollouts and other changes; as `problems` when left out."
+    )
+    log_templates: Duration | None = Field(
+        None, description="Log patterns, since they were last seen; as `problems` when left out."
+    )
+    audit: Duration = Field(
+        365 * _DAY, description="Audit rows of no problem; those of a problem go with it, seals stay."
+    )
+    ended: Duration = Field(
+        90 * _DAY, description="Silences, holds and sessions that are over, tokens that have expired."
+    )
+
+    def seconds(self) -> dict[str, float]:
+        """By key."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: self.problems if one is None else float(one) for name, one in given.items()}

@@ -5,7 +5,6 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.core.marks import FORGOTTEN, Said
@@ -18,8 +17,7 @@ from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import SETTLED, Pipeline, Pulled
 from aiops.engine.state import State
 from aiops.model.lifecycle import LIVE_RUN, ProblemState
-from aiops.store import answers, backlog, causes, log_templates, seals, silences, ties
-from aiops.store import problems as problem_rows
+from aiops.store import backlog, log_templates, retention, seals, silences, ties
 from aiops.store.database import Database
 
 log = logging.getLogger("aiops.housekeeping")
@@ -98,7 +96,7 @@ class Housekeeping:
         """Forget series that are long gone, and what has outlived its retention."""
         config = self._pipeline.state.config
         await self._pipeline.call(lambda state: forget(state, now - config.detection.forget_after))
-        await self._db.run(_purge, now, now - config.retention.problems, now - config.retention.deliveries)
+        await self._db.run(retention.purge, config.retention.seconds(), now)
         found: Any = await self._pipeline.call(lambda state: state.logs.catalogue())
         templates, merged = found
         await self._db.run(log_templates.save, templates, config.team)
@@ -131,11 +129,3 @@ def forget(state: State, before: float) -> None:
     gone = state.index.evict(before)
     if len(gone):
         log.info("forgot %d series that had stopped", len(gone))
-
-
-def _purge(conn: Connection, now: float, problems_before: float, deliveries_before: float) -> None:
-    problem_rows.purge(conn, problems_before)
-    answers.purge(conn, now)
-    backlog.prune(conn, deliveries_before)
-    log_templates.purge(conn, problems_before)
-    causes.purge_changes(conn, problems_before)
