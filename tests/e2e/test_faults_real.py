@@ -10,7 +10,7 @@ from tests.fault_stand import Missing
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 
 
-@pytest.mark.parametrize("name", ["disk_full", "zip_bomb", "sqlite_page_corrupted"])
+@pytest.mark.parametrize("name", ["disk_full", "source_hangs", "sqlite_page_corrupted"])
 def test_survived_or_failed_clean_and_nothing_lost(name: str, tmp_path: Path) -> None:
     try:
         assert FAULTS[name](tmp_path)
