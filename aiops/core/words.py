@@ -53,6 +53,14 @@ def duration(seconds: float) -> str:
     return sign + " ".join(filter(None, parts[first : first + 2]))
 
 
+def coarse(seconds: float) -> float:
+    """A time that is only estimated, to two digits: 26 min 39 s is 27 min, 10 h 24 min is 10 h."""
+    for unit in (86400, 3600, 60):
+        if abs(seconds) >= 10 * unit and math.isfinite(seconds):
+            return float(round(seconds / unit) * unit)
+    return seconds
+
+
 def percent(chance: float) -> str:
     """A probability: never quite 0 or 100, which no forecast knows."""
     if chance > 0.99:
@@ -86,7 +94,7 @@ def of_alert(alert: Alert) -> str:
             left = alert.breach_expected - alert.updated
             if left <= 0:
                 return f"{name} is {seen} and has crossed {bound}, as foreseen"
-            return f"{name} is {seen} and will cross {bound} in about {duration(left)}"
+            return f"{name} is {seen} and will cross {bound} in about {duration(coarse(left))}"
         case AlertKind.LIMIT:
             return f"{name} is {seen}, past its limit of {bound}"
         case AlertKind.SLI:
@@ -111,7 +119,7 @@ def _of_budget(alert: Alert) -> str:
         return f"users notice: {alert.rule} has spent {spent} of its error budget"
     text = f"{alert.rule} has spent {spent} of its error budget"
     left = alert.breach_expected - alert.updated
-    return f"{text}, at this pace all of it in about {duration(left)}" if left > 0 else text
+    return f"{text}, at this pace all of it in about {duration(coarse(left))}" if left > 0 else text
 
 
 def _of_telemetry(alert: Alert) -> str:

@@ -96,6 +96,16 @@ def test_every_kind_of_alert_says_what_is_wrong(kind: AlertKind, said: str) -> N
     assert words.of_alert(an_alert(kind)) == said
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(90, "90 s"), (430, "7 min 10 s"), (1599, "27 min"), (9000, "2 h 30 min"), (37440, "10 h")],
+)
+def test_an_estimated_time_is_said_to_two_digits(left: float, said: str) -> None:
+    alert = an_alert(AlertKind.FORECAST)
+    alert.breach_expected = alert.updated + left
+    assert words.of_alert(alert).endswith(f"in about {said}")
+
+
 def test_a_forecast_that_came_true_is_said_in_the_present() -> None:
     alert = an_alert(AlertKind.FORECAST)
     alert.breach_expected = alert.updated

@@ -101,7 +101,7 @@ def headline(problem: Row, now: float) -> str:
         return _("Predicted to breach any moment now%(span)s. Users are not affected so far.") % {
             "span": span
         }
-    when = {"time": lasting(expected - now), "span": span}
+    when = {"time": lasting(core_words.coarse(expected - now)), "span": span}
     return _("Predicted to breach in about %(time)s%(span)s. Users are not affected so far.") % when
 
 
