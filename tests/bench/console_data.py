@@ -98,7 +98,7 @@ def _alert(past: Past, n: int) -> tuple[Any, ...]:
     labels = {
         NAME: f"m{n % METRICS}_seconds",
         "service": service,
-        "pod": f"{service}-{n % 10:x}",
+        "pod": f"{service}-{n if firing else n % 10:x}",
         "zone": "b",
     }
     over = None if firing else min(fired + 1500, NOW)
