@@ -376,3 +376,20 @@ async def test_headlines(row: dict[str, object], said: str) -> None:
         "breach_latest": None,
     }
     assert words.headline(bare | row, NOW) == said
+
+
+async def test_a_figure_is_not_torn_from_its_unit() -> None:
+    row = {
+        "state": "open",
+        "stage": "predicted",
+        "opened": NOW - 300,
+        "breach_chance": 0.995,
+        "breach_expected": NOW + 5 * 3600,
+        "breach_earliest": NOW + 3 * 3600,
+        "breach_latest": NOW + 10 * 3600,
+    }
+    due = words.due(row, NOW)
+    assert due.figure == "~5\u00a0h"
+    assert due.range.split(" ") == [">\u00a099\u00a0%\u00a0likely,", "3\u00a0h\u00a0to\u00a010\u00a0h"]
+    assert words.together("is 532 ms, 3 days, > 99 %") == "is 532\u00a0ms, 3 days, >\u00a099\u00a0%"
+    assert words.together("还要 5 分钟") == "还要 5\u00a0分钟"

@@ -231,6 +231,8 @@ async def test_a_playbook_is_planned_first_and_then_asked_for(ana: httpx.AsyncCl
     runs = (await ana.get("/api/v1/runs", params={"problem": found})).json()["items"]
     assert len(runs) == before + 1
     assert runs[0]["state"] == "awaiting_approval"
+    card = asked.text.split(f'id="run-{runs[0]["id"]}"')[1].split("</section>")[0]
+    assert card.lower().count("asked for by") == 1, "who asked is said once"
     again = await ana.post(url, data={"csrf": csrf, "playbook": "trim-cache"}, headers=live)
     assert "a run is under way" in again.text
 

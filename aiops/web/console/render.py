@@ -53,6 +53,7 @@ class Renderer:
             "pretty": _pretty,
             "sentence": words.sentence,
             "told": sentences.told,
+            "together": words.together,
         }
         self._env.globals |= {
             "asset": asset,

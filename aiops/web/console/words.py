@@ -1,5 +1,6 @@
 """Problems, runs and times in the words that the console shows."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from aiops.web.language import gettext as _
 from aiops.web.language import noted
 
 Row = Mapping[str, Any]
+_FAST = "\u00a0"
+"""A space at which no line ends."""
+_FIGURE = re.compile(r"(?<=[~<>]) (?=\d)|(?<=\d) (?=(?:%|(?:[KMGTP]i)?B|ms|s|min|h|d)(?!\w)|[\u4e00-\u9fff])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,11 @@ class Due:
     figure: str
     means: str
     range: str = ""
+
+
+def together(text: str) -> str:
+    """`text` with every number on one line with its unit: ``> 99 %``, ``3 h``."""
+    return _FIGURE.sub(_FAST, text)
 
 
 def rough(seconds: float) -> str:
@@ -49,18 +58,19 @@ def ago(at: float | None, now: float) -> str:
 
 
 def due(problem: Row, now: float) -> Due:
-    """What stands in a problem's time column."""
+    """What stands in a problem's time column; its range wraps between the chance and the span only."""
     if problem["state"] == "resolved":
-        return Due(rough((problem["resolved"] or now) - problem["opened"]), _("open in all"))
+        return Due(together(rough((problem["resolved"] or now) - problem["opened"])), _("open in all"))
     if problem["stage"] == "active":
-        return Due(rough(now - (problem["breached"] or problem["opened"])), _("users affected"))
+        return Due(together(rough(now - (problem["breached"] or problem["opened"]))), _("users affected"))
     expected = problem["breach_expected"]
     if expected is None:
-        return Due(rough(now - problem["opened"]), _("since first sign"))
-    span = ", ".join(filter(None, (likely(problem), interval(problem, now))))
+        return Due(together(rough(now - problem["opened"])), _("since first sign"))
+    parts = filter(None, (likely(problem), interval(problem, now)))
+    span = ", ".join(part.replace(" ", _FAST) for part in parts)
     if expected <= now:
         return Due(_("due now"), _("forecast breach"), span)
-    return Due(f"~{rough(expected - now)}", _("to breach"), span)
+    return Due(together(f"~{rough(expected - now)}"), _("to breach"), span)
 
 
 def likely(row: Row) -> str:
