@@ -29,7 +29,12 @@ RoleOption = Annotated[Role, typer.Option("--role", help="What it may do.")]
 
 @accounts.command("list", short_help="All of them, closed ones too.")
 def list_accounts(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Name, role, when it last signed in, and whether it was closed or an OpenID provider vouches for it."""
+    """Name, role, when it last signed in, and whether it was closed or an OpenID provider vouches for it.
+
+    Example:
+
+      forewarn accounts list --config forewarn.yaml
+    """
     from aiops.store import accounts as rows
 
     with _store(config, data) as conn:
@@ -85,6 +90,10 @@ def change_role(
 ) -> None:
     """Change an account's role. What an OpenID provider vouches for gets its own again when it signs in.
 
+    Example:
+
+      forewarn accounts role ana admin
+
     Exit codes: 0 done, 1 there is no such account, 2 wrong usage.
     """
     from aiops.store import accounts as rows
@@ -97,6 +106,12 @@ def change_role(
 @accounts.command(short_help="Give it another password.")
 def password(name: NameArgument, config: ConfigOption = None, data: DataOption = None) -> None:
     """Set a password, which is asked for or read as by `add`. All sessions of the account end.
+
+    Examples:
+
+      forewarn accounts password ana
+
+      pass show forewarn/ana | forewarn accounts password ana
 
     Exit codes: 0 done, 1 there is no such local account or the password will not do, 2 wrong usage.
     """
@@ -113,6 +128,10 @@ def password(name: NameArgument, config: ConfigOption = None, data: DataOption =
 def disable(name: NameArgument, config: ConfigOption = None, data: DataOption = None) -> None:
     """Close an account for good. Its sessions end at once.
 
+    Example:
+
+      forewarn accounts disable ana
+
     Exit codes: 0 done, 1 there is no such open account, 2 wrong usage.
     """
     from aiops.store import accounts as rows
@@ -125,7 +144,12 @@ def disable(name: NameArgument, config: ConfigOption = None, data: DataOption = 
 
 @tokens.command("list", short_help="All of them, without what opens a door.")
 def list_tokens(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Number, name, role, the rooms it is limited to, when it ends, and when it was last used."""
+    """Number, name, role, the rooms it is limited to, when it ends, and when it was last used.
+
+    Example:
+
+      forewarn tokens list --config forewarn.yaml
+    """
     from aiops.store import tokens as rows
 
     with _store(config, data) as conn:
@@ -183,7 +207,14 @@ def revoke(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Exit codes: 0 done, 1 there is no such token, 2 wrong usage."""
+    """End a token, with the sessions that it opened.
+
+    Example:
+
+      forewarn tokens revoke 7
+
+    Exit codes: 0 done, 1 there is no such token, 2 wrong usage.
+    """
     from aiops.store import tokens as rows
 
     with _store(config, data) as conn:
