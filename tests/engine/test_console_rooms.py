@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from aiops.engine.engine import Engine
 from aiops.model.frame import Change
-from aiops.store import causes, log_templates, tables
+from aiops.store import accounts, causes, log_templates, tables, tokens
 from aiops.web.app import create_app
 from tests.world import NOW, token_of
 
@@ -162,6 +162,28 @@ async def test_a_token_is_made_shown_once_and_revoked(ana: httpx.AsyncClient, en
     assert (await ana.post("/access/tokens", data={"csrf": csrf, "name": " "})).status_code == 422
     trail = (await ana.get("/api/v1/audit", params={"entity": "token", "actor": "ana"})).json()["items"]
     assert [one["to_state"] for one in trail[:2]] == ["revoked", "created"]
+
+
+async def test_teams_of_tokens_and_accounts_are_set_by_form(ana: httpx.AsyncClient, engine: Engine) -> None:
+    csrf = await csrf_of(ana)
+    wish = {"csrf": csrf, "name": "robot", "teams": "payments, web payments"}
+    assert (await ana.post("/access/tokens", data=wish)).status_code == 200
+    rows = await engine.db.read(tokens.listed)
+    assert [one["teams"] for one in rows if one["name"] == "robot"] == [["payments", "web"]]
+    person = {"csrf": csrf, "name": "zoe", "password": "correct horse battery", "teams": "web"}
+    assert (await ana.post("/access/accounts", data=person)).status_code == 303
+    zoe = next(one for one in await engine.db.read(accounts.listed) if one["name"] == "zoe")
+    assert zoe["teams"] == ["web"]
+    page = (await ana.get("/access")).text
+    assert "payments, web" in page
+    assert 'aria-label="Teams of zoe"' in page
+
+    url = f"/access/accounts/{zoe['id']}/teams"
+    assert (await ana.post(url, data={"csrf": csrf, "teams": ""})).status_code == 303
+    people = await engine.db.read(accounts.listed)
+    assert next(one for one in people if one["name"] == "zoe")["teams"] == []
+    assert (await ana.post(url, data={"csrf": csrf, "teams": "web*"})).status_code == 422
+    assert (await ana.post("/access/accounts/4242/teams", data={"csrf": csrf})).status_code == 404
 
 
 async def test_the_problem_page_offers_what_its_state_allows(ana: httpx.AsyncClient) -> None:

@@ -11,7 +11,7 @@ from aiops.plugin.params import Duration
 from aiops.store import accounts, tokens
 from aiops.store.tokens import Principal
 from aiops.web.api import access
-from aiops.web.api.access import SCOPES, AccountChange, AccountIn, TokenIn, passwords_of
+from aiops.web.api.access import SCOPES, AccountChange, AccountIn, Teams, TokenIn, passwords_of
 from aiops.web.console.access import Admin, Anybody, SignInFirst, Visitor
 from aiops.web.console.render import renderer_of
 from aiops.web.errors import not_found
@@ -24,6 +24,15 @@ router = APIRouter(prefix="/access")
 
 Text = Annotated[Words, Form(max_length=200)]
 _DURATION: TypeAdapter[float] = TypeAdapter(Duration)
+_TEAMS: TypeAdapter[list[str]] = TypeAdapter(Teams)
+
+
+def teams_in(text: str) -> list[str]:
+    """``payments, web`` -> both, once each. Raises 422 for what is no team's name."""
+    try:
+        return _TEAMS.validate_python(list(dict.fromkeys(text.replace(",", " ").replace("，", " ").split())))
+    except ValidationError as why:
+        raise HTTPException(422, _("which teams? Such as payments, web; empty for all")) from why
 
 
 @router.get("")
@@ -43,13 +52,15 @@ async def token(
     role: Annotated[Role, Form()] = Role.RESPONDER,
     duration: Text = "",
     scope: Annotated[list[str] | None, Form(max_length=20)] = None,
+    teams: Text = "",
 ) -> Response:
     """Shown once, in the answer."""
     if not name.strip():
         raise HTTPException(422, _("a token needs a name"))
+    theirs = teams_in(teams)
     try:
         lasts = _DURATION.validate_python(duration.strip()) if duration.strip() else None
-        wish = TokenIn(name=name.strip(), role=role, scopes=scope or [], duration=lasts)
+        wish = TokenIn(name=name.strip(), role=role, scopes=scope or [], teams=theirs, duration=lasts)
     except ValidationError as why:
         raise HTTPException(422, _("for how long? Such as 8h, 30d; empty for good")) from why
     return await _page(request, engine, who, fresh=await access.made_token(engine, wish, who.name))
@@ -71,9 +82,11 @@ async def join(
     name: Text = "",
     password: Text = "",
     role: Annotated[Role, Form()] = Role.VIEWER,
+    teams: Text = "",
 ) -> Response:
+    theirs = teams_in(teams)
     try:
-        wish = AccountIn(name=name.strip(), role=role, password=password)
+        wish = AccountIn(name=name.strip(), role=role, password=password, teams=theirs)
     except ValidationError:
         return await _page(request, engine, who, 422, wrong=_unfit(), typed=name)
     try:
@@ -94,6 +107,16 @@ async def promote(
     await access.changed_account(
         engine, passwords_of(request), account_id, AccountChange(role=role), who.name
     )
+    return RedirectResponse("/access", 303)
+
+
+@router.post("/accounts/{account_id}/teams")
+async def belong(
+    request: Request, engine: EngineDep, who: Admin, account_id: Ident, teams: Text = ""
+) -> Response:
+    """Whose it sees and acts on from the next request on; nothing named: all."""
+    change = AccountChange(teams=teams_in(teams))
+    await access.changed_account(engine, passwords_of(request), account_id, change, who.name)
     return RedirectResponse("/access", 303)
 
 
