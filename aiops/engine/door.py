@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,18 +65,30 @@ def later(seconds: float, why: str) -> Reply:
     return Reply(429, f"{why}\n".encode(), (("Retry-After", str(math.ceil(seconds))),))
 
 
-async def read_body(receive: Receive, most: int) -> bytes | None:
-    """All of it; None when it is more than `most` bytes."""
-    parts, size = [], 0
+class CutOff(Exception):
+    """The sender was gone, or was hung up on, before the end of its body."""
+
+
+async def pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """A body as it comes. Raises CutOff where its end does not: what came so far may look whole."""
     while True:
         message: Mapping[str, Any] = await receive()
-        part = message.get("body", b"")
+        if message["type"] != "http.request":
+            raise CutOff
+        yield message.get("body", b"")
+        if not message.get("more_body"):
+            return
+
+
+async def read_body(receive: Receive, most: int) -> bytes | None:
+    """All of it; None when it is more than `most` bytes. Raises CutOff."""
+    parts, size = [], 0
+    async for part in pieces(receive):
         size += len(part)
         if size > most:
             return None
         parts.append(part)
-        if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def answer(send: Send, reply: Reply) -> None:

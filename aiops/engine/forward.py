@@ -7,11 +7,12 @@ leader.
 
 import json
 import logging
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aiops.engine.door import CutOff, pieces
 
 log = logging.getLogger("aiops.engine")
 
@@ -73,10 +74,12 @@ class Forward:
             scope["method"],
             httpx.URL(url).copy_with(raw_path=path + (b"?" + query if query else b"")),
             headers=[*headers, (MARK, b"1")],
-            content=_body(receive) if _has_body(scope) else None,
+            content=pieces(receive) if _has_body(scope) else None,
         )
         try:
             answer = await self._client.send(request, stream=True)
+        except CutOff:  # the connection to the leader is closed with it: that one takes no half either
+            return await _refuse(send)
         except httpx.HTTPError as why:
             raise Unreached(str(why) or type(why).__name__) from why
         try:
@@ -91,16 +94,6 @@ class Forward:
 
 def _has_body(scope: Scope) -> bool:
     return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
-
-
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        yield message.get("body", b"")
-        if not message.get("more_body"):
-            return
 
 
 async def _refuse(send: Send) -> None:

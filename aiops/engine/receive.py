@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aiops.config import Config
 from aiops.engine.clock import Clock
-from aiops.engine.door import Door, answer, into, later, read_body, see
+from aiops.engine.door import CutOff, Door, answer, into, later, read_body, see
 from aiops.engine.leadership import Leadership
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
@@ -150,7 +150,10 @@ class Receiving:
             return later(wait, f"more than {door.receiver.samples_per_second:g} samples a second")
         if not await self._room():
             return later(PATIENCE, "the pipeline is behind")
-        body = await read_body(receive, door.receiver.most_body)
+        try:
+            body = await read_body(receive, door.receiver.most_body)
+        except CutOff:
+            return Reply(400, b"the body was cut off\n")
         if body is None:
             return Reply(413, f"more than {door.receiver.most_body} bytes\n".encode())
         await self._open(door)
