@@ -65,6 +65,10 @@ class Detection(Block):
     relearn_after: Duration = Field(
         3600.0, description="After this long, a new level is taken as the new normal."
     )
+    relearn_after_change: Duration = Field(
+        900.0,
+        description="The same of what follows a deploy or config change of its component, if sooner.",
+    )
     forget_after: Duration = Field(
         86400.0, description="A series unseen for this long is dropped with its model."
     )

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,11 +77,16 @@ class Alerting:
         """Their problem is resolved: neither flapping nor a series that is gone is waited for any longer."""
         self._settled.update(alert.key for alert in alerts)
 
-    def hold(self, relearn_after: float, now: float) -> NDArray[np.bool_]:
-        """Slots in a confirmed anomaly, which detectors must not learn from; ``[index.capacity]``."""
+    def hold(
+        self, relearn_after: float, now: float, sooner: Mapping[Key, float] = MappingProxyType({})
+    ) -> NDArray[np.bool_]:
+        """Slots in a confirmed anomaly, which detectors must not learn from; ``[index.capacity]``.
+
+        `sooner`: seconds of the alerts for which they are others than `relearn_after`.
+        """
         held = np.zeros(self._index.capacity, bool)
-        for alert in self.live.values():
-            if alert.state is AlertState.FIRING and now - alert.fired < relearn_after:
+        for key, alert in self.live.items():
+            if alert.state is AlertState.FIRING and now - alert.fired < sooner.get(key, relearn_after):
                 slot = self._index.find(alert.labels)
                 if slot is not None:
                     held[slot] = True

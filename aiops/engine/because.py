@@ -34,7 +34,8 @@ def because(state: State, scored: Scored, found: Sequence[Signal], bar: float) -
         left -= 1
         by = int(scored.by[np.flatnonzero(scored.slots == slot)[0]])
         text = _explained(state, state.detection.detectors[by], slot, scored.time, signal, bar)
-        out[place] = replace(signal, because=text)
+        hint = state.relearning.hint(signal.labels, live.started if live else scored.time)
+        out[place] = replace(signal, because="; ".join(filter(None, (text, hint))))
     return out
 
 

@@ -4,6 +4,7 @@ import logging
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aiops.core import handling
 from aiops.core.context import problem_context
@@ -40,8 +41,7 @@ def detect(state: State, work: Work) -> None:
     state.came_from(work.source, row.slots)
     if not work.stream:
         state.telemetry.see(work.source, row, work.now)
-    hold = state.alerting.hold(state.config.detection.relearn_after, float(row.times[0]))
-    work.scored = state.detection.step(row, hold)
+    work.scored = state.detection.step(row, _held(state, work, float(row.times[0])))
     bar = state.bar(work.source)
     found = state.anomalies.step(work.scored, bar, state.detector_names)
     found = because(state, work.scored, found, bar)
@@ -112,6 +112,17 @@ def refresh(state: State, work: Work) -> None:
         if due and live.source == work.source:
             work.refresh.append(live)
             state.refreshed[live.key] = work.now
+
+
+def _held(state: State, work: Work, at: float) -> NDArray[np.bool_]:
+    """Which slots are not learnt from; what a change lets learn again early, its problem's timeline tells."""
+    sooner = state.relearning.look(state.alerting.live.values(), at)
+    known = {problem.key: problem for problem in state.problems.known} if sooner.due else {}
+    for (key, change), series in sooner.due.items():
+        if key in known:
+            text = state.relearning.said(series, change)
+            work.problem_changes += handling.note(known[key], text, at, ACTOR)
+    return state.alerting.hold(state.config.detection.relearn_after, at, sooner.after)
 
 
 def _values_of_live(state: State, row: Frame) -> dict[int, float]:

@@ -24,6 +24,7 @@ from aiops.core.pages import Pages
 from aiops.core.playbook import Playbook
 from aiops.core.problems import Problems
 from aiops.core.recent import Evidence, Recent
+from aiops.core.relearning import Relearning
 from aiops.core.remediate import Remediation
 from aiops.core.restarts import Restarts
 from aiops.core.rootcause_gather import Sight
@@ -77,6 +78,8 @@ class State:
             Sight(index, lambda: self.recent, self.components, topology, grouping.by, slis_of(config))
         )
         self.changes = Changes(grouping.by)
+        told = config.detection.relearn_after, config.detection.relearn_after_change
+        self.relearning = Relearning(self.changes, *told)
         self.telemetry = Telemetry(index, grouping.by, self.recent.most)
         self.restarts = Restarts(index)
         self.siblings = Siblings(index)
@@ -117,6 +120,7 @@ class State:
         self.problems.adopt(old.problems)
         self.inquiry.adopt(old.inquiry)
         self.changes.adopt(old.changes)
+        self.relearning.adopt(old.relearning)
         self.remediation.levels = old.remediation.levels
         for run in old.remediation.recent():
             self.remediation.note(run)

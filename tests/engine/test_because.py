@@ -9,16 +9,16 @@ from aiops.core.marks import Said
 from aiops.core.siblings import kind_of
 from aiops.engine.attention import heed
 from aiops.engine.because import quiet_at
-from aiops.model.frame import Frame
+from aiops.model.frame import Change, Frame
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Mark, Problem, Verdict
-from aiops.model.series import Labels
+from aiops.model.series import Labels, labels_of
 from aiops.model.signal import AlertKind, Severity, Signal
-from aiops.store import problems, ties
+from aiops.store import problems, tables, ties
 from aiops.store.database import Database
 from detectors.adaptive import Adaptive
 from tests.making import NOW, firing, labels
-from tests.walk import Walk, config_of
+from tests.walk import SOURCE, Walk, config_of
 
 
 def pod(number: int) -> Labels:
@@ -83,3 +83,30 @@ async def test_what_people_said_reaches_the_bars_from_the_store(db: Database) ->
     heed(made.state, [Said.of(row) for row in rows], NOW + 1)
     assert made.state.anomalies.moved == {0: -0.5, 1: -0.5, 2: -0.5}
     assert kind_of(pod(0)) == kind_of(alert.labels)
+
+
+@pytest.mark.parametrize("limit", [None, 120.0])
+async def test_after_a_deploy_a_new_level_is_learnt_sooner_unless_a_limit_speaks(
+    db: Database, limit: float | None
+) -> None:
+    detection = {"detectors": [{"kind": "adaptive"}], "relearn_after_change": "60s"}
+    limits = [{"match": "queue_length", "breach": {"above": limit}}] if limit else []
+    made = Walk(db, config_of(detection=detection, limits=limits))
+    learnt(made)
+    await made.hear((SOURCE, Change(made.clock.now(), "deploy", "web 2.0", labels_of({"service": "web"}))))
+    for _ in range(60):
+        await made.row({pod(n): 140.0 + 0.5 * (-1) ** n for n in range(3)})
+    odd = [a for a in made.state.alerting.live.values() if a.kind is AlertKind.ANOMALY]
+    told = [row["reason"] for row in await made.stored(tables.audit)]
+    hint = "to be learnt after 60 s instead of 1 h unless more is wrong, as it follows deploy: web 2.0"
+    assert any(hint in text for text in told)
+    learning = [text for text in told if text.startswith("series that are learnt from now on")]
+    expected = [float(made.state.recent.points(slot)["expected"][-1]) for slot in range(3)]
+    if limit:
+        assert len(odd) == 3
+        assert not learning
+        assert max(expected) < 110
+        assert made.problem.alerts
+    else:
+        assert learning[0].endswith("60 s after they fired, following deploy: web 2.0 (service web)")
+        assert min(expected) > 110, "it learns the new level"

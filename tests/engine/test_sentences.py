@@ -30,6 +30,7 @@ WRITERS = [
     "core/problem_ties",
     "core/problems",
     "core/recheck",
+    "core/relearning",
     "core/remediate",
     "core/resume",
     "core/rootcause",
