@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
 import httpx
@@ -94,6 +94,8 @@ class Prometheus(Connector):
     _until: float = PrivateAttr(0.0)
     _reads: bool | None = PrivateAttr(None)
     _said: set[str] = PrivateAttr(default_factory=set)
+    _found: dict[str, int] = PrivateAttr(default_factory=dict)
+    _over_cap: int = PrivateAttr(0)
 
     @field_validator("url")
     @classmethod
@@ -248,6 +250,7 @@ class Prometheus(Connector):
     def _named(self, one: _Ask, answer: Answer) -> Raw:
         """With our labels; cut to `max_series`, and to nothing where an SLI's query gives several series."""
         labels, most = answer.labels, self.max_series
+        self._found[one.query] = len(labels)
         if one.record and len(labels) > 1:
             self._say(
                 f"{text_of(one.record)} has no value: its query gives {len(labels)} series; aggregate it, "
@@ -261,12 +264,18 @@ class Prometheus(Connector):
         if len(chosen) == len(named):
             return Raw(named, answer.starts, answer.times, answer.values)
         spans = [slice(answer.starts[s], answer.starts[s + 1]) for s in chosen]
+        if most:
+            self._over_cap += len(answer.times) - sum(s.stop - s.start for s in spans)
         return Raw(
             [named[s] for s in chosen],
             np.cumsum([0] + [s.stop - s.start for s in spans]),
             np.concatenate([answer.times[s] for s in spans] or [np.zeros(0)]),
             np.concatenate([answer.values[s] for s in spans] or [np.zeros(0)]),
         )
+
+    def tally(self) -> Mapping[str, int]:
+        most = max(self._found.values(), default=0)
+        return {"series": min(most, self.max_series), "over_cap": self._over_cap}
 
     def _say(self, text: str) -> None:
         """Warn once: a pull comes every few seconds."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -105,6 +106,13 @@ class Scrape(Connector):
 
     def open(self, index: SeriesIndex) -> None:
         self._index, self._pages, self._files = index, {}, Files(self.files)
+
+    def tally(self) -> Mapping[str, int]:
+        found = Counter(series=0)
+        for page in self._pages.values():
+            found.update(page.decoder.intake.tally.counts())
+            found["series"] += len(page.decoder.intake.tracks)
+        return found
 
     async def close(self) -> None:
         for client in (self._client, self._api):

@@ -37,6 +37,13 @@ class Source(Plugin):
     async def close(self) -> None:
         """Release connections and files."""
 
+    def tally(self) -> Mapping[str, int]:
+        """What became of all samples so far, counted by a word each: ``late``, ``over_cap``, ...
+
+        ``series`` is how many count towards ``max_series``, where the source has that.
+        """
+        return {}
+
 
 class Connector(Source):
     """A source that the engine pulls.
@@ -119,10 +126,6 @@ class Receiver(Source):
     @abstractmethod
     def routes(self) -> list[Route]:
         """The endpoints; each emits what it decodes."""
-
-    def tally(self) -> Mapping[str, int]:
-        """What became of all that was sent so far, counted by a word each: ``late``, ``over_cap``, ..."""
-        return {}
 
 
 async def _nothing() -> AsyncIterator[Frame]:

@@ -247,6 +247,18 @@ class SourceOut(Schema):
     last_ok: MaybeInstant
     lag: Number = Field(description="Seconds between now and its newest sample.")
     error: str = Field(description="Empty while it is well.")
+    max_series: int | None = Field(description="Its cap (of kind prometheus: of one query); null: none.")
+    counted: int | None = Field(description="Series that count towards `max_series`; null: not counted.")
+    over_cap: int = Field(description="Samples of series beyond `max_series`, left out since the start.")
+    refused: int = Field(description="Samples left out for their labels: too long, too many, doubled.")
+
+    @classmethod
+    def of(cls, health: Any, cap: Any) -> "SourceOut":
+        """Of a `SourceHealth` and its `Cap`."""
+        told = ("name", "kind", "series", "last_ok", "lag", "error")
+        limits = ("max_series", "counted", "over_cap", "refused")
+        values = {name: getattr(health, name) for name in told}
+        return cls.model_validate(values | {name: getattr(cap, name) for name in limits})
 
 
 class ComplaintOut(Schema):

@@ -206,6 +206,8 @@ async def test_too_many_series_are_cut_the_same_way_each_time(
         assert sorted(names) == ["a", "b"]
         api.series.reverse()
     assert caplog.text.count("4 series, of which 2 (max_series)") == 1
+    tally = one.tally()
+    assert (tally["series"], tally["over_cap"] > 0) == (2, True)
 
 
 async def test_server_warnings_are_logged_once(api: PrometheusApi, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,7 @@ from aiops.engine.receive import Receiving, mount
 from aiops.model.frame import Frame
 from aiops.model.series import labels_of
 from aiops.testing import FakeClock, eventually
+from aiops.web.app import create_app
 from tests.bench import gen
 
 START = 1_767_225_600
@@ -125,6 +126,14 @@ async def test_series_beyond_the_cap_are_refused_and_the_others_taken(tmp_path: 
         assert len(engine.index) == 1
         sample = {"source": "push", "fate": "over_cap"}
         assert engine.metrics.registry.get_sample_value("forewarn_received_samples_total", sample) == 1
+        web = httpx.ASGITransport(create_app(engine))
+        async with httpx.AsyncClient(transport=web, base_url="http://127.0.0.1:8750") as visitor:
+            (told,) = (await visitor.get("/api/v1/sources")).json()["items"]
+            limits = {name: told[name] for name in ("max_series", "counted", "over_cap", "refused")}
+            assert limits == {"max_series": 1, "counted": 1, "over_cap": 1, "refused": 0}
+            page = (await visitor.get("/sources")).text
+            assert "1 of at most 1<" in page
+            assert "1 sample of series beyond max_series was left out" in page
 
 
 async def test_samples_beyond_the_rate_are_told_when_to_come_again(tmp_path: Path) -> None:

@@ -155,8 +155,11 @@ async def test_the_source_has_a_cap_of_series(page: MetricsPage, make: Callable[
     page.say("".join(f"m{k} 1\n" for k in range(10)))
     with MetricsPage() as other:
         other.say("".join(f"m{k} 1\n" for k in range(10)))
-        got = await seen(make(targets=[page.address, other.address], max_series=15))
+        one = make(targets=[page.address, other.address], max_series=15)
+        got = await seen(one)
+        tally = one.tally()
     assert sum(name.startswith("m") for name in got) == 15
+    assert (tally["series"], tally["over_cap"]) == (15, 5)
 
 
 def meta(name: str, **annotations: str) -> dict[str, Any]:

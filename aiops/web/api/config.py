@@ -9,6 +9,7 @@ from starlette.responses import Response
 from aiops.config.complaint import ConfigError
 from aiops.config.playbooks import PlaybookError
 from aiops.web import schemas
+from aiops.web.caps import Cap, caps
 from aiops.web.errors import Invalid, responses, trouble
 from aiops.web.redact import redacted
 from aiops.web.security import Author, EngineDep
@@ -25,7 +26,9 @@ class ConfigText(BaseModel):
 @router.get("/sources", summary="Health of the sources", responses=responses(401))
 async def sources(engine: EngineDep) -> schemas.Page[schemas.SourceOut]:
     """All of them, in the order of the file."""
-    return schemas.Page(items=[schemas.SourceOut.model_validate(one) for one in engine.sources()])
+    known = caps(engine.config)
+    found = [(one, known.get(one.name, Cap())) for one in engine.sources()]
+    return schemas.Page(items=[schemas.SourceOut.of(one, cap) for one, cap in found])
 
 
 @router.get("/config", summary="The configuration that runs", responses=responses(401))

@@ -17,6 +17,7 @@ from aiops.web.api.deliveries import whole_delivery
 from aiops.web.api.paging import Paging, PagingDep, decode, encode
 from aiops.web.api.runs import whole_run
 from aiops.web.api.series import finder_of
+from aiops.web.caps import caps
 from aiops.web.console.access import Visitor
 from aiops.web.console.pages import beside, sparks
 from aiops.web.console.render import as_yaml, renderer_of
@@ -221,9 +222,8 @@ async def render_silences(
 
 @router.get("/sources")
 async def sources(request: Request, engine: EngineDep, who: Visitor) -> Response:
-    return await renderer_of(request).page(
-        request, "sources.html", who, items=engine.sources(), configured=_configured(engine.config)
-    )
+    context: dict[str, Any] = {"configured": _configured(engine.config), "caps": caps(engine.config)}
+    return await renderer_of(request).page(request, "sources.html", who, items=engine.sources(), **context)
 
 
 def _configured(config: Config) -> dict[str, dict[str, Any]]:
