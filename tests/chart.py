@@ -34,6 +34,12 @@ MATRIX: dict[str, dict[str, Any]] = {
     "default": {},
     "memory_only": {"persistence": {"enabled": False}, "rbac": {"read": {"enabled": False}}},
     "bundled_three": {"store": {"mode": "bundled"}, "replicas": 3},
+    "external_shared": {
+        "store": _TRUSTED,
+        "replicas": 3,
+        "persistence": {"shared": {"enabled": True}, "storageClass": "nfs", "size": "20Gi"},
+        "config": {"ready_limits": ["kubernetes", "node_exporter", "blackbox", "process"]},
+    },
     "external_scaled": {
         "store": _TRUSTED,
         "autoscaling": {"enabled": True, "maxReplicas": 9},

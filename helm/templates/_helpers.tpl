@@ -48,6 +48,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if or .Values.autoscaling.enabled (gt (int .Values.replicas) 1) }}true{{ end -}}
 {{- end -}}
 
+{{- define "forewarn.shared" -}}
+{{- if and .Values.persistence.enabled .Values.persistence.shared.enabled }}true{{ end -}}
+{{- end -}}
+
+{{- define "forewarn.sharedClaim" -}}
+{{- default (printf "%s-data" (include "forewarn.fullname" .)) .Values.persistence.shared.existingClaim -}}
+{{- end -}}
+
 {{- define "forewarn.tokenSecret" -}}
 {{- default (printf "%s-token" (include "forewarn.fullname" .)) .Values.token.existingSecret.name -}}
 {{- end -}}
@@ -172,5 +180,11 @@ seccompProfile:
 {{- define "forewarn.refusals" -}}
 {{- if and (eq .Values.store.mode "sqlite") (include "forewarn.many" .) -}}
 {{- fail "more than one replica needs store.mode bundled or external: SQLite is one file of one process" -}}
+{{- end -}}
+{{- if and (eq .Values.store.mode "sqlite") (include "forewarn.shared" .) -}}
+{{- fail "persistence.shared needs store.mode bundled or external: SQLite loses its locks on volumes that many mount" -}}
+{{- end -}}
+{{- if and .Values.persistence.shared.enabled (not .Values.persistence.enabled) -}}
+{{- fail "persistence.shared needs persistence.enabled: without it there is no volume to share" -}}
 {{- end -}}
 {{- end -}}

@@ -158,11 +158,48 @@ def test_many_replicas_are_spread_and_not_all_taken_at_once(rendered: dict[str, 
     assert _of_kind(rendered, "external_scaled", "HorizontalPodAutoscaler")
 
 
+def test_replicas_may_share_one_volume(rendered: dict[str, str], tmp_path: Path) -> None:
+    (own,) = _of_kind(rendered, "external_scaled", "StatefulSet")
+    assert [one["metadata"]["name"] for one in own["spec"]["volumeClaimTemplates"]] == ["data"]
+    (engine,) = _of_kind(rendered, "external_shared", "StatefulSet")
+    (claim,) = _of_kind(rendered, "external_shared", "PersistentVolumeClaim")
+    assert "volumeClaimTemplates" not in engine["spec"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    pod = engine["spec"]["template"]["spec"]
+    named = claim["metadata"]["name"]
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": named}} in pod["volumes"]
+    names = [one["name"] for one in pod["containers"][0]["env"]]
+    assert names.index("POD_NAME") < names.index("NUMBA_CACHE_DIR")  # else it is not filled in
+    given = MATRIX["external_shared"] | {
+        "persistence": {"shared": {"enabled": True, "existingClaim": "theirs"}}
+    }
+    text = render(given, tmp_path)
+    assert "claimName: theirs" in text
+    assert "PersistentVolumeClaim" not in [one["kind"] for one in documents(text)]
+
+
+def test_limits_that_are_ready_hold_by_default(rendered: dict[str, str]) -> None:
+    (text,) = [
+        one["data"]["forewarn.yaml"]
+        for one in _of_kind(rendered, "default", "ConfigMap")
+        if one["metadata"]["name"] == "fw-forewarn"
+    ]
+    config, _ = check(text, "forewarn.yaml")
+    assert config
+    assert config.ready_limits == ["kubernetes", "node_exporter"]
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "misspelt": ({"replcas": 2}, "replcas"),
     "misspelt_inside": ({"persistence": {"enable": False}}, "enable"),
     "two_on_sqlite": ({"replicas": 2}, "SQLite is one file of one process"),
     "scaled_sqlite": ({"autoscaling": {"enabled": True}}, "SQLite is one file of one process"),
+    "shared_sqlite": ({"persistence": {"shared": {"enabled": True}}}, "SQLite loses its locks"),
+    "shared_nothing": (
+        {"store": {"mode": "bundled"}, "persistence": {"enabled": False, "shared": {"enabled": True}}},
+        "no volume to share",
+    ),
     "external_nowhere": ({"store": {"mode": "external"}}, "host"),
     "own_store": ({"config": {"store": "sqlite:///x.db"}}, "store"),
     "no_sources": ({"config": {"sources": []}}, "sources"),
