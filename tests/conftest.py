@@ -1,6 +1,7 @@
 """Fixtures for all tests. A test that takes `db` runs on SQLite and on PostgreSQL."""
 
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -74,3 +75,14 @@ async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engi
     refusing(config, "pager", "401: the key is not known")
     async with running(config) as made:
         yield made
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB: an empty store takes half a one, and its log as much."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "forewarn-test", str(place)]).returncode:
+        pytest.skip("a file system can only be mounted by root")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)

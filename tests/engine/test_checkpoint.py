@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 import random
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -221,16 +220,6 @@ def test_what_a_crash_left_half_written_is_ignored_and_cleared(tmp_path: Path) -
 def test_nothing_on_disk_is_pickled(tmp_path: Path) -> None:
     for file in write(state_of(), tmp_path).glob("*.npy"):
         np.load(file, allow_pickle=False)
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "forewarn-test", str(place)]).returncode:
-        pytest.skip("a file system can only be mounted by root")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 async def test_a_full_disk_leaves_the_former_checkpoint_and_says_so(tiny_disk: Path, db: Database) -> None:

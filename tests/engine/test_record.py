@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,18 +144,6 @@ async def test_the_watermark_is_written_with_the_effects_and_never_before_them(d
     await soon(healed(made, task))
     (mark,) = await made.stored(tables.watermark, tables.watermark.c.source == "prod")
     assert mark["acted_until"] == made.state.acted_until["prod"]
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "forewarn-test", str(place)])
-    if done.returncode:
-        pytest.skip("a file system can only be mounted by root")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def fill(disk: Path) -> Path:
