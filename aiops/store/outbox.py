@@ -13,6 +13,7 @@ it again, which is all there is to recovery from a crash. Times are seconds sinc
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -169,15 +170,46 @@ def replay(conn: Connection, delivery_id: int, at: float, actor: str = audit.ACT
 
 def replay_all(conn: Connection, sink: str, at: float, actor: str = audit.ACTOR) -> int:
     """Revive every dead message of `sink` that is not overtaken; returns how many."""
-    query = sa.select(delivery.c.id).where(delivery.c.sink == sink, delivery.c.state == DEAD)
-    revived = 0
-    for ident in list(conn.execute(query.order_by(delivery.c.id)).scalars()):
+    revived, last = 0, 0
+    while some := replay_some(conn, sink, last, at, actor):
+        revived, last = revived + some.revived, some.last
+    return revived
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Of one lot of dead messages: how many were revived, how many were old news, and the last one's id."""
+
+    revived: int
+    overtaken: int
+    last: int
+
+
+def replay_some(
+    conn: Connection, sink: str, after: int, at: float, actor: str = audit.ACTOR, limit: int = 200
+) -> Replayed | None:
+    """Revive the next `limit` dead messages with an id above `after`; None when there are none.
+
+    `sink` empty: of every sink. Many are revived in several lots, so that others write in between.
+    """
+    query = sa.select(delivery.c.id).where(delivery.c.state == DEAD, delivery.c.id > after)
+    if sink:
+        query = query.where(delivery.c.sink == sink)
+    ids = list(conn.execute(query.order_by(delivery.c.id).limit(limit)).scalars())
+    overtaken = 0
+    for ident in ids:
         try:
             replay(conn, ident, at, actor)
-            revived += 1
         except Overtaken as why:
+            overtaken += 1
             log.info("not replayed: %s", why)
-    return revived
+    return Replayed(len(ids) - overtaken, overtaken, ids[-1]) if ids else None
+
+
+def dead_by_sink(conn: Connection) -> dict[str, int]:
+    """Sink -> how many dead messages it has; those without any are left out."""
+    query = sa.select(delivery.c.sink, sa.func.count()).where(delivery.c.state == DEAD)
+    return {str(sink): int(count) for sink, count in conn.execute(query.group_by(delivery.c.sink)).all()}
 
 
 def owners(conn: Connection) -> set[str]:

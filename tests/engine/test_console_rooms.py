@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from aiops.engine.engine import Engine
 from aiops.model.frame import Change
-from aiops.store import accounts, causes, log_templates, tables, tokens
+from aiops.store import accounts, causes, log_templates, outbox, tables, tokens
 from aiops.web.app import create_app
 from tests.world import NOW, token_of
 
@@ -184,6 +184,30 @@ async def test_teams_of_tokens_and_accounts_are_set_by_form(ana: httpx.AsyncClie
     assert next(one for one in people if one["name"] == "zoe")["teams"] == []
     assert (await ana.post(url, data={"csrf": csrf, "teams": "web*"})).status_code == 422
     assert (await ana.post("/access/accounts/4242/teams", data={"csrf": csrf})).status_code == 404
+
+
+async def test_all_dead_letters_of_a_sink_are_sent_again(ana: httpx.AsyncClient, engine: Engine) -> None:
+    before = await engine.db.read(outbox.dead_by_sink)
+    assert before["pager"] >= 2
+    page = (await ana.get("/deliveries?state=dead")).text
+    assert f'<option value="pager">pager ({before["pager"]})</option>' in page
+    csrf, url = await csrf_of(ana), "/deliveries/replay"
+    assert (await ana.post(url, data={"sink": "pager"})).status_code == 403, "no CSRF token"
+    assert (await ana.post(url, data={"csrf": csrf, "sink": "nobody"})).status_code == 404
+    answer = await ana.post(url, data={"csrf": csrf, "sink": "pager"})
+    assert answer.status_code == 303
+    told = re.fullmatch(r"/deliveries\?revived=(\d+)&overtaken=(\d+)", answer.headers["location"])
+    assert told
+    assert (int(told[1]) + int(told[2]), int(told[1]) > 0) == (before["pager"], True)
+    said = (await ana.get(answer.headers["location"])).text
+    assert f"{told[1]} dead letter" in said
+    trail = (await ana.get("/api/v1/audit", params={"entity": "delivery", "actor": "ana"})).json()["items"]
+    assert [one["reason"] for one in trail] == ["replayed by ana"] * int(told[1])
+    plain = await engine.db.run(tokens.create, "robot-2", engine.clock.now())
+    bearer = {"Authorization": f"Bearer {plain}"}
+    assert (await ana.post("/api/v1/deliveries/replay", json={})).status_code == 401
+    all_ = await ana.post("/api/v1/deliveries/replay", headers=bearer, json={})
+    assert set(all_.json()) == {"revived", "overtaken"}
 
 
 async def test_the_problem_page_offers_what_its_state_allows(ana: httpx.AsyncClient) -> None:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
+from pydantic import BaseModel, Field
 from sqlalchemy.engine import Connection
 
 from aiops.model.lifecycle import DeliveryState
@@ -57,6 +58,38 @@ async def replayed(engine: Engine, delivery_id: int, by: str) -> dict[str, Any]:
         raise HTTPException(409, str(why)) from why
     engine.outbox_wake.set()
     return await engine.db.read(whole_delivery, delivery_id) or {}
+
+
+class ReplayIn(BaseModel):
+    """Which dead letters."""
+
+    sink: Words = Field("", max_length=128, description="Those to this sink; left out: all.")
+
+
+class ReplayOut(BaseModel):
+    """What came of them."""
+
+    revived: int = Field(description="Due at once, under the same message ids.")
+    overtaken: int = Field(description="Left dead: later news of their problem was sent already.")
+
+
+async def replayed_all(engine: Engine, sink: str, by: str) -> ReplayOut:
+    """Revive the dead letters of `sink`, of all sinks when empty. Raises 404 for a sink there is not."""
+    if sink and sink not in {one.name for one in engine.config.sinks}:
+        raise not_found("sink", sink)
+    found, last = ReplayOut(revived=0, overtaken=0), 0
+    while some := await engine.db.run(outbox.replay_some, sink, last, engine.clock.now(), by):
+        last = some.last
+        found.revived += some.revived
+        found.overtaken += some.overtaken
+    engine.outbox_wake.set()
+    return found
+
+
+@router.post("/replay", summary="Send all dead letters again", responses=responses(401, 403, 404, 422))
+async def replay_all(engine: EngineDep, who: Writer, body: ReplayIn) -> ReplayOut:
+    """Those of one sink, or of all; each stands in the audit trail."""
+    return await replayed_all(engine, body.sink, who.name)
 
 
 @router.post(

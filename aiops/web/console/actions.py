@@ -41,6 +41,15 @@ async def replay(engine: EngineDep, who: Actor, delivery_id: Ident) -> Response:
     return RedirectResponse(f"/deliveries/{delivery_id}", 303)
 
 
+@router.post("/deliveries/replay")
+async def replay_all(
+    engine: EngineDep, who: Actor, sink: Annotated[Words, Form(max_length=128)] = ""
+) -> Response:
+    """All dead letters, or those of one sink; the list then says what came of them."""
+    found = await deliveries.replayed_all(engine, sink, who.name)
+    return RedirectResponse(f"/deliveries?revived={found.revived}&overtaken={found.overtaken}", 303)
+
+
 @router.post("/silences")
 async def silence(
     request: Request,

@@ -10,7 +10,7 @@ from aiops.config import Config
 from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState, Stage
 from aiops.model.selector import SelectorError
 from aiops.model.signal import AlertKind, Severity
-from aiops.store import audit, flagged, silences, views
+from aiops.store import audit, flagged, outbox, silences, views
 from aiops.web import points
 from aiops.web.api.autonomy import standings
 from aiops.web.api.deliveries import whole_delivery
@@ -180,12 +180,21 @@ def _inbox(conn: Connection) -> list[views.Row]:
 
 @router.get("/deliveries")
 async def deliveries(
-    request: Request, engine: EngineDep, who: Visitor, paging: PagingDep, state: Text = "", sink: Text = ""
+    request: Request,
+    engine: EngineDep,
+    who: Visitor,
+    paging: PagingDep,
+    state: Text = "",
+    sink: Text = "",
+    revived: Annotated[int | None, Query(ge=0)] = None,
+    overtaken: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
+    """`revived` and `overtaken`: what came of sending all dead letters again, just now."""
     chosen = {"state": _one_of(state, DeliveryState), "sink": sink}
     narrow = views.DeliveryFilter(chosen["state"], sink)
     rows = await engine.db.read(views.deliveries, narrow, paging.before, paging.limit + 1)
     context = _next(request, paging, rows) | {"chosen": chosen, "sinks": engine.config.sinks}
+    context |= {"revived": revived, "overtaken": overtaken, "dead": await engine.db.read(outbox.dead_by_sink)}
     return await renderer_of(request).page(request, "deliveries.html", who, **context)
 
 
