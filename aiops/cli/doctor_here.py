@@ -6,7 +6,7 @@ import resource
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from importlib import metadata
 from pathlib import Path
 
@@ -94,8 +94,13 @@ def complaints(where: Path, why: ConfigError) -> list[Finding]:
     ]
 
 
+def _count(these: Sized, name: str) -> str:
+    return f"{len(these)} {name}{'' if len(these) == 1 else 's'}"
+
+
 def config_file(where: Path, config: Config) -> list[Finding]:
-    findings = [ok("config", f"{where} is good: {len(config.sources)} sources, {len(config.sinks)} sinks")]
+    parts = f"{_count(config.sources, 'source')}, {_count(config.sinks, 'sink')}"
+    findings = [ok("config", f"{where} is good: {parts}")]
     try:
         mode = where.stat().st_mode
     except OSError as why:
