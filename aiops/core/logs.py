@@ -145,6 +145,11 @@ class Logs:
         pattern = redacted(template.text) if template else ""
         return (pattern, *self._examples.get(ident, ()))
 
+    def lines_of(self, name: str) -> list[str]:
+        """The last lines of the template of that name, redacted."""
+        known = ((self.miner.find(ident), kept) for ident, kept in self._examples.items())
+        return [line for template, kept in known if template and template.name == name for line in kept]
+
     def catalogue(self) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
         """(templates that had lines, (name, name it was merged into)) since the last call, for the store."""
         seen: dict[int, tuple[float, float]] = {}
@@ -177,10 +182,8 @@ class Logs:
         """Raises ValueError, changing nothing but the miner, when it is no snapshot."""
         self.miner.restore(data["miner"])
         try:
-            sources = {
-                name: LogSource.restore(self._settings, self.miner, saved)
-                for name, saved in data["sources"].items()
-            }
+            saved = data["sources"].items()
+            sources = {name: LogSource.restore(self._settings, self.miner, one) for name, one in saved}
         except (KeyError, TypeError) as why:
             raise ValueError(f"no snapshot of logs: {why!r}") from why
         self._sources = sources

@@ -1,12 +1,14 @@
 """Log templates, to be looked up by the names in alerts. Plain functions; the caller owns the transaction."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from aiops.store.tables import log_template
+from aiops.store.lists import LOOKED
+from aiops.store.tables import alert, log_template, problem
 
 _AT_ONCE = 500
 
@@ -44,6 +46,19 @@ def find(conn: Connection, name: str, team: str = "default") -> dict[str, Any] |
     query = sa.select(log_template).where(log_template.c.name == name, log_template.c.team == team)
     row = conn.execute(query).mappings().first()
     return dict(row) if row else None
+
+
+def alerts_of(conn: Connection, name: str, text: str, limit: int) -> list[dict[str, Any]]:
+    """Alerts about the template, or that show lines of it, the latest first, among the `LOOKED` newest.
+
+    Each with its problem's ``title`` (None where it became no problem).
+    """
+    newest = sa.select(alert).order_by(alert.c.id.desc()).limit(LOOKED).subquery()
+    about = sa.cast(newest.c.labels, sa.Text).contains(f'"template": {json.dumps(name)}', autoescape=True)
+    shows = sa.cast(newest.c.examples, sa.Text).startswith(f"[{json.dumps(text)}", autoescape=True)
+    query = sa.select(newest, problem.c.title).outerjoin(problem, problem.c.id == newest.c.problem_id)
+    rows = conn.execute(query.where(about | shows).order_by(newest.c.id.desc()).limit(limit))
+    return [dict(row) for row in rows.mappings()]
 
 
 ORDERS = {

@@ -95,6 +95,10 @@ class Engine(Protocol):
     def playbooks(self) -> Mapping[str, Playbook]:
         """By name."""
 
+    def log_lines(self, name: str) -> Sequence[str]:
+        """The last lines of a log pattern, redacted; none when there were none of late."""
+        ...
+
     def topology(self) -> Topology:
         """What depends on what, as alerts are placed by."""
         ...

@@ -7,9 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from aiops.engine.engine import Engine
 from aiops.model.frame import Change
+from aiops.model.series import labels_of
 from aiops.store import accounts, causes, log_templates, outbox, tables, tokens
 from aiops.web.app import create_app
 from tests.world import NOW, token_of
@@ -116,6 +119,47 @@ async def test_log_patterns_are_listed_by_their_lines(visitor: httpx.AsyncClient
     found = (await visitor.get("/api/v1/patterns", params={"order": "newest", "limit": 1})).json()
     assert (found["items"][0]["name"], bool(found["next"])) == ("T2", True)
     assert (await visitor.get("/api/v1/patterns?order=worst")).status_code == 422
+
+
+async def test_a_log_pattern_has_its_page(visitor: httpx.AsyncClient, engine: Engine) -> None:
+    row = {"name": "T9", "text": "no connection left in <*>", "level": "error", "lines": 1_200}
+    await engine.db.run(log_templates.save, [row | {"first_seen": NOW - 600, "last_seen": NOW}])
+    await engine.db.run(log_templates.save, [row | {"name": "T8", "first_seen": NOW, "last_seen": NOW}])
+    await engine.db.run(log_templates.merge, [("T8", "T9")])
+    assert "Its rate is followed once" in (await visitor.get("/patterns/T9")).text
+    labels = {"__name__": "log_pattern_lines_per_second", "service": "checkout", "template": "T9"}
+    engine.index.slot(labels_of(labels))
+    times = [NOW - 300 + 10 * k for k in range(30)]
+    rates = [0.1] * 15 + [2.0] * 15
+    columns = {"times": times, "observed": rates, "expected": rates, "lower": rates, "upper": rates}
+    examples = [row["text"], f"no connection left in {EVIL}"]
+
+    def told(conn: Connection) -> int:
+        was = dict(conn.execute(sa.select(tables.alert).limit(1)).mappings().one())
+        mine = {"labels": labels, "examples": examples, "started": NOW - 150, "state": "resolved"}
+        ident = conn.execute(tables.alert.insert().values({**was, "id": None} | mine)).inserted_primary_key
+        assert ident
+        conn.execute(tables.evidence.insert().values(alert_id=ident[0], points=columns, team="default"))
+        return int(ident[0])
+
+    alert = await engine.db.run(told)
+    page = (await visitor.get("/patterns/T9")).text
+    assert "<code>no connection left in &lt;*&gt;</code>" in page
+    assert "2 lines a second" in page, "1,200 in 600 s"
+    assert re.search(r'data-points="/api/v1/series/\w+/points"', page)
+    assert "no connection left in &lt;script&gt;" in page
+    assert EVIL not in page
+    assert f'href="/alerts/{alert}"' in page
+    found = (await visitor.get("/api/v1/patterns/T8")).json()
+    assert (found["name"], len(found["series"])) == ("T9", 1)
+    (one,) = [each for each in found["alerts"] if each["id"] == alert]
+    assert (one["before"], one["after"]) == (15, 300)
+    assert f'<a href="/problems/{one["problem_id"]}">' in page or one["problem_id"] is None
+    assert 'href="/patterns/T9"' in (await visitor.get(f"/alerts/{alert}")).text
+    chinese = (await visitor.get("/patterns/T9", headers={"Accept-Language": "zh"})).text
+    assert "日志模式 T9" in chinese
+    assert (await visitor.get("/patterns/T404")).status_code == 404
+    assert (await visitor.get("/api/v1/patterns/T404")).status_code == 404
 
 
 async def test_settings_hold_the_file_against_what_runs(

@@ -2,16 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
+from aiops.model.series import fingerprint
 from aiops.store import log_templates, trail
 from aiops.web.api.paging import PagingDep, decode, encode
 from aiops.web.api.problems import whole_problem
 from aiops.web.console.markdown import problem_text
 from aiops.web.errors import not_found, responses
 from aiops.web.inputs import LARGEST, Ident, Words
+from aiops.web.patterns import whole_pattern
 from aiops.web.schema_base import Instant, Page, Schema
 from aiops.web.schemas import TimelineEntry
 from aiops.web.security import EngineDep
@@ -39,6 +41,26 @@ class Pattern(Schema):
     lines: int = Field(description="How many were seen.")
     first_seen: Instant
     last_seen: Instant
+
+
+class PatternAlert(Schema):
+    """An alert about a pattern, or that shows lines of it."""
+
+    id: int
+    problem_id: int | None
+    rule: str
+    state: str
+    started: Instant
+    before: int | None = Field(description="Lines before it began, in a time as long as `after`'s.")
+    after: int | None = Field(description="Lines from its beginning on, as far as points are kept.")
+
+
+class PatternDetail(Pattern):
+    """A pattern with its evidence."""
+
+    lines_shown: list[str] = Field(description="Examples, without secrets.")
+    series: list[str] = Field(description="Series of its rate, a stream each: `/series/{id}/points`.")
+    alerts: list[PatternAlert]
 
 
 class CallOut(BaseModel):
@@ -75,6 +97,18 @@ async def patterns(
     rows = await engine.db.read(log_templates.listed, text, order, skip, limit + 1, team)
     more = encode(skip + limit) if len(rows) > limit else None
     return Page(items=[Pattern.model_validate(row) for row in rows[:limit]], next=more)
+
+
+@router.get(
+    "/patterns/{name}", tags=["alerts"], summary="One log pattern", responses=responses(401, 404, 422)
+)
+async def pattern(engine: EngineDep, name: Annotated[str, Path(max_length=64)]) -> PatternDetail:
+    """Lines of it, the series of its rate, and what it took part in."""
+    whole = await whole_pattern(engine, name)
+    if whole is None:
+        raise not_found("pattern", name)
+    series = [fingerprint(labels) for labels in whole["series"]]
+    return PatternDetail.model_validate(whole | {"series": series})
 
 
 @router.get("/topology", tags=["series"], summary="What calls what", responses=responses(401))

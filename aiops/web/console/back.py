@@ -4,11 +4,14 @@ import asyncio
 import math
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from aiops.core.ledger import Entry, Outcome, summarise
+from aiops.core.log_shown import pace
+from aiops.model.series import fingerprint
 from aiops.store import ledger, log_templates, trail, views
+from aiops.web import points
 from aiops.web.api import autonomy
 from aiops.web.api.ledger import pages
 from aiops.web.api.paging import PagingDep, decode, encode
@@ -17,7 +20,10 @@ from aiops.web.console.bars import lead_bars
 from aiops.web.console.map import drawn
 from aiops.web.console.pages import ailing
 from aiops.web.console.render import renderer_of
+from aiops.web.console.spark import spark
+from aiops.web.errors import not_found
 from aiops.web.inputs import Words
+from aiops.web.patterns import per_second, whole_pattern
 from aiops.web.security import EngineDep
 
 router = APIRouter()
@@ -105,6 +111,20 @@ async def patterns(
     context: dict[str, Any] = {"items": rows[:100], "next": more, "chosen": {"q": q, "order": by}}
     context["most"] = max((row["lines"] for row in rows), default=1)
     return await renderer_of(request).page(request, "patterns.html", who, **context)
+
+
+@router.get("/patterns/{name}")
+async def pattern(
+    request: Request, engine: EngineDep, who: Visitor, name: Annotated[str, Path(max_length=64)]
+) -> Response:
+    """One pattern: its rate over time, lines of it, and the problems that it took part in."""
+    whole = await whole_pattern(engine, name)
+    if whole is None:
+        raise not_found("pattern", name)
+    lines = [(fingerprint(labels), labels, points.recent(engine, labels)) for labels in whole["series"]]
+    charts = [{"id": ident, "labels": labels, "drawn": spark(line)} for ident, labels, line in lines]
+    context: dict[str, Any] = {"pattern": whole, "charts": charts, "pace": pace(per_second(whole))}
+    return await renderer_of(request).page(request, "pattern.html", who, **context)
 
 
 @router.get("/topology")
