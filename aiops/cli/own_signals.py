@@ -76,6 +76,7 @@ ROWS: dict[str, Sequence[Panel]] = {
         ("Lead time before breaches of 30 days", "s", [("forewarn_ledger_lead_seconds{$of}", "{{quantile}}")]),
         ("Lead time of late (p50)", "s", [("$p50(forewarn_lead_seconds)", "p50")]),
         ("How warnings turned out", "short", [("forewarn_ledger_problems{$of}", "{{outcome}}")]),
+        ("Error budgets that are left", "percentunit", [("forewarn_slo_budget_remaining_ratio{$of}", "{{slo}}")]),
         ("Predictions that came true or were averted", "percentunit", [("forewarn_ledger_precision{$of}", I)]),
     ),
     "Tickets and repairs": (

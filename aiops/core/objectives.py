@@ -126,6 +126,19 @@ class ObjectiveWatch:
             for at in np.flatnonzero(over.any(0) | (spent >= 1)).tolist()
         ]
 
+    def left(self) -> float:
+        """Share of its budget that the worst series has left, each as of its last sample.
+
+        Below 0: more was spent than there is. NaN: there is no series yet.
+        """
+        state = self.dense.rows
+        rows = np.flatnonzero((state["owner"] >= 0) & ~np.isnan(state["last"]))
+        if not len(rows):
+            return float("nan")
+        begun = state["coarse_step"][rows] - COARSE + 1
+        bad = state["total"][rows] - state["coarse"][rows, begun % (COARSE + 1)]
+        return 1.0 - float(bad.max()) / self.rule.budget
+
     def _learn(self, row: Frame) -> Slots:
         """Add what was bad since the last samples. The slots that had one."""
         slots, values = row.slots, row.values[0]

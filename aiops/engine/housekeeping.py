@@ -105,6 +105,7 @@ class Housekeeping:
     def _gauges(self, state: State) -> None:
         metrics = self._metrics
         vitals.of_state(metrics, state)
+        vitals.of_objectives(metrics, state)
         metrics.series.set(len(state.index))
         metrics.series_ready.set(int(state.detection.ready().sum()))
         metrics.bar.set(max((state.bar(s.name) for s in state.config.sources), default=0.0))

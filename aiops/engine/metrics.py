@@ -147,6 +147,12 @@ class Metrics:
         self.series_bytes = Gauge(
             "forewarn_series_bytes", "Memory of learnt state for one series.", registry=r
         )
+        self.budget_left = Gauge(
+            "forewarn_slo_budget_remaining_ratio",
+            "Share of an objective's error budget that its worst series has left; below 0: overspent.",
+            ["slo"],
+            registry=r,
+        )
         self.runs_waiting = Gauge(
             "forewarn_runs_waiting",
             "Playbook runs that wait: for their turn, or for approval.",

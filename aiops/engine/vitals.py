@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 import aiops
+from aiops.core.objectives import ObjectiveWatch
 from aiops.engine.capture import parts
 from aiops.engine.metrics import Metrics
 from aiops.engine.state import State
@@ -48,6 +49,16 @@ def of_state(metrics: Metrics, state: State) -> None:
     runs = [run.state for run in state.remediation.recent()]
     for one in WAITING:
         metrics.runs_waiting.labels(one.value).set(runs.count(one))
+
+
+def of_objectives(metrics: Metrics, state: State) -> None:
+    """In the pipeline's turn; those that the configuration has no more are dropped."""
+    left = {one.rule.name: one.left() for one in state.rules if isinstance(one, ObjectiveWatch)}
+    told = {sample.labels["slo"] for whole in metrics.budget_left.collect() for sample in whole.samples}
+    for name in told - left.keys():
+        metrics.budget_left.remove(name)
+    for name, share in left.items():
+        metrics.budget_left.labels(name).set(share)
 
 
 def of_build(metrics: Metrics, db: Database) -> None:

@@ -121,6 +121,35 @@ def test_of_a_latency_the_time_beyond_its_bound_counts() -> None:
     assert fast.until(0.4, told, 600) == float("inf")
 
 
+def test_what_is_left_is_the_worst_series_share_as_of_its_last_sample() -> None:
+    stand = Stand(series=3)
+    assert np.isnan(stand.watch.left())
+    stand.row(0.0, 0.0, np.nan)
+    assert stand.watch.left() == 1
+    for _ in range(20):
+        signals = stand.row(0.0, 0.5, np.nan)
+    (signal,) = signals
+    budget = 0.001 * MONTH
+    assert stand.watch.left() == pytest.approx(1 - 20 * MINUTE * 0.5 / budget)
+    assert stand.watch.left() == pytest.approx(1 - signal.observed)
+    for _ in range(3 * 1440):
+        stand.row(0.0, 0.0, np.nan)
+    assert stand.watch.left() == pytest.approx(1 - 20 * MINUTE * 0.5 / budget)  # the window holds it yet
+    for _ in range(60):
+        stand.row(1.0, 0.0, np.nan)
+    assert stand.watch.left() < 0
+
+
+def test_what_is_left_forgets_what_left_the_window() -> None:
+    stand = Stand(window=HOUR * 24)
+    stand.row(0.0)
+    stand.row(1.0)
+    assert stand.watch.left() < 1
+    for _ in range(25 * 60):
+        stand.row(0.0)
+    assert stand.watch.left() == 1
+
+
 def test_a_gap_is_not_bad_time_and_a_spent_budget_is_gone() -> None:
     stand = Stand()
     stand.row(1.0)
