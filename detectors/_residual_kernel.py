@@ -1,9 +1,6 @@
 """How `residual` learns, and its step: one row of state a series, all times of a frame in one visit."""
 
 from collections.abc import Callable
-from hashlib import blake2b
-from inspect import getsource
-from types import ModuleType
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -12,7 +9,7 @@ from numpy.typing import NDArray
 
 from aiops.plugin import _tail_kernel
 from aiops.plugin import calibration as tail
-from aiops.plugin._tail_kernel import compiled, follow, gain_of, learn_tail
+from aiops.plugin._tail_kernel import compiled, follow, gain_of, learn_tail, version_of
 from detectors import _residual_fields as k
 from detectors import _residual_judge
 from detectors._residual_judge import Counts, Row, View, bucket, departure, look, unit
@@ -240,9 +237,4 @@ def _build(_version: int) -> Callable[..., int]:
     return cast(Callable[..., int], njit(advance, error_model="numpy", nogil=True, cache=True))
 
 
-def _version_of(*modules: ModuleType) -> int:
-    source = "".join(map(getsource, modules))
-    return int.from_bytes(blake2b(source.encode(), digest_size=7).digest(), "big")
-
-
-advance = _build(_version_of(k, _residual_judge, tail, _tail_kernel))
+advance = _build(version_of(k, _residual_judge, tail, _tail_kernel))

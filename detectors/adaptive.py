@@ -7,7 +7,7 @@ went, and a two-sided CUSUM. `_adaptive_judge.py` and `_adaptive_learn.py` have 
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,9 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import LANES, Column, Columns, Detector, Layout
+from aiops.plugin.columns import WRITABLE
 from detectors import _adaptive_borrow, _adaptive_season
 from detectors import _adaptive_fields as k
-
-WRITABLE: tuple[Literal["C"], Literal["W"]] = ("C", "W")
 
 
 class Adaptive(Detector):
@@ -101,7 +100,6 @@ class Adaptive(Detector):
         """All times of `frame` lie in one bucket of the day, if any of it is learnt."""
         if frame.values.size == 0:
             return
-        # what may be written to is of another type than what may not: for both it would compile twice
         given = (
             np.require(frame.times, np.float64, WRITABLE),
             np.require(frame.slots, np.int32, WRITABLE),

@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import Column, Columns
+from aiops.plugin.columns import WRITABLE
 from detectors import _novelty_fields as k
 from detectors._local_time import LocalTime
 
@@ -86,15 +87,15 @@ class Novelty(LocalTime):
         if int(frame.slots.min()) < 0:
             raise ValueError("slots must not be negative")
         self._columns.ensure(int(frame.slots.max()) + 1)
-        times = np.ascontiguousarray(frame.times, np.float64)
+        times = np.require(frame.times, np.float64, WRITABLE)
         self._advance(
             *(self._columns[name] for name in ("core", "day", "day_n", "levels", "shapes", "peaks")),
             self._windows,
             times,
             self._days(times)[0],
-            np.ascontiguousarray(frame.slots, np.int32),
-            np.ascontiguousarray(frame.values, np.float64),
-            np.ascontiguousarray(learn, np.bool_),
+            np.require(frame.slots, np.int32, WRITABLE),
+            np.require(frame.values, np.float64, WRITABLE),
+            np.require(learn, np.bool_, WRITABLE),
             float(self.warmup_samples),
             score,
             band,

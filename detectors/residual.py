@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import Column, Columns
+from aiops.plugin.columns import WRITABLE
 from detectors import _residual_fields as k
 from detectors._local_time import LocalTime
 
@@ -98,16 +99,16 @@ class Residual(LocalTime):
         if int(frame.slots.min()) < 0:
             raise ValueError("slots must not be negative")
         self._columns.ensure(int(frame.slots.max()) + 1)
-        times = np.ascontiguousarray(frame.times, np.float64)
+        times = np.require(frame.times, np.float64, WRITABLE)
         seconds, weekdays = self._local(times)
         self._advance(
             *(self._columns[name] for name in ("core", "day", "day_n", "week", "week_n")),
             times,
             seconds,
             weekdays,
-            np.ascontiguousarray(frame.slots, np.int32),
-            np.ascontiguousarray(frame.values, np.float64),
-            np.ascontiguousarray(learn, np.bool_),
+            np.require(frame.slots, np.int32, WRITABLE),
+            np.require(frame.values, np.float64, WRITABLE),
+            np.require(learn, np.bool_, WRITABLE),
             float(self.warmup_samples),
             score,
             band,

@@ -133,7 +133,7 @@ class Engine:
     async def start(self) -> None:
         """Upgrade the schema, start what every engine does, and lead unless another does already."""
         egress.rule(self.config.egress)
-        await warm.compile_aside()
+        await warm.compile_aside(self.config.detection.detectors)
         await asyncio.to_thread(upgrade, self.db)
         playbooks = await asyncio.to_thread(load_playbooks, self.config.playbooks)
         state = State(self.config, playbooks, SeriesIndex())
@@ -222,7 +222,7 @@ class Engine:
             self.metrics.reloads.labels("refused").inc()
             raise
         await asyncio.to_thread(ensure_secrets, config)
-        await warm.compile_aside()
+        await warm.compile_aside(config.detection.detectors)
         warn_of_fixed(self.config, config)
         async with self._changing:
             old = self.config

@@ -11,7 +11,7 @@ told by its own tail: the farther apart the two, the heavier it is, and the fart
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.plugin.columns import Column, Layout
+from aiops.plugin.columns import WRITABLE, Column, Layout
 
 HIGH, BODY = 0, 1  # log: what RARE and USUAL of the distances exceed
 RUN, SINCE = 2, 3  # exceedances of HIGH in this episode, and samples since the last of them
@@ -83,9 +83,9 @@ class Calibrator:
         scores = np.zeros(distances.shape)
         self._advance(
             rows,
-            np.ascontiguousarray(at, np.int32),
-            np.ascontiguousarray(distances, np.float64),
-            np.ascontiguousarray(learn, np.bool_),
+            np.require(at, np.int32, WRITABLE),
+            np.require(distances, np.float64, WRITABLE),
+            np.require(learn, np.bool_, WRITABLE),
             float(self._warmup),
             scores,
         )
@@ -93,7 +93,9 @@ class Calibrator:
 
     def edges(self, rows: NDArray[np.float64], at: NDArray[np.int32]) -> NDArray[np.float64]:
         """The distance ``[S]`` that would score BAR now."""
-        return np.asarray(self._edges(rows, np.ascontiguousarray(at, np.int32)))
+        told = np.empty(len(at))
+        self._edges(rows, np.require(at, np.int32, WRITABLE), told)
+        return told
 
 
 def calibrated(distances: NDArray[np.float64], warmup_samples: int = 200) -> NDArray[np.float64]:

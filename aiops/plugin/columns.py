@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,6 +12,10 @@ from aiops.model.rows import run_of
 
 LANES = 16
 """Rows side by side in a block: one AVX-512 register of float32, two of AVX2."""
+
+WRITABLE: tuple[Literal["C"], Literal["W"]] = ("C", "W")
+"""For `numpy.require`: what may be written to is of another type than what may not, and for both a kernel
+would compile twice."""
 
 _SMALLEST = 64
 
