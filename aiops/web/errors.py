@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from aiops.model.lifecycle import IllegalTransition
 from aiops.model.selector import SelectorError
+from aiops.web.sentences import told
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -73,7 +74,8 @@ def install(app: FastAPI, page: Page) -> None:
         errors: list[Invalid] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Response:
-        return page(request, status, detail) or trouble(status, detail, errors, headers)
+        said = told(detail)  # in English where a machine asked: only pages speak other languages
+        return page(request, status, said) or trouble(status, said, errors, headers)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, why: HTTPException) -> Response:

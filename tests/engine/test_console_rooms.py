@@ -162,6 +162,20 @@ async def test_a_log_pattern_has_its_page(visitor: httpx.AsyncClient, engine: En
     assert (await visitor.get("/api/v1/patterns/T404")).status_code == 404
 
 
+async def test_a_refusal_is_told_in_the_language_of_the_page(ana: httpx.AsyncClient) -> None:
+    ident, csrf = await active(ana), await csrf_of(ana)
+    form, url = {"csrf": csrf, "other": str(ident)}, f"/problems/{ident}/link"
+    chinese = {"Accept-Language": "zh"}
+    page = await ana.post(url, data=form, headers=chinese)
+    assert (page.status_code, "问题不能与自身关联" in page.text) == (422, True)
+    live = await ana.post(url, data=form, headers=chinese | {"HX-Request": "true"})
+    assert live.json()["detail"] == "问题不能与自身关联"
+    english = await ana.post(url, data=form)
+    assert "a problem cannot be linked with itself" in english.text
+    api = await ana.get("/api/v1/problems/4242", headers=chinese)
+    assert api.json()["detail"] == "there is no problem 4242"
+
+
 async def test_settings_hold_the_file_against_what_runs(
     visitor: httpx.AsyncClient, engine: Engine, tmp_path: Path
 ) -> None:
@@ -383,9 +397,11 @@ async def test_now_names_the_likely_cause(visitor: httpx.AsyncClient) -> None:
     assert "Likely cause: <b>checkout</b>" in (await visitor.get("/")).text
 
 
-async def test_sources_tell_their_cardinality_and_their_limits(visitor: httpx.AsyncClient) -> None:
+async def test_sources_tell_their_cardinality_and_their_limits(
+    visitor: httpx.AsyncClient, engine: Engine
+) -> None:
     page = (await visitor.get("/sources")).text
-    assert 'max="16" value="16"' in page
+    assert f'max="{len(engine.index)}" value="16"' in page
     assert "learnt from 1 d of history" in page
     assert "Limits and settings of prod" in page
     assert "every: 60.0" in page

@@ -155,6 +155,50 @@ def test_every_sentence_that_code_writes_has_its_translation(module: str) -> Non
     assert unknown == set()
 
 
+def refused() -> set[str]:
+    """Details of the 403, 409 and 422 that the web raises in words of its own, holes as ``{}``."""
+    found = set()
+    for path in (HOUSE / "web").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func) != "HTTPException":
+                continue
+            status, detail = node.args[0], node.args[-1]
+            if ast.unparse(status) not in ("403", "409", "422"):
+                continue
+            if isinstance(detail, ast.JoinedStr):
+                parts = (str(v.value) if isinstance(v, ast.Constant) else "{}" for v in detail.values)
+                found.add("".join(parts))
+            elif isinstance(detail, ast.Constant):
+                found.add(str(detail.value))
+    return found
+
+
+def test_every_refusal_has_its_translation() -> None:
+    assert len(refused()) > 15
+    assert {one for one in refused() if told(one.replace("{}", "ana")) == one.replace("{}", "ana")} == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("there is no problem 42", "没有此问题：42"),
+        (
+            "cannot acknowledge a problem that is resolved; possible now: comment, reopen",
+            "问题处于已解决状态，不能执行 acknowledge；现在可以：comment, reopen",
+        ),
+        (
+            "RunState expired => queued; legal from here: nothing: it has ended",
+            "运行不能由已过期变为排队中；它已结束",
+        ),
+        ("no playbook 'x' fits this problem; there are: a, b", "没有适用于此问题的剧本 'x'；现有：a, b"),
+        ("ana has approved run 7 already", "ana 已批准过运行 7"),
+        ("problem 3 was merged already", "问题 3 已被合并"),
+    ],
+)
+def test_refusals_in_chinese(text: str, said: str) -> None:
+    assert told(text) == said
+
+
 def test_the_search_for_sentences_finds_them() -> None:
     assert "{} is {}, past its limit of {}" in written("core/words")
     assert "its alert cleared" in written("core/problems")
