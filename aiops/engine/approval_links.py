@@ -1,16 +1,13 @@
 """The links that tickets carry for approvals: made when a message is sent, so that none is ever stored."""
 
-import os
-import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from aiops.config import Config
 from aiops.core.approval_link import Link, opened, sealed
 from aiops.core.ticket_approval import with_link
+from aiops.store.kept_key import kept_key
 
 KEY_FILE = "approval.key"
 
@@ -47,20 +44,5 @@ class ApprovalLinks:
         config = self._config()
         if config.remediation.approval_key is not None:
             return config.remediation.approval_key.read().get_secret_value().encode()
-        self._kept = self._kept or _key_in(config.data)
+        self._kept = self._kept or kept_key(config.data / KEY_FILE)
         return self._kept
-
-
-def _key_in(folder: Path) -> bytes:
-    """The key kept in `folder`, made on first use and readable by its owner only."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / KEY_FILE
-    with suppress(FileExistsError):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(32))
-    key = path.read_bytes()
-    if len(key) < 32:  # whoever made it died before it was written
-        path.unlink()
-        return _key_in(folder)
-    return key

@@ -3,11 +3,11 @@
 import base64
 import hmac
 import json
-import os
-import secrets
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from aiops.store.kept_key import kept_key
 
 COOKIE = "forewarn_session"
 KEY_FILE = "session.key"
@@ -43,16 +43,4 @@ class Signer:
 
 def session_key(folder: Path) -> bytes:
     """The signing key kept in `folder`, made on first use and readable by its owner only."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / KEY_FILE
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) >= 32:
-            return key
-        path.unlink()
-        return session_key(folder)
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_bytes(32))
-    return path.read_bytes()
+    return kept_key(folder / KEY_FILE)
