@@ -102,7 +102,7 @@ async def patterns(
 @router.get(
     "/patterns/{name}", tags=["alerts"], summary="One log pattern", responses=responses(401, 404, 422)
 )
-async def pattern(engine: EngineDep, name: Annotated[str, Path(max_length=64)]) -> PatternDetail:
+async def pattern(engine: EngineDep, name: Annotated[Words, Path(max_length=64)]) -> PatternDetail:
     """Lines of it, the series of its rate, and what it took part in."""
     whole = await whole_pattern(engine, name)
     if whole is None:

@@ -115,7 +115,7 @@ async def patterns(
 
 @router.get("/patterns/{name}")
 async def pattern(
-    request: Request, engine: EngineDep, who: Visitor, name: Annotated[str, Path(max_length=64)]
+    request: Request, engine: EngineDep, who: Visitor, name: Annotated[Words, Path(max_length=64)]
 ) -> Response:
     """One pattern: its rate over time, lines of it, and the problems that it took part in."""
     whole = await whole_pattern(engine, name)
