@@ -10,8 +10,9 @@ series of a set is chosen by the labels of the train parts, for each metric, and
   each false episode counts once, and once more for every 10 further samples that pass;
 - PA7: F1 of points; all points of an event count if a score passes within 8 samples of its start, else none.
 
-`adaptive` is shown by its own score, and, as `adaptive_share` counts it, by the calibrated ratio of
-`aiops.plugin.calibration`. The last line is one JSON object.
+`adaptive` is shown twice: `adaptive_share_own` counts its own score, which is what the engine has of it, and
+`adaptive_share` the calibrated ratio of its distances (`aiops.plugin.calibration`), which the engine does not
+apply to it. The last line is one JSON object.
 """
 
 import argparse
@@ -118,9 +119,9 @@ def judge(name: str, kind: str, kpis: list[Kpi], scores: list[Series]) -> dict[s
 
 
 def summary(figures: dict[str, float]) -> dict[str, float]:
-    """`adaptive_share`: the mean over both sets of its Ev7 by `residual`'s."""
+    """The shares are means over both sets of the Ev7 by `residual`'s."""
     out = {f"{s}_{m}": round(figures[f"{s} residual {m}"], 3) for s in SETS for m in ("ev7", "pa7")}
-    for key, kind in (("adaptive_share", "adaptive calibrated"), ("adaptive_share_uncalibrated", "adaptive")):
+    for key, kind in (("adaptive_share", "adaptive calibrated"), ("adaptive_share_own", "adaptive")):
         out[key] = round(
             float(np.mean([figures[f"{s} {kind} ev7"] / figures[f"{s} residual ev7"] for s in SETS])), 3
         )
