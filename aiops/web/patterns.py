@@ -57,7 +57,7 @@ def counted(line: PointMap, at: float) -> tuple[int | None, int | None]:
     if len(times) < 2 or not times[0] < at <= times[-1]:
         return None, None
     step = float(np.median(np.diff(times)))
-    span = min(at - times[0], times[-1] - at) + step
+    span = min(at - times[0], times[-1] - at + step)
     lines = np.nan_to_num(line["observed"]) * step
     before, after = (times < at) & (times >= at - span), (times >= at) & (times < at + span)
     return round(float(lines[before].sum())), round(float(lines[after].sum()))
