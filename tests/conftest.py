@@ -15,6 +15,14 @@ from tests.database import Postgres, missing_postgres, postgres
 from tests.world import config_in, refusing, running
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests of one world go to one worker; some versions of pytest and pytest-xdist lose that silently."""
+    if session.config.getoption("loadgroup", False):
+        grouped = (one.nodeid for one in session.items if one.get_closest_marker("xdist_group"))
+        if lost := next((name for name in grouped if "@" not in name), ""):
+            raise pytest.UsageError(f"pytest {pytest.__version__} loses the groups of pytest-xdist: {lost}")
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Postgres]:
     """A PostgreSQL of this session's own; skips, saying why, where none can be started."""
