@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 from aiops.core.components import entity_of
 from aiops.model.frame import Change
 from aiops.model.lifecycle import ACTS, Act, ProblemState
-from aiops.model.series import labels_of
 from aiops.model.signal import Severity
 from aiops.store import causes, views
 from aiops.store.tables import alert as alert_table
@@ -137,14 +136,15 @@ async def _map(engine: Engine, alerts: Sequence[views.Row]) -> Map | None:
 def _components(engine: Engine, alerts: Sequence[views.Row]) -> list[str]:
     """The components that a problem's alerts are on, those that fire first."""
     by = engine.config.grouping.by
-    return [name for one in alerts if (name := entity_of(labels_of(dict(one["labels"])), by))]
+    return [name for one in alerts if (name := entity_of(tuple(one["labels"].items()), by))]
 
 
 def ailing(alerts: Sequence[views.Row], by: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Component -> (severity, number) of the gravest open problem on it."""
     found: dict[str, tuple[str, int]] = {}
-    for one in sorted(alerts, key=lambda row: Severity(row["severity"]).level):
-        name = entity_of(labels_of(dict(one["labels"])), by)
+    levels = {str(one): one.level for one in Severity}
+    for one in sorted(alerts, key=lambda row: levels[row["severity"]]):
+        name = entity_of(tuple(one["labels"].items()), by)
         if name:
             found[name] = (one["severity"], one["problem_id"])
     return found

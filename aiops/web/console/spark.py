@@ -56,14 +56,10 @@ def _range(
 
 def _path(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     """Moves over gaps."""
-    parts, pen = [], "M"
-    for px, py in zip(x, y, strict=True):
-        if np.isnan(py):
-            pen = "M"
-            continue
-        parts.append(f"{pen}{px:.1f} {py:.1f}")
-        pen = "L"
-    return "".join(parts)
+    points = [f"{px:.1f} {py:.1f}" for px, py in zip(x.tolist(), y.tolist(), strict=True)]
+    drawn = np.flatnonzero(~np.isnan(y))
+    runs = np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1)
+    return "".join("M" + "L".join(points[run[0] : run[-1] + 1]) for run in runs if len(run))
 
 
 def _area(x: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> str:
