@@ -41,9 +41,13 @@ def counterfactual(view: View, component: int) -> str:
         return ""
     side = "<" if view.shift.seen[i] > view.shift.bound[i] else ">"
     measure = view.evidence.measures[i]
-    bound = words.number(float(f"{view.shift.bound[i]:.3g}"), measure.metric)
+    bound, usual = (
+        words.number(float(f"{value:.3g}"), measure.metric)
+        for value in (view.shift.bound[i], view.shift.usual[i])
+    )
     would = "not have fired" if measure.fired else "look normal"
-    return f"would {would} if {_name(measure)} {side} {bound}"
+    held = f"had stayed at {usual}" if bound == usual else f"{side} {bound}"
+    return f"would {would} if {_name(measure)} {held}"
 
 
 def _column(view: View, i: int) -> str:

@@ -234,6 +234,14 @@ def test_reasons_and_counterfactual_carry_the_numbers():
     assert 100 < float(text.rsplit(" ", 1)[1]) < 115
 
 
+def test_a_bound_that_reads_as_the_usual_value_is_told_as_such():
+    """Errors that never were: "would not have fired if errors < 0" is nothing that can be."""
+    measures = [Measure("app", "log_error_lines_per_second", Family.ERRORS)]
+    normal, fault = np.zeros((120, 1)), np.full((20, 1), 0.1)
+    text = rank(Evidence(measures, normal, fault)).ranked[0].counterfactual
+    assert text.endswith(" had stayed at 0")
+
+
 def test_the_counterfactual_is_true():
     evidence = chain(proxy=100, app=110)
     bound = float(rank(evidence).ranked[0].counterfactual.rsplit(" ", 1)[1])
