@@ -93,7 +93,8 @@ NO_SENTENCES = {
     "not verified: the playbook has no verify",
     "{} by what people said of such problems",
     "which {} asked for",
-    "would {} if {} {} {}",
+    "would {} if {} {}",
+    "had stayed at {}",
 }
 """Names of rules and tasks, and parts of sentences whose wholes are there."""
 
