@@ -1,6 +1,6 @@
 """The state of `river_model`: recent vectors in plain arrays, and how a model is made again from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from aiops.plugin import Column, Columns, Fatal, Layout
 
 NOBODY = -1
+RINGS = ("vectors", "scores", "count", "drifted")
 QUIET = 1 << 30
 """Vectors since the last drift, when there was none."""
 
@@ -107,11 +108,22 @@ class Units:
         floor = 1e-3 * (float(np.ptp(known[: len(known) * 9 // 10])) + abs(edge)) + 1e-12
         return min(1.0 + float(np.log10(np.e)) * (score - edge) / max(excess, floor), 30.0)
 
+    def lift(self, slots: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+        """Copies of the rings of `slots`, each of which has a unit of its own; ``seated``: or none yet."""
+        unit = self.columns["unit"][slots]
+        at = np.maximum(unit, 0)
+        return {"seated": unit != NOBODY} | {name: self.columns[name][at] for name in RINGS}
+
+    def put(self, unit: int, ring: Mapping[str, NDArray[Any]]) -> None:
+        """Overwrite the rings of one unit by those that were lifted of one slot."""
+        for name in RINGS:
+            self.columns[name][unit] = ring[name]
+
     def _at(self, unit: int) -> int:
         return int(self.columns["count"][unit]) % self.window
 
     def _clear(self, unit: int) -> None:
-        for name in ("vectors", "scores", "count", "drifted"):
+        for name in RINGS:
             self.columns[name][unit] = self.columns.spec[name].fill
 
 

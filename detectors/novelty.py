@@ -53,6 +53,10 @@ class Novelty(LocalTime):
     def columns(self) -> Columns:
         return self._columns
 
+    @property
+    def apart(self) -> bool:
+        return True
+
     def score(self, frame: Frame) -> Scores:
         return self._scored(frame, np.zeros(frame.values.shape, np.bool_))
 

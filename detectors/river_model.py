@@ -8,6 +8,7 @@ and nothing is kept for ever.
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -89,6 +90,19 @@ class RiverModel(Detector):
     @property
     def columns(self) -> Columns:
         return self._units.columns
+
+    @property
+    def apart(self) -> bool:
+        return self.per == "series"
+
+    def lift(self, slots: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+        return self._units.lift(slots)
+
+    def put(self, slots: NDArray[np.int32], rows: Mapping[str, NDArray[Any]]) -> None:
+        self.columns.reset(slots)
+        for at in np.flatnonzero(rows["seated"]).tolist():
+            unit, _ = self._seat(int(slots[at]), 0.0)
+            self._units.put(unit, {name: array[at] for name, array in rows.items()})
 
     def score(self, frame: Frame) -> Scores:
         answers = np.zeros(frame.values.shape, np.float32)

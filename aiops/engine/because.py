@@ -8,16 +8,11 @@ import numpy as np
 from aiops.core import words
 from aiops.core.detect import Scored
 from aiops.engine.state import State
-from aiops.model.frame import Frame
 from aiops.model.lifecycle import AlertState
 from aiops.model.signal import Signal
-from aiops.plugin import Detector
 
 MOST = 20
 """Anomalies of a row that are explained; each takes some 0.3 ms, and more at once are one fault."""
-HALVINGS = 14
-SOON = 0.5
-"""Seconds after the sample for which another one is judged: at the same time it would be a repeat."""
 NEAR = 8
 """Siblings whose last values are told."""
 
@@ -33,42 +28,27 @@ def because(state: State, scored: Scored, found: Sequence[Signal], bar: float) -
             continue
         left -= 1
         by = int(scored.by[np.flatnonzero(scored.slots == slot)[0]])
-        text = _explained(state, state.detection.detectors[by], slot, scored.time, signal, bar)
+        text = _explained(state, by, slot, scored.time, signal, bar)
+        anew = state.drift.hint(slot, scored.time)
         hint = state.relearning.hint(signal.labels, live.started if live else scored.time)
-        out[place] = replace(signal, because="; ".join(filter(None, (text, hint))))
+        out[place] = replace(signal, because="; ".join(filter(None, (text, anew, hint))))
     return out
 
 
-def _explained(state: State, detector: Detector, slot: int, at: float, signal: Signal, bar: float) -> str:
+def _explained(state: State, by: int, slot: int, at: float, signal: Signal, bar: float) -> str:
     metric, own = dict(signal.labels).get("__name__", ""), state.anomalies.bar_of(slot, bar)
-    said = detector.explain(slot)
-    parts = [f"{detector.kind} scores it {signal.score:.1f}, the bar is {own:.1f}"]
+    said = state.detection.explained_by(by, slot)
+    parts = [f"{state.detector_names[by]} scores it {signal.score:.1f}, the bar is {own:.1f}"]
     if own != bar:
         parts[0] += f" ({own - bar:+.1f} by what people said of such problems)"
     parts += [said] if said else []
     parts += _siblings(state, slot, metric)
-    quiet = quiet_at(detector, slot, at, signal, own)
+    quiet = state.detection.quiet_at(by, slot, at, signal.expected, signal.observed, own)
     if np.isfinite(quiet):
         less = words.number(abs(signal.observed - quiet), metric)
         side = "less" if signal.observed > quiet else "more"
         parts.append(f"at {words.number(quiet, metric)}, {less} {side}, it would have kept quiet")
     return "; ".join(parts)
-
-
-def quiet_at(detector: Detector, slot: int, at: float, signal: Signal, bar: float) -> float:
-    """The value nearest to the observed one that would not have been over the bar, to 1 in 16,000; or NaN."""
-    inside, outside = signal.expected, signal.observed
-
-    def score(value: float) -> float:
-        row = Frame(np.array([at + SOON]), np.array([slot], np.int32), np.array([[value]]))
-        return float(np.asarray(detector.score(row).score)[0, 0])
-
-    if not np.isfinite(inside) or score(inside) >= bar or score(outside) < bar:
-        return float("nan")
-    for _ in range(HALVINGS):
-        middle = (inside + outside) / 2
-        inside, outside = (inside, middle) if score(middle) >= bar else (middle, outside)
-    return inside
 
 
 def _siblings(state: State, slot: int, metric: str) -> list[str]:

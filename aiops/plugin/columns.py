@@ -1,6 +1,6 @@
 """Growable struct-of-arrays: the only place where detector state lives."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -116,6 +116,23 @@ class Column:
             case Layout.TABLE | Layout.SHARED:
                 pass
 
+    def take(self, array: NDArray[Any], slots: NDArray[np.int32]) -> NDArray[Any]:
+        """A copy of the rows `slots`: ``[S, *shape]``, or ``[*shape, S]`` where rows are last."""
+        at = run_of(slots)
+        if self.layout is Layout.BLOCKS:
+            return array[slots // LANES, ..., slots % LANES]
+        return (array[..., at] if self.layout is Layout.LAST else array[at]).copy()
+
+    def give(self, array: NDArray[Any], slots: NDArray[np.int32], rows: NDArray[Any]) -> None:
+        """Write what `take` took. Raises ValueError when it is of another shape."""
+        at = run_of(slots)
+        if self.layout is Layout.BLOCKS:
+            array[slots // LANES, ..., slots % LANES] = rows
+        elif self.layout is Layout.LAST:
+            array[..., at] = rows
+        else:
+            array[at] = rows
+
     def place(self, row: int) -> int:
         """Where on `axis` a row is that is a multiple of `LANES`."""
         return row // LANES if self.layout is Layout.BLOCKS else row
@@ -186,6 +203,30 @@ class Columns:
             for name, array in self._arrays.items()
             if self.spec[name].rowed
         }
+
+    def drop(self) -> None:
+        """Hold no rows any more, and nothing else either."""
+        self._arrays = {name: column.new(0) for name, column in self.spec.items() if not column.lazy}
+        self.capacity = 0
+        self.generation += 1
+
+    def rows(self, slots: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+        """Copies of the rows `slots`, for `put` into other columns of the same kind."""
+        found = self._arrays.items()
+        return {name: self.spec[name].take(array, slots) for name, array in found if self.spec[name].rowed}
+
+    def put(self, slots: NDArray[np.int32], rows: Mapping[str, NDArray[Any]]) -> None:
+        """Overwrite the rows `slots` by what `rows` of others gave; ValueError when it does not fit."""
+        self.reset(slots)  # a lazy column that the others have not allocated is as new
+        for name, part in rows.items():
+            if name not in self.spec:
+                raise ValueError(f"no column {name!r}")
+            self.allocate(name)
+            self.spec[name].give(self._arrays[name], slots, part)
+
+    def arrays(self) -> Iterable[tuple[str, NDArray[Any]]]:
+        """The live arrays that there are."""
+        return self._arrays.items()
 
     @property
     def pointed(self) -> bool:

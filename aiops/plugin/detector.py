@@ -1,6 +1,8 @@
 """Detectors: online learners over columns of series."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,19 @@ class Detector(Plugin):
     def columns(self) -> Columns:
         """The whole state."""
 
+    @property
+    def apart(self) -> bool:
+        """Whether each series is judged by itself, whatever else is watched: then shards may part them."""
+        return False
+
+    def lift(self, slots: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+        """Copies of all that is known of `slots`, for `put` into another detector of the same settings."""
+        return self.columns.rows(slots)
+
+    def put(self, slots: NDArray[np.int32], rows: Mapping[str, NDArray[Any]]) -> None:
+        """Know of `slots` what another detector has lifted, and nothing of before."""
+        self.columns.put(slots, rows)
+
     @abstractmethod
     def score(self, frame: Frame) -> Scores:
         """``-log10 p`` of each sample under the state *before* the frame; 0 for NaN and unready slots.
@@ -61,6 +76,21 @@ class Detector(Plugin):
         Returns whether it did so, and is ready by that.
         """
         return False
+
+    def deviation(self, slots: NDArray[np.int32]) -> NDArray[np.float64] | None:
+        """Of the last sample learnt of each slot, what tells of a drift; ``[2, S]``.
+
+        How far it was, signed, from what was usual at its time before what it is a part of began; and how
+        large its noise was. Both in what is usual of the series; NaN while that is not known. None (the
+        default) where the head learns a drift by itself.
+        """
+        return None
+
+    def relearn(self, slot: int, moved: float, widened: float, since: float, now: float) -> None:
+        """The series has drifted for good: take it over, and forget faster what was before `since`.
+
+        `moved` is the mean of its first deviation since (epoch s), `widened` that of the second (1: neither).
+        """
 
     def explain(self, slot: int) -> str:
         """Why a sample of this series would be called unusual, in words."""

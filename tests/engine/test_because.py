@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from aiops.core.marks import Said
+from aiops.core.quiet import quiet_at
 from aiops.core.siblings import kind_of
 from aiops.engine.attention import heed
-from aiops.engine.because import quiet_at
 from aiops.model.frame import Change, Frame
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Mark, Problem, Verdict
 from aiops.model.series import Labels, labels_of
-from aiops.model.signal import AlertKind, Severity, Signal
+from aiops.model.signal import AlertKind
 from aiops.store import problems, tables, ties
 from aiops.store.database import Database
 from detectors.adaptive import Adaptive
@@ -56,14 +56,13 @@ def test_the_value_that_would_have_kept_quiet_is_where_the_score_meets_the_bar()
     values = np.random.default_rng(1).normal(10.0, 1.0, (5000, 1))
     detector.learn(Frame(NOW + 2.0 * np.arange(5000.0), slots, values), np.ones((5000, 1), np.bool_))
     at = NOW + 10_000.0
-    seen = Signal(pod(0), AlertKind.ANOMALY, "adaptive", True, Severity.MINOR, -30.0, expected=10.0)
-    quiet = quiet_at(detector, 0, at, seen, 5.0)
+    quiet = quiet_at(detector, 0, at, 10.0, -30.0, 5.0)
 
     def score(value: float) -> float:
         return float(detector.score(Frame(np.array([at + 0.5]), slots, np.array([[value]]))).score[0, 0])
 
     assert score(quiet) < 5.0 <= score(quiet - 0.02)
-    assert np.isnan(quiet_at(detector, 0, at, seen, 1e9)), "it would have kept quiet anyway"
+    assert np.isnan(quiet_at(detector, 0, at, 10.0, -30.0, 1e9)), "it would have kept quiet anyway"
 
 
 async def test_what_people_said_reaches_the_bars_from_the_store(db: Database) -> None:
