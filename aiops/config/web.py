@@ -2,13 +2,17 @@
 
 import ipaddress
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from aiops.config.blocks import Block
 from aiops.model.role import Role
 from aiops.plugin import Secret
+
+EVERY = "*"
+Team = Annotated[str, StringConstraints(pattern=r"^(\*|[^\s*]{1,100})$")]
 
 
 class Oidc(Block):
@@ -22,6 +26,20 @@ class Oidc(Block):
     claim: str = Field("groups", description="The claim that names somebody's groups.")
     roles: dict[str, Role] = Field({}, description="Group to role; of several the highest counts.")
     others: Role | None = Field(None, description="Role of those in no such group; they are refused without.")
+    teams: dict[str, list[Team]] = Field(
+        {},
+        description="Group to the teams whose problems its people see and act on, `*` for all of them; of "
+        "several groups all count, and who is in none of them is refused. Left out: an admin gives teams by "
+        "hand.",
+    )
+
+    @field_validator("teams")
+    @classmethod
+    def _some(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        for group, teams in value.items():
+            if not teams:  # kept as it is, no team would be every team
+                raise ValueError(f"group {group!r} gives no team: name some, or `*` for all of them")
+        return value
 
     @field_validator("issuer")
     @classmethod
@@ -36,6 +54,14 @@ class Oidc(Block):
         """The highest role that any of the groups gives; None: not let in."""
         given = [self.roles[group] for group in groups if group in self.roles]
         return max(given, key=lambda role: role.level) if given else self.others
+
+    def teams_of(self, groups: list[str]) -> frozenset[str] | None:
+        """What the groups give, none being all of them; None: they are in no group that gives any."""
+        given = [self.teams[group] for group in groups if group in self.teams]
+        if not given:
+            return None
+        found = frozenset(team for teams in given for team in teams)
+        return frozenset() if EVERY in found else found
 
 
 class Certificate(Block):

@@ -39,17 +39,31 @@ def _insert(conn: Connection, name: str, role: Role, at: float, by: str, **value
     return ident
 
 
-def enter(conn: Connection, issuer: str, subject: str, name: str, role: Role, at: float) -> int | None:
+def enter(
+    conn: Connection,
+    issuer: str,
+    subject: str,
+    name: str,
+    role: Role,
+    at: float,
+    teams: Iterable[str] | None = None,
+) -> int | None:
     """The account of somebody whom `issuer` vouches for, with the role that it gives now; made when new.
 
-    None for one that was closed here. Raises `NameTaken` when the name is another account's.
+    `teams`: what it gives of these, none being all of them; None: they stay as they are. Gives None for an
+    account that was closed here. Raises `NameTaken` when the name is another account's.
     """
     mine = (account.c.issuer == issuer) & (account.c.subject == subject)
     row = conn.execute(sa.select(account).where(mine)).mappings().first()
+    theirs = None if teams is None else " ".join(sorted(set(teams)))
     if row is None:
-        return _insert(conn, name, role, at, name, issuer=issuer, subject=subject)
+        return _insert(conn, name, role, at, name, issuer=issuer, subject=subject, teams=theirs or "")
     if row["closed"] is not None:
         return None
+    if theirs is not None and row["teams"] != theirs:
+        conn.execute(account.update().where(mine).values(teams=theirs))
+        reason = f"{row['name']}: of {theirs or 'all teams'}, by its groups"
+        _note(conn, row["id"], "", "", reason, at, audit.ACTOR)
     if row["role"] != role:
         conn.execute(account.update().where(mine).values(role=role))
         reason = f"{row['name']}: {row['role']} => {role.value}, by its groups"

@@ -25,6 +25,7 @@ STRANGE = noted("This sign-in was not begun here, or took too long. Begin again.
 REFUSED = noted("The sign-in service did not let you in.")
 UNPROVEN = noted("The sign-in service's answer does not hold.")
 NO_ROLE = noted("You are known, but none of your groups has a role here.")
+NO_TEAM = noted("You are known, but none of your groups has a team here.")
 CLOSED = noted("This account was closed here.")
 
 

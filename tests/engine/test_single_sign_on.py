@@ -6,18 +6,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 import pytest_asyncio
+from pydantic import ValidationError
 
 from aiops.config import Oidc
 from aiops.engine.engine import Engine
 from aiops.model.role import Role
 from aiops.plugin import Secret
-from aiops.store import accounts
+from aiops.store import accounts, trail
 from aiops.testing import eventually
 from aiops.web.app import create_app
 from tests.world import config_in, running
@@ -29,6 +31,9 @@ PEOPLE = [
     {"sub": "u-2", "preferred_username": "noa", "groups": ["staff"]},
     {"sub": "u-3", "preferred_username": "oli"},
     {"sub": "u-4", "preferred_username": "local", "groups": ["sre"]},
+    {"sub": "u-5", "preferred_username": "pia", "groups": ["sre", "payments-dev", "search-dev"]},
+    {"sub": "u-6", "preferred_username": "quin", "groups": ["sre", "on-leave"]},
+    {"sub": "u-7", "preferred_username": "rui", "groups": ["sre", "payments-dev", "all-of-it"]},
 ]
 
 
@@ -134,6 +139,75 @@ async def test_who_has_no_role_or_anothers_name_stays_out(
     assert answer.status_code == 403
     assert said in answer.text
     assert "forewarn_session" not in browser.cookies
+
+
+@contextmanager
+def teams_by(engine: Engine, teams: dict[str, list[str]]) -> Iterator[None]:
+    """The configuration with these teams of groups, as a reload would take it up."""
+    before = engine.config
+    values = before.web.oidc.model_dump() | {"teams": teams}  # type: ignore[union-attr]
+    web = before.web.model_copy(update={"oidc": Oidc.model_validate(values)})
+    engine.config = before.model_copy(update={"web": web})
+    try:
+        yield
+    finally:
+        engine.config = before
+
+
+async def come_in(browser: httpx.AsyncClient, subject: str) -> httpx.Response:
+    browser.cookies.clear()
+    return await browser.get("/sign-in/single/back", params=await way_back(browser, subject))
+
+
+async def their_teams(engine: Engine, name: str) -> list[str]:
+    found: list[str] = next(
+        one["teams"] for one in await engine.db.read(accounts.listed) if one["name"] == name
+    )
+    return found
+
+
+async def test_the_groups_decide_on_the_teams(engine: Engine, browser: httpx.AsyncClient) -> None:
+    given = {"payments-dev": ["payments"], "search-dev": ["search", "index"], "all-of-it": ["*"]}
+    with teams_by(engine, given):
+        assert (await come_in(browser, "u-5")).status_code == 200
+        assert await their_teams(engine, "pia") == ["index", "payments", "search"]
+        theirs = (await browser.get("/api/v1/sources")).json()["items"]
+        assert (await browser.get("/api/v1/topology")).status_code == 403, "that is everybody's"
+        assert (await come_in(browser, "u-7")).status_code == 200
+        assert await their_teams(engine, "rui") == []
+        every = (await browser.get("/api/v1/sources")).json()["items"]
+        assert (theirs, [one["name"] for one in every]) == ([], ["prod"])
+        assert (await browser.get("/api/v1/topology")).status_code == 200
+        refused = await come_in(browser, "u-6")
+    assert refused.status_code == 403
+    assert "none of your groups has a team here" in refused.text
+    assert "forewarn_session" not in browser.cookies
+    assert "quin" not in {one["name"] for one in await engine.db.read(accounts.listed)}
+
+
+async def test_teams_follow_the_groups_or_stay_as_an_admin_gave_them(
+    engine: Engine, browser: httpx.AsyncClient
+) -> None:
+    with teams_by(engine, {"payments-dev": ["payments"]}):
+        await come_in(browser, "u-5")
+        assert await their_teams(engine, "pia") == ["payments"]
+    with teams_by(engine, {"search-dev": ["default"]}):
+        await come_in(browser, "u-5")
+        assert await their_teams(engine, "pia") == ["default"]
+        assert [one["name"] for one in (await browser.get("/api/v1/sources")).json()["items"]] == ["prod"]
+    mine = next(one for one in await engine.db.read(accounts.listed) if one["name"] == "pia")
+    rows = await engine.db.read(trail.page, trail.TrailFilter("account", text="by its groups"), None, 9)
+    told = next(row["reason"] for row in rows if row["entity_id"] == str(mine["id"]))
+    assert told == "pia: of default, by its groups"
+    await engine.db.run(accounts.set_teams, mine["id"], ["billing"], 1.0, "ana")
+    await come_in(browser, "u-5")
+    assert await their_teams(engine, "pia") == ["billing"], "without `teams` they are an admin's to give"
+
+
+@pytest.mark.parametrize("teams", [{"dev": []}, {"dev": ["two words"]}, {"dev": ["pay*"]}, {"dev": [""]}])
+async def test_a_group_gives_teams_that_can_be(engine: Engine, teams: dict[str, list[str]]) -> None:
+    with pytest.raises(ValidationError, match="teams"), teams_by(engine, teams):
+        raise AssertionError
 
 
 async def test_a_closed_account_stays_out(engine: Engine, browser: httpx.AsyncClient) -> None:

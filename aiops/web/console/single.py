@@ -67,8 +67,11 @@ async def back(
         role = settings.role_of(who.groups)
         if role is None:
             raise oidc.Failed(oidc.NO_ROLE)
+        teams = settings.teams_of(who.groups)
+        if settings.teams and teams is None:
+            raise oidc.Failed(oidc.NO_TEAM)
         now = engine.clock.now()
-        ident = await engine.db.run(accounts.enter, settings.issuer, who.subject, who.name, role, now)
+        ident = await engine.db.run(accounts.enter, settings.issuer, who.subject, who.name, role, now, teams)
         if ident is None:
             raise oidc.Failed(oidc.CLOSED)
     except (oidc.Failed, accounts.NameTaken) as why:
