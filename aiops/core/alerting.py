@@ -58,6 +58,8 @@ class Alerting:
         """When an alert of another system is taken for over, if nothing more is heard of it."""
         self._over_at: dict[tuple[str, str], float] = {}
         """Per source and name there, when an alert of another system was last over."""
+        self._held = np.zeros(0, bool)
+        self._holding: list[int] = []
 
     def restore(self, firing: Iterable[Alert]) -> None:
         """Take up the alerts that were firing when the engine stopped."""
@@ -82,14 +84,20 @@ class Alerting:
     ) -> NDArray[np.bool_]:
         """Slots in a confirmed anomaly, which detectors must not learn from; ``[index.capacity]``.
 
+        Until the next call: new ones for each row would be a tenth of what its bookkeeping costs.
         `sooner`: seconds of the alerts for which they are others than `relearn_after`.
         """
-        held = np.zeros(self._index.capacity, bool)
+        if len(self._held) < self._index.capacity:
+            self._held = np.zeros(self._index.capacity, bool)
+        held = self._held[: self._index.capacity]
+        held[self._holding] = False
+        self._holding = []
         for key, alert in self.live.items():
             if alert.state is AlertState.FIRING and now - alert.fired < sooner.get(key, relearn_after):
                 slot = self._index.find(alert.labels)
                 if slot is not None:
                     held[slot] = True
+                    self._holding.append(slot)
         return held
 
     def step(

@@ -1,6 +1,7 @@
 """Which series speak of which component, or of its calls to another."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +34,22 @@ class Components:
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         """New or reused slots."""
-        for slot in fresh[fresh < self._most].tolist():
+        near = fresh[fresh < self._most]
+        for slot in near.tolist():
             before = self._owner.pop(slot, None)
             if before is not None:
                 self._drop(before, slot)
-            labels = self._index.labels(slot)
-            owner = self._owner_of(labels)
-            if owner:
-                self.family[slot] = family(dict(labels).get(NAME, ""))
+        if not len(near):
+            return
+        # many have one owner, and most metrics come many times
+        asked = [*dict.fromkeys((*self._by, *chain.from_iterable(self._pairs)))]
+        ends, owned = self._index.alike(near, asked)
+        names, named = self._index.alike(near, [NAME])
+        owners = [self._owner_of(labels) for labels in ends]
+        families = [family(dict(labels).get(NAME, "")) for labels in names]
+        for slot, at, name in zip(near.tolist(), owned.tolist(), named.tolist(), strict=True):
+            if owner := owners[at]:
+                self.family[slot] = families[name]
                 self._owner[slot] = owner
                 self._slots.setdefault(owner, set()).add(slot)
 

@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 from aiops.core.topology import Topology
 from aiops.model.frame import Frame
-from aiops.model.rows import grown
+from aiops.model.rows import grown, run_of
 from aiops.model.series import SeriesIndex
 
 WITNESSES = 3
 """Series that speak of one link; further ones would only say the same."""
 AGAIN = 60.0
-"""Seconds after which a witness is heard again: links are kept for a day, and gaps are told by the hour."""
+"""Seconds, in each of which a link is heard once: links are kept for a day, and gaps are told by the hour."""
+MUTE, UNHEARD = -(1 << 31), -1
+"""In place of when a slot was heard: it is no witness; it was not heard yet."""
 
 Pair = Sequence[str]
 """Two label names: the value of the first needs that of the second."""
@@ -30,18 +32,21 @@ class Links:
     def __init__(self, index: SeriesIndex, topology: Topology, pairs: Sequence[Pair]) -> None:
         self._index, self.topology = index, topology
         self._pairs = [(one, other) for one, other in pairs]
-        self._witness = np.zeros(index.capacity, bool)
-        self._heard: dict[int, float] = {}
-        """By witness: when it was heard last (epoch s)."""
+        self._heard = np.full(index.capacity, MUTE, np.int32)
+        """Per slot: the minute, counted from the epoch, in which it was heard last."""
         self._says: dict[int, list[tuple[str, str]]] = {}
+        self._told: dict[tuple[str, str], int] = {}
+        """The minute in which each link was heard last, whoever spoke."""
         self._count: dict[tuple[str, str], int] = {}
         self.welcome(index.live())
 
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         """New or reused slots: what their labels say."""
-        if len(self._witness) < self._index.capacity:
-            self._witness = grown(self._witness, self._index.capacity)
-        for slot in fresh[self._witness[fresh]].tolist():
+        had = len(self._heard)
+        if had < self._index.capacity:
+            self._heard = grown(self._heard, self._index.capacity)
+            self._heard[had:] = MUTE
+        for slot in fresh[self._heard[fresh] != MUTE].tolist():
             self._forget(slot)
         named = sorted({*chain.from_iterable(self._pairs)})
         bearing = dict(zip(named, self._index.bearing(fresh, named), strict=True))
@@ -58,28 +63,30 @@ class Links:
         if not self._says:
             return
         at = float(row.times[0])
-        spoken = self._witness[row.slots] & (row.values[0] > 0)
-        for slot in row.slots[spoken].tolist():
-            if abs(at - self._heard[slot]) < AGAIN:
-                continue
-            self._heard[slot] = at
-            for caller, callee in self._says[slot]:
-                self.topology.see(caller, callee, at)
+        minute, heard = int(at // AGAIN), self._heard[run_of(row.slots)]
+        here = np.flatnonzero((heard != MUTE) & (heard != minute))
+        slots = row.slots[here[row.values[0, here] > 0]]
+        self._heard[slots] = minute
+        for slot in slots.tolist():
+            for link in self._says[slot]:
+                if self._told.get(link) != minute:
+                    self._told[link] = minute
+                    self.topology.see(*link, at)
 
     def _take(self, slot: int, link: tuple[str, str]) -> None:
         if link[0] == link[1] or self._count.get(link, 0) >= WITNESSES:
             return
         self._count[link] = self._count.get(link, 0) + 1
         self._says.setdefault(slot, []).append(link)
-        self._witness[slot], self._heard[slot] = True, -np.inf
+        self._heard[slot] = UNHEARD
 
     def _forget(self, slot: int) -> None:
-        self._witness[slot] = False
-        del self._heard[slot]
+        self._heard[slot] = MUTE
         for link in self._says.pop(slot):
             self._count[link] -= 1
             if not self._count[link]:
                 del self._count[link]
+                self._told.pop(link, None)
 
 
 def _first(keys: NDArray[np.int64], most: int) -> NDArray[np.int64]:

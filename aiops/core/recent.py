@@ -37,7 +37,10 @@ class Recent:
 
     def take(self, scored: Scored) -> None:
         """Append one row; slots without a sample are skipped."""
-        keep = ~np.isnan(scored.values) & (scored.slots < len(self._count))
+        near = scored.slots < len(self._count)
+        if not near.any():
+            return
+        keep = ~np.isnan(scored.values) & near
         slots = scored.slots[keep]
         at = self._count[slots] % POINTS
         self._times[slots, at] = scored.time

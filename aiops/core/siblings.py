@@ -58,7 +58,8 @@ class Siblings:
     def welcome(self, fresh: NDArray[np.int32]) -> None:
         """New or reused slots."""
         self._note(fresh)
-        waiting = np.union1d(self._waiting, fresh).astype(np.int32)
+        few = len(fresh) <= MOST
+        waiting = np.union1d(self._waiting, fresh).astype(np.int32) if few else fresh
         self._waiting = waiting if len(waiting) <= MOST else self._waiting[:0]
 
     def due(self, seen: NDArray[np.uint32], now: float) -> NDArray[np.int32]:

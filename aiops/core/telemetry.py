@@ -23,6 +23,10 @@ _SCRAPE = (
 )
 META = frozenset({"up", *(f"scrape_{one}" for one in _SCRAPE.split())})
 """What Prometheus, and vmagent, say of their own scraping: never the system's."""
+OWN = ("log_", "forewarn_", "scrape_")
+"""How metrics begin that no target says of itself."""
+KEPT = ("instance", "host", "job", "team", "namespace")
+"""What is told of a target, beside the labels that problems are grouped by."""
 SILENT_TARGET, SILENT_SOURCE, CHURN, CLOCK = "silent target", "silent source", "new labels", "clock"
 TARGET_AGE, SOURCE_AGE = "forewarn_target_age_seconds", "forewarn_source_age_seconds"
 NEW_SERIES, SKEW = "forewarn_source_new_series_ratio", "forewarn_source_clock_skew_seconds"
@@ -147,23 +151,29 @@ class Telemetry:
         heard.fresh.append((now, len(new)))
         up = self._index.matches(new, _UP)
         self._target["up"][new] = up
-        for slot in new[up | (new < self._most)].tolist():
-            labels = self._index.labels(slot)
-            named = dict(labels)
-            name = named.get("instance") or named.get("host") or entity_of(labels, self._by)
-            metric = named.get(NAME, "")
-            if name and not metric.startswith(("log_", "forewarn_", "scrape_")):
-                self._target["target"][slot] = self._numbered(source, name, labels)
+        known = new[up | (new < self._most)]
+        metrics, metric = self._index.alike(known, [NAME])
+        own = np.array([dict(one).get(NAME, "").startswith(OWN) for one in metrics], np.bool_)
+        known = known[~own[metric]]
+        found, which = self._index.alike(known, sorted({*KEPT, "service", *self._by}))
+        names = [self._name_of(labels) for labels in found]
+        if len(self._targets) + len({(source, name) for name in names} - self._number.keys()) > MOST_TARGETS:
+            self._begin_anew()
+        pairs = zip(names, found, strict=True)
+        numbers = [self._numbered(source, name, labels) if name else -1 for name, labels in pairs]
+        self._target["target"][known] = np.array(numbers, np.int32)[which]
+
+    def _name_of(self, labels: Labels) -> str:
+        named = dict(labels)
+        return named.get("instance") or named.get("host") or entity_of(labels, self._by)
 
     def _numbered(self, source: str, name: str, labels: Labels) -> int:
         number = self._number.get((source, name))
-        own = {"instance", "host", "job", "team", "namespace", *self._by}
         if number is None:
-            if len(self._targets) >= MOST_TARGETS:
-                self._begin_anew()
             number = self._number[source, name] = len(self._targets)
             named = dict(labels)
-            self._targets.append(Target(source, name, labels_of({k: v for k, v in labels if k in own})))
+            own = {k: v for k, v in labels if k in KEPT or k in self._by}
+            self._targets.append(Target(source, name, labels_of(own)))
             self._seen.ensure(number + 1)
             if job := named.get("job") or named.get("service"):
                 self._seen["job"][number] = self._jobs.setdefault((source, job), len(self._jobs))

@@ -60,24 +60,32 @@ class Pairs:
     def hashes(self, ids: NDArray[np.int32]) -> NDArray[np.uint64]:
         """The pairs' own hashes, of which `hash` is the sum."""
         # a view of the array must not outlive this call: an array that is looked at cannot grow
-        return np.frombuffer(self._hashes, np.uint64)[ids] if len(ids) else np.zeros(0, np.uint64)
+        return np.frombuffer(self._hashes, np.uint64)[ids] if ids.size else np.zeros(ids.shape, np.uint64)
 
-    def matching(self, matcher: Matcher) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """By number: whether the pair bears the matcher's label, and whether it fulfils the matcher too."""
-        named = self.bearing(matcher.label)
-        right = np.zeros(len(self._pairs), np.bool_)
+    def fulfil(self, numbers: NDArray[np.int32], matcher: Matcher) -> NDArray[np.bool_]:
+        """Which of `numbers`, pairs that bear the matcher's label or -1 for none, are what it asks for."""
+        fits = np.zeros(len(self._pairs) + 1, np.bool_)  # the last is found by -1
+        fits[-1] = matcher.matches({})
         if matcher.op == "=":
-            right[self.find([(matcher.label, matcher.value)]) or []] = True
+            fits[self.find([(matcher.label, matcher.value)]) or []] = True
         else:
-            numbers = np.flatnonzero(named)
-            right[numbers] = [matcher.matches(dict([pair])) for pair in self.pairs(numbers.tolist())]
-        return named, right
+            asked = np.zeros(len(fits), np.bool_)
+            asked[numbers] = True
+            there = np.flatnonzero(asked[:-1])
+            fits[there] = [matcher.matches(dict([pair])) for pair in self.pairs(there.tolist())]
+        found: NDArray[np.bool_] = fits[numbers]
+        return found
 
     def bearing(self, label: str) -> NDArray[np.bool_]:
         """By number: whether the pair has that name."""
         # a copy, as in `hashes`
         found: NDArray[np.bool_] = np.frombuffer(self._name, np.int32) == self._names.get(label, -2)
         return found
+
+    def bearer(self, ids: Iterable[int], label: str) -> int:
+        """Of `ids` the one that has that name; -1: none."""
+        name = self._names.get(label, -2)
+        return next((number for number in ids if self._name[number] == name), -1)
 
     def which(self, ids: NDArray[np.int32], labels: Sequence[str]) -> NDArray[np.int8]:
         """For each of `ids`, which of fewer than 128 `labels` its name is; -1: none of them."""

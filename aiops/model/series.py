@@ -2,55 +2,20 @@
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aiops.model.labels import NAME as NAME
+from aiops.model.labels import Labels as Labels
+from aiops.model.labels import fingerprint as fingerprint
+from aiops.model.labels import labels_of as labels_of
+from aiops.model.labels import text_of as text_of
 from aiops.model.pairs import Pairs
-from aiops.model.rows import CHUNK, FREE, Rows, ascending, chunks, equal, grown, run_of, some_of, sums
+from aiops.model.rows import CHUNK, FREE, Rows, all_distinct, ascending, equal, grown, run_of, some_of
 from aiops.model.selector import Selector
 from aiops.model.table import SlotTable
-
-Labels: TypeAlias = tuple[tuple[str, str], ...]
-"""Sorted (name, value) pairs, the metric name under ``__name__``; hashable, so it is its own identity."""
-
-NAME = "__name__"
-
-
-def labels_of(mapping: Mapping[str, str] | Iterable[tuple[str, str]]) -> Labels:
-    """The canonical label set; empty values are dropped, as Prometheus does.
-
-    What no store could keep, NUL and halves of characters (file names may hold them), becomes ``?``.
-    """
-    pairs = mapping.items() if isinstance(mapping, Mapping) else mapping
-    return tuple(sorted((k, v if v.isprintable() else _storable(v)) for k, v in pairs if v != ""))
-
-
-def _storable(text: str) -> str:
-    return text.replace("\x00", "?").encode("utf-8", "replace").decode()
-
-
-def fingerprint(labels: Labels) -> str:
-    """16 hex digits that name a label set in URLs, rows and logs."""
-    digest = blake2b(digest_size=8)
-    for key, value in labels:
-        digest.update(f"{key}\x00{value}\x01".encode())
-    return digest.hexdigest()
-
-
-def text_of(labels: Labels) -> str:
-    """``name{key="value", ...}``, as an SRE would type it."""
-    name = ""
-    inner = []
-    for key, value in labels:
-        if key == NAME:
-            name = value
-        else:
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            inner.append(f'{key}="{escaped}"')
-    return name + ("{" + ", ".join(inner) + "}" if inner else "")
 
 
 class SeriesIndex:
@@ -69,6 +34,8 @@ class SeriesIndex:
         self._live = self._capacity = 0
         self._hash, self._seen = np.zeros(0, np.uint64), np.zeros(0)
         self._hash_view = self._hash.data
+        self._name = np.zeros(0, np.int32)
+        """The number of each slot's metric name; -1 where it has none. Most selectors ask for it."""
         self._asked, self._generation = np.zeros(0, np.bool_), np.zeros(0, np.uint32)
         self.evictions = 0
         """How often `evict` freed slots; numbers of `pairs` do not outlive it either."""
@@ -99,18 +66,30 @@ class SeriesIndex:
         """
         ids = ascending(ids, begins)
         totals = np.concatenate([np.zeros(1, np.uint64), np.cumsum(self.pairs.hashes(ids), dtype=np.uint64)])
-        keys, first, back = np.unique(np.diff(totals[begins]), return_index=True, return_inverse=True)
+        keys = np.diff(totals[begins])
+        if all_distinct(keys):
+            return self._slots_of(keys, ids, begins)
+        keys, first, back = np.unique(keys, return_index=True, return_inverse=True)
+        # neighbours stay neighbours: a compiled step is quick where slots that come together lie together
+        order = np.argsort(first)
+        found = np.empty(len(order), np.int32)
+        found[order] = self._slots_of(keys[order], *some_of(ids, begins, first[order]))
+        return found[back]
+
+    def _slots_of(
+        self, keys: NDArray[np.uint64], ids: NDArray[np.int32], begins: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """`slots_of` sets that differ, their numbers ascending."""
 
         def same(slots: NDArray[np.int32], which: NDArray[np.int64]) -> NDArray[np.bool_]:
-            return equal(*self._rows.flat(slots), *some_of(ids, begins, first[which]))
+            return equal(*self._rows.flat(slots), *some_of(ids, begins, which))
 
         found = self._table.find_all(keys, self._hash, same)
         new = np.flatnonzero(found < 0)
-        # neighbours stay neighbours: a compiled step is quick where slots that come together lie together
-        new = new[np.argsort(first[new])]
-        found[new] = self._take_all(keys[new], *some_of(ids, begins, first[new]))
+        some = (ids, begins) if len(new) == len(keys) else some_of(ids, begins, new)
+        found[new] = self._take_all(keys[new], *some)
         self._asked[found] = True
-        return found[back]
+        return found
 
     def find(self, labels: Labels) -> int | None:
         ids = self.pairs.find(labels)
@@ -150,17 +129,12 @@ class SeriesIndex:
         right: NDArray[np.bool_] = self._rows.count[slots] != FREE
         if not right.all():
             right[right] = self.matches(slots[right], selector)
-        elif 8 * len(slots) < len(self.pairs):  # looking at every pair would take longer
-            right[:] = [selector.matches(dict(self.labels(slot))) for slot in slots.tolist()]
-        else:
-            for matcher in selector.matchers:
-                named, fits = self.pairs.matching(matcher)
-                without = matcher.matches({})
-                if not (fits.any() or without):
-                    right[:] = False
-                    break
-                parts = [self._match(part, named, fits, without) for part in chunks(slots)]
-                right &= np.concatenate(parts) if parts else right
+            return right
+        for matcher in selector.matchers:
+            if not right.any():
+                break
+            own = self._name[slots] if matcher.label == NAME else self.bearing(slots, [matcher.label])[0]
+            right &= self.pairs.fulfil(own, matcher)
         return right
 
     def bearing(self, slots: NDArray[np.int32], labels: Sequence[str]) -> NDArray[np.int32]:
@@ -173,6 +147,16 @@ class SeriesIndex:
             row = np.repeat(np.arange(at, at + len(begins) - 1, dtype=np.int32), np.diff(begins))
             found[which[where], row[where]] = ids[where]
         return found
+
+    def alike(
+        self, slots: NDArray[np.int32], labels: Sequence[str]
+    ) -> tuple[list[Labels], NDArray[np.int64]]:
+        """What `slots`, none free, bear of `labels`: each set once, and which of them each slot has."""
+        bearing = self.bearing(slots, labels)
+        keys = np.where(bearing >= 0, self.pairs.hashes(bearing), np.uint64(0)).sum(0, dtype=np.uint64)
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        found = (sorted(self.pairs.pairs(column[column >= 0].tolist())) for column in bearing[:, first].T)
+        return [tuple(one) for one in found], which
 
     def items(self) -> Iterable[tuple[int, Labels]]:
         return ((slot, self.labels(slot)) for slot in self.live().tolist())
@@ -238,6 +222,8 @@ class SeriesIndex:
         index._generation = np.zeros(index._capacity, np.uint32)
         index._hash_view = index._hash.data
         live = index.live()
+        index._name = np.full(index._capacity, -1, np.int32)
+        index._name[live] = index.bearing(live, [NAME])[0]
         index._live = len(live)
         free = np.ones(index._capacity, np.bool_)
         free[live] = False
@@ -253,6 +239,7 @@ class SeriesIndex:
         if self._table.full(1):
             self._table.rebuild(self.live(), self._hash, 1)
         self._rows.put(slot, ids)
+        self._name[slot] = self.pairs.bearer(ids, NAME)
         key = self._hash_view[slot] = self.pairs.hash(ids)
         self._table.add(key, slot)
         self._live += 1
@@ -273,24 +260,18 @@ class SeriesIndex:
         if self._table.full(len(keys)):
             self._table.rebuild(self.live(), self._hash, len(keys))
         self._rows.put_all(slots, ids, begins)
+        self._name[slots] = self.bearing(slots, [NAME])[0]
         self._hash[slots] = keys
         self._table.add_all(slots, self._hash)
         self._live += len(keys)
         self._fresh.frombytes(slots.tobytes())
         return slots
 
-    def _match(
-        self, slots: NDArray[np.int32], named: NDArray[np.bool_], right: NDArray[np.bool_], without: bool
-    ) -> NDArray[np.bool_]:
-        ids, begins = self._rows.flat(slots)
-        bears, fits = (sums(flags[ids], begins) for flags in (named, right))
-        found: NDArray[np.bool_] = (fits > 0) | ((bears == 0) & without)
-        return found
-
     def _grow(self, capacity: int) -> None:
         """Room for `capacity` slots."""
         if capacity > len(self._hash):
             self._hash, self._seen = grown(self._hash, capacity), grown(self._seen, capacity)
             self._asked, self._generation = grown(self._asked, capacity), grown(self._generation, capacity)
+            self._name = grown(self._name, capacity)
             self._hash_view = self._hash.data
         self._rows.grow(capacity)

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.frame import Frame
-from aiops.model.rows import grown
+from aiops.model.rows import all_distinct, grown
 from aiops.model.selector import Selector
 from aiops.model.series import NAME, SeriesIndex
 from aiops.wire import _settle
 from aiops.wire._histograms import Histograms
 from aiops.wire._settle import settle
-from aiops.wire._spelling import BUCKETS, COUNTS, LE, LEFT_OUT, Clash, Spellings, Spelt
+from aiops.wire._spell import BUCKETS, COUNTS, LE, LEFT_OUT
+from aiops.wire._spelling import Clash, Spellings, Spelt
 from aiops.wire._tracks import BUCKET, COUNTER, GAUGE, IGNORED, Tracks
 
 NONE = -(1 << 31)
@@ -120,7 +121,8 @@ class Intake:
         self.tally.refused += int(np.count_nonzero(~good[back]))
         room = max(0, self.limits.series - len(self.tracks)) if self.limits.series else len(first)
         taken = np.flatnonzero(good)[:room]
-        self.tally.over_cap += int(np.count_nonzero(good[back])) - int(np.isin(back, taken).sum())
+        if len(taken) < len(first):
+            self.tally.over_cap += int(np.count_nonzero(good[back])) - int(np.isin(back, taken).sum())
         if len(taken):
             refs[taken] = self._enter(strangers, first[taken])
         return refs[back]
@@ -212,6 +214,9 @@ class Intake:
 
 def _distinct(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each hash comes first, in that order; and which of them each one is."""
+    if all_distinct(hashes):
+        places = np.arange(len(hashes))
+        return places, places
     _, first, back = np.unique(hashes, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), np.int64)
