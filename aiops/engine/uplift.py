@@ -14,7 +14,7 @@ from aiops.core.uplift import Course, Uplift, by_history, randomised
 from aiops.model.lifecycle import LIVE_RUN, RunState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Severity
-from aiops.store import problems, uplift
+from aiops.store import uplift
 
 WINDOW = 600.0
 """Seconds within which a problem heals or does not."""
@@ -36,14 +36,15 @@ class Found:
 
 
 def measure(conn: Connection, playbooks: Iterable[Playbook], since: float) -> list[Found]:
-    """For every playbook that has met a problem since then (epoch s): all services, then each by itself."""
-    known, by_hand = problems.load_known(conn, since), uplift.ended_by_hand(conn, since)
-    of_problem = uplift.runs_since(conn, since)
+    """For every playbook that has met a problem since then (epoch s): all services, then each by itself.
+
+    Of the newest problems, as many as `aiops.store.uplift` gives.
+    """
+    known, by_hand = uplift.problems_since(conn, since), uplift.ended_by_hand(conn, since)
+    of_problem = uplift.runs_of(conn, known)
     found: dict[tuple[str, str], Found] = {}
     for playbook in playbooks:
         for problem in known:
-            if problem.opened < since or problem.merged_into:
-                continue
             met = _met(playbook, problem, of_problem.get(problem.id, ()), problem.id in by_hand)
             if met is not None:
                 for service in ("", met[0]):

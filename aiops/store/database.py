@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, make_url
@@ -121,11 +122,17 @@ def _engine(url: sa.URL, name: str) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         given = {key: value for key, value in _LIVELY.items() if key not in url.query}
         given["application_name"] = name
-        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=5, connect_args=given)
+        engine = sa.create_engine(
+            url, pool_pre_ping=True, pool_size=5, connect_args=given, json_deserializer=orjson.loads
+        )
         event.listen(engine, "connect", _write_no_nul)
         event.listen(engine, "connect", _end_when_frozen)
         return engine
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
+    engine = sa.create_engine(
+        url,
+        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False},
+        json_deserializer=orjson.loads,
+    )
 
     @event.listens_for(engine, "connect")
     def _pragmas(raw: sqlite3.Connection, _record: Any) -> None:

@@ -1,8 +1,8 @@
 """Problems and their alerts in the store. Plain functions; the caller owns the transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -14,6 +14,9 @@ from aiops.store.rows import labels_in, labels_out, nan, null
 from aiops.store.tables import alert as alert_table
 from aiops.store.tables import audit, evidence, watermark
 from aiops.store.tables import problem as problem_table
+
+Known: TypeAlias = Mapping[str, Any] | RowMapping
+"""A row of a table, by its columns."""
 
 _PROBLEM_NUMBERS = (
     "opened",
@@ -128,13 +131,20 @@ def load_known(conn: Connection, resolved_since: float) -> list[Problem]:
     return found
 
 
-def load(conn: Connection, problem_id: int, most: int | None = None) -> Problem | None:
-    """One problem with its alerts, or the `most` telling of them: those that fire, and by their peaks."""
+def load(conn: Connection, problem_id: int) -> Problem | None:
+    """One problem with its alerts."""
     row = conn.execute(sa.select(problem_table).where(problem_table.c.id == problem_id)).mappings().first()
     if row is None:
         return None
     problem = _problem(row)
-    _attach_alerts(conn, [problem], most)
+    _attach_alerts(conn, [problem])
+    return problem
+
+
+def built(row: Known, alerts: Iterable[Known]) -> Problem:
+    """One problem of its row and of rows of its alerts."""
+    problem = _problem(row)
+    _attach({problem.id: problem}, sorted(alerts, key=lambda one: one["id"]))
     return problem
 
 
@@ -155,18 +165,17 @@ def purge(conn: Connection, before: float) -> int:
     return conn.execute(problem_table.delete().where(old)).rowcount
 
 
-def _attach_alerts(conn: Connection, problems: Iterable[Problem], most: int | None = None) -> None:
+def _attach_alerts(conn: Connection, problems: Iterable[Problem]) -> None:
     by_id = {problem.id: problem for problem in problems}
-    if not by_id:
-        return
-    c = alert_table.c
-    wanted: sa.ColumnElement[bool] = c.problem_id.in_(by_id)
-    if most is not None:
-        # in the order of ix_alert_worst; "firing" comes first in the alphabet too
-        wanted = c.id.in_(sa.select(c.id).where(wanted).order_by(c.state, c.peak.desc(), c.id).limit(most))
-    query = sa.select(alert_table).where(wanted).order_by(c.id)
+    if by_id:
+        query = sa.select(alert_table).where(alert_table.c.problem_id.in_(by_id)).order_by(alert_table.c.id)
+        _attach(by_id, conn.execute(query).mappings())
+
+
+def _attach(by_id: Mapping[int, Problem], rows: Iterable[Known]) -> None:
+    """Rows of alerts, in the order of their ids."""
     latest: dict[tuple[int, object], int] = {}
-    for row in conn.execute(query).mappings():
+    for row in rows:
         problem, alert = by_id[row["problem_id"]], _alert(row)
         alert.problem_key = problem.key
         place = latest.setdefault((problem.id, alert.key), len(problem.alerts))
@@ -174,7 +183,7 @@ def _attach_alerts(conn: Connection, problems: Iterable[Problem], most: int | No
         problem.alerts[place : place + 1] = [alert]
 
 
-def _problem(row: RowMapping) -> Problem:
+def _problem(row: Known) -> Problem:
     problem = Problem(key=row["key"], opened=row["opened"])
     for name in _PROBLEM_NUMBERS:
         setattr(problem, name, nan(row[name]))
@@ -189,7 +198,7 @@ def _problem(row: RowMapping) -> Problem:
     return problem
 
 
-def _alert(row: RowMapping) -> Alert:
+def _alert(row: Known) -> Alert:
     alert = Alert(AlertKind(row["kind"]), labels_out(row["labels"]), row["started"], row["rule"])
     for name in _ALERT_NUMBERS:
         setattr(alert, name, nan(row[name]))

@@ -5,6 +5,7 @@ approval and its expiry, two engines) cannot both succeed: the later one gets `R
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,12 @@ def revision_text(conn: Connection, revision: str) -> str | None:
 def get(conn: Connection, run_id: int) -> Run | None:
     row = conn.execute(sa.select(run).where(run.c.id == run_id)).mappings().first()
     return None if row is None else _run(row)
+
+
+def of_problems(conn: Connection, problem_ids: Iterable[int]) -> list[Run]:
+    """Their runs, oldest first."""
+    query = sa.select(run).where(run.c.problem_id.in_(list(problem_ids))).order_by(run.c.id)
+    return [_run(row) for row in conn.execute(query).mappings()]
 
 
 def steps(conn: Connection, run_id: int) -> list[Step]:

@@ -3,14 +3,14 @@
 Lists are in `lists`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState
+from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState, Stage
 from aiops.model.signal import Severity
 from aiops.store.lists import (
     AlertFilter,
@@ -34,6 +34,7 @@ from aiops.store.tables import (
     run,
     step,
     ticket,
+    trait,
 )
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ProblemFilter",
     "Row",
     "RunFilter",
+    "alert_count",
     "alerts",
     "alerts_of",
     "attempts_of",
@@ -51,48 +53,47 @@ __all__ = [
     "evidence_of",
     "get",
     "latest_runs",
-    "open_entities",
     "open_problems",
+    "open_traits",
     "problems",
     "resolved_problems",
     "runs",
     "steps_of",
     "texts_of",
     "tickets_of",
-    "urgency",
     "worst_alerts",
 ]
 
-OPEN_AT_MOST = 500
-"""Unresolved problems that are ranked by urgency; more than anybody reads."""
-
 UNRESOLVED = tuple(state for state in ProblemState if state is not ProblemState.RESOLVED)
+MOST_TRAITS = 20_000
+"""Of the newest problems; a problem may be on thousands of components."""
 ASLEEP = 1e6
 UNKNOWN_MINUTES = 240.0
 """Time to breach that a prediction without one is ranked by."""
 
 
-def open_problems(conn: Connection, now: float) -> list[Row]:
-    """Everything unresolved, most urgent first."""
+def open_problems(conn: Connection, now: float, skip: int = 0, limit: int = 50) -> list[Row]:
+    """What is unresolved, most urgent first: `limit` of it after the first `skip`."""
     query = sa.select(problem).where(problem.c.state.in_(UNRESOLVED))
-    rows = _rows(conn, query.order_by(problem.c.id.desc()).limit(OPEN_AT_MOST))
-    return sorted(rows, key=lambda row: (-urgency(row, now), -row["opened"]))
+    ranked = query.order_by(_urgency(now).desc(), problem.c.opened.desc(), problem.c.id.desc())
+    return _rows(conn, ranked.offset(skip).limit(limit))
 
 
-def urgency(row: Mapping[str, Any], now: float) -> float:
+def _urgency(now: float) -> sa.ColumnElement[float]:
     """Impact times P(breach) over minutes left: a level of severity counts fourfold.
 
     Active counts as sure, with one minute left. What is snoozed comes after everything else.
     """
-    impact = float(4 ** Severity(row["severity"]).level)
-    if (row.get("snoozed_until") or 0.0) > now:
-        return impact / ASLEEP
-    if row["stage"] == "active":
-        return impact
-    if row["breach_expected"] is None:
-        return impact / UNKNOWN_MINUTES
-    chance = 1.0 if row.get("breach_chance") is None else row["breach_chance"]
-    return float(impact * chance / max(1.0, (row["breach_expected"] - now) / 60))
+    c = problem.c
+    impact = sa.case({one.value: 4.0**one.level for one in Severity}, value=c.severity)
+    minutes = (c.breach_expected - now) / 60.0
+    chance = sa.func.coalesce(c.breach_chance, 1.0) / sa.case((minutes > 1.0, minutes), else_=1.0)
+    return impact * sa.case(
+        (sa.func.coalesce(c.snoozed_until, 0.0) > now, 1 / ASLEEP),
+        (c.stage == Stage.ACTIVE, 1.0),
+        (c.breach_expected.is_(None), 1 / UNKNOWN_MINUTES),
+        else_=chance,
+    )
 
 
 def resolved_problems(conn: Connection, since: float, limit: int) -> list[Row]:
@@ -116,6 +117,12 @@ def alerts_of(conn: Connection, problem_id: int, limit: int = 200) -> list[Row]:
     return found
 
 
+def alert_count(conn: Connection, problem_id: int) -> int:
+    """How many alerts a problem has in all."""
+    query = sa.select(sa.func.count()).select_from(alert).where(alert.c.problem_id == problem_id)
+    return int(conn.execute(query).scalar_one())
+
+
 _WORST_FIRST = (AlertState.FIRING, AlertState.RESOLVED, AlertState.PENDING)
 
 
@@ -123,14 +130,17 @@ def _worst(query: Query, state: AlertState) -> Query:
     return query.where(alert.c.state == state).order_by(alert.c.peak.desc(), alert.c.id)
 
 
-def open_entities(conn: Connection) -> list[Row]:
-    """Labels of what fires in unresolved problems: ``labels``, and the problem's ``problem_id, severity``."""
+def open_traits(conn: Connection, kind: str) -> list[tuple[str, str, int]]:
+    """(what it is, severity, id) of every trait of that kind (``entity``) which an unresolved problem has."""
+    begins = trait.c.text.startswith(f"{kind}:", autoescape=True)
     query = (
-        sa.select(alert.c.labels, problem.c.id.label("problem_id"), problem.c.severity)
-        .join(problem, problem.c.id == alert.c.problem_id)
-        .where(problem.c.state.in_(UNRESOLVED), alert.c.state == AlertState.FIRING)
+        sa.select(trait.c.text, problem.c.severity, problem.c.id)
+        .join(trait, trait.c.problem_id == problem.c.id)
+        .where(problem.c.state.in_(UNRESOLVED), begins)
+        .order_by(problem.c.id.desc())
+        .limit(MOST_TRAITS)
     )
-    return _rows(conn, query.order_by(problem.c.id.desc()).limit(2000))
+    return [(text[len(kind) + 1 :], severity, ident) for text, severity, ident in conn.execute(query)]
 
 
 def worst_alerts(conn: Connection, problem_ids: Sequence[int]) -> dict[int, Row]:
@@ -191,25 +201,28 @@ def attempts_of(conn: Connection, delivery_id: int) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What waits for somebody."""
+    """What waits for somebody. ``active``: of the ``problems``, those that users notice."""
 
     problems: int
+    active: int
     approvals: int
     dead: int
 
 
 def counts(conn: Connection) -> Counts:
-    """Unresolved problems, runs awaiting approval, dead deliveries."""
+    """Unresolved problems, runs awaiting approval, dead deliveries; in one statement, as every page asks."""
 
-    def of(table: sa.Table, condition: sa.ColumnElement[bool]) -> int:
-        query = sa.select(sa.func.count()).select_from(table).where(condition)
-        return int(conn.execute(query).scalar_one())
+    def of(table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+        return sa.select(sa.func.count()).select_from(table).where(condition).scalar_subquery()
 
-    return Counts(
-        problems=of(problem, problem.c.state.in_(UNRESOLVED)),
-        approvals=of(run, run.c.state == RunState.AWAITING_APPROVAL),
-        dead=of(delivery, delivery.c.state == DeliveryState.DEAD),
+    unresolved = problem.c.state.in_(UNRESOLVED)
+    query = sa.select(
+        of(problem, unresolved),
+        of(problem, unresolved & (problem.c.stage == Stage.ACTIVE)),
+        of(run, run.c.state == RunState.AWAITING_APPROVAL),
+        of(delivery, delivery.c.state == DeliveryState.DEAD),
     )
+    return Counts(*conn.execute(query).one())
 
 
 def _rows(conn: Connection, query: sa.Select[Any]) -> list[Row]:

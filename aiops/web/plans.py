@@ -12,10 +12,8 @@ from aiops.core.context import problem_context
 from aiops.core.playbook import Playbook
 from aiops.core.remediate import plan_of
 from aiops.model.lifecycle import RunState
-from aiops.store import causes, problems
-
-TELLING = 300
-"""Alerts that playbooks are matched with here; a problem may have thousands."""
+from aiops.store import causes, problems, views
+from aiops.store.tables import problem as problem_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +29,22 @@ class Plan:
 
 
 def plans(conn: Connection, problem_id: int, playbooks: Mapping[str, Playbook]) -> list[Plan] | None:
-    """Those of the playbooks that fit, in their order; None for a problem that is not there."""
-    problem = problems.load(conn, problem_id, TELLING)
-    if problem is None:
-        return None
-    problem.causes = causes.of_problems(conn, [problem_id]).get(problem_id)
+    """Those of the playbooks that fit, in their order; None for a problem that is not there.
+
+    They are matched with its most telling alerts: a problem may have thousands.
+    """
+    row = views.get(conn, problem_table, problem_id)
+    return None if row is None else fitting(conn, row, views.alerts_of(conn, problem_id), playbooks)
+
+
+def fitting(
+    conn: Connection, row: views.Row, alerts: list[views.Row], playbooks: Mapping[str, Playbook]
+) -> list[Plan]:
+    """As `plans`, of rows that are known already."""
+    if not playbooks:
+        return []
+    problem = problems.built(row, alerts)
+    problem.causes = causes.of_problems(conn, [problem.id]).get(problem.id)
     context = {"problem": problem_context(problem)}
     return [_plan(one, context) for one in playbooks.values() if one.match.matches(context)]
 

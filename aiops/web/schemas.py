@@ -6,7 +6,7 @@ from pydantic import Field
 
 from aiops.model.lifecycle import AlertState, DeliveryState, ProblemState, RunState, Stage
 from aiops.model.signal import AlertKind, Severity
-from aiops.web.schema_base import Instant, LabelMap, MaybeInstant, Number, Page, Schema
+from aiops.web.schema_base import Instant, Instants, LabelMap, MaybeInstant, Number, Numbers, Page, Schema
 from aiops.web.schema_cause import Cause, Causes
 from aiops.web.schema_ties import Alike, MarkOut, Tied
 
@@ -83,11 +83,11 @@ class Alert(Schema):
 class Points(Schema):
     """A line and its band; all lists are of one length, null where nothing is known."""
 
-    times: list[Instant]
-    observed: list[Number]
-    expected: list[Number]
-    lower: list[Number]
-    upper: list[Number]
+    times: Instants
+    observed: Numbers
+    expected: Numbers
+    lower: Numbers
+    upper: Numbers
 
 
 class TimelineEntry(Schema):
@@ -204,8 +204,12 @@ class ProblemDetail(Problem):
     """A problem with all that belongs to it."""
 
     causes: Causes | None = Field(None, description="Null before they were looked for.")
-    alerts: list[Alert]
-    evidence: dict[int, Points] = Field(description="Alert id -> what was observed and expected around it.")
+    alerts: list[Alert] = Field(description="The most telling 200; `/alerts?problem=` lists them all.")
+    alerts_in_all: int
+    evidence: dict[int, Points] = Field(
+        description="Alert id -> what was observed and expected around it, for the 20 most telling; of any "
+        "other `/alerts/{id}/points`."
+    )
     timeline: list[TimelineEntry]
     tickets: list[Ticket]
     deliveries: list[Delivery]

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from aiops.engine.engine import Engine
 from aiops.model.problem import Step
 from aiops.model.signal import Alert, AlertKind, AlertState
-from aiops.store import problems, runs, sessions, silences, tokens, views
+from aiops.store import problems, runs, sessions, silences, tokens
 from aiops.store.tables import alert as alert_table
 from aiops.store.tables import problem as problem_table
 from aiops.web.app import create_app
@@ -100,30 +100,27 @@ async def test_now_ranks_by_urgency_and_says_what_is_done(engine: Engine, visito
     assert f"Watching {len(engine.index)} series from 1 source; 1" in text
 
 
-async def test_urgency_weighs_impact_and_chance_against_the_time_left() -> None:
-    def row(
-        severity: str, stage: str = "predicted", left: float | None = None, chance: float | None = None
-    ) -> views.Row:
-        return {
-            "severity": severity,
-            "stage": stage,
-            "breach_chance": chance,
-            "breach_expected": None if left is None else NOW + left * 60,
-        }
+async def test_now_goes_on_with_what_is_less_urgent(
+    visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = re.compile(r'<li id="problem-(\d+)" class="problem \w+ \w+ (?:open|escalated|remediating)"')
+    every = row.findall((await visitor.get("/")).text)
+    monkeypatch.setattr(pages, "SHOWN", 1)
+    first, second = (await visitor.get("/")).text, (await visitor.get("/?skip=1")).text
+    assert (row.findall(first), row.findall(second)) == (every[:1], every[1:2])
+    assert f'href="/?skip=1">{len(every) - 1} less urgent' in first
+    assert 'href="/">More urgent' in second
+    assert "Resolved in the last day" not in second
+    assert "All quiet" not in (await visitor.get("/?skip=99")).text
 
-    ranked = [
-        row("critical", "active"),
-        row("critical", left=5),
-        row("minor", "active"),
-        row("major", left=30),
-        row("major", left=60),
-        row("critical"),
-        row("critical", left=60, chance=0.2),
-        row("major", left=60, chance=0.7),
-        row("minor"),
-    ]
-    by_urgency = sorted(ranked, key=lambda one: -views.urgency(one, NOW))
-    assert by_urgency == ranked
+
+async def test_alerts_are_narrowed_to_those_of_a_problem(visitor: httpx.AsyncClient) -> None:
+    shown = (await visitor.get("/api/v1/alerts", params={"problem": 1})).json()["items"]
+    text = (await visitor.get("/alerts", params={"problem": 1})).text
+    assert set(map(int, re.findall(r'id="alert-(\d+)"', text))) == {one["id"] for one in shown}
+    assert '<input type="hidden" name="problem" value="1">' in text
+    whole = (await visitor.get("/api/v1/problems/1")).json()
+    assert whole["alerts_in_all"] == len(whole["alerts"]) == len(shown)
 
 
 async def test_the_problem_page_tells_the_whole_story(visitor: httpx.AsyncClient) -> None:

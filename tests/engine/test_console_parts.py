@@ -112,6 +112,7 @@ def a_problem() -> dict[str, Any]:
                 "reason": "",
             }
         ],
+        "alerts_in_all": 3,
         "similar": [
             {
                 "id": 2,
@@ -145,5 +146,6 @@ def test_markdown_tells_it_and_takes_no_markup_from_others() -> None:
     assert text.startswith("# load \\<b\\>is\\</b\\> \\*high\\*\n")
     assert "[Problem 4](http://x/problems/4)" in text
     assert "- #2 load (83%: same metric load); Ended: playbook restart" in text
+    assert "\n- 2 more alerts\n" in text
     assert "ana: looking \\| at it" in text
     assert re.search(r"2026-01-01 00:00:22 UTC run 7 step restart done: restart nginx", text)

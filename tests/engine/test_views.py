@@ -1,12 +1,14 @@
 """Read queries on SQLite and PostgreSQL: filters, ranking, and what stands beside each problem."""
 
+import math
+
 import pytest
 
 from aiops.model.lifecycle import AlertState, ProblemState, RunState, Stage
 from aiops.model.problem import NotifyReason, Problem, Run, Step
 from aiops.model.series import labels_of
 from aiops.model.signal import Alert, AlertKind, Severity
-from aiops.store import outbox, problems, runs, silences, views
+from aiops.store import likeness, outbox, problems, runs, silences, views
 from aiops.store.database import Database
 
 NOW = 1_767_974_400.0
@@ -79,7 +81,48 @@ def test_open_problems_come_most_urgent_first(filled: Database) -> None:
         assert [row["key"] for row in views.open_problems(conn, NOW)] == ["api", "web"]
         assert [row["key"] for row in views.resolved_problems(conn, NOW - 3600, 5)] == ["db-100%"]
         assert views.resolved_problems(conn, NOW, 5) == []
-        assert views.counts(conn) == views.Counts(problems=2, approvals=0, dead=0)
+
+
+def test_urgency_weighs_impact_and_chance_against_the_time_left(db: Database) -> None:
+    def one(
+        severity: str,
+        stage: str = "predicted",
+        left: float = math.nan,
+        chance: float = math.nan,
+        nap: float = 0,
+    ) -> dict[str, object]:
+        told = {"severity": Severity(severity), "stage": Stage(stage), "breach_chance": chance}
+        return told | {"breach_expected": NOW + left * 60, "snoozed_until": NOW + nap * 60}
+
+    ranked = [
+        one("critical", "active"),
+        one("critical", left=5),
+        one("minor", "active", nap=-1),
+        one("major", left=30),
+        one("major", left=60),
+        one("critical"),
+        one("critical", left=60, chance=0.2),
+        one("major", left=60, chance=0.7),
+        one("minor"),
+        one("critical", "active", nap=5),
+        one("major", "active", nap=5),
+    ]
+    made = [problem(f"p{place:02d}", **values) for place, values in enumerate(ranked)]
+    with db.begin() as conn:
+        for late in made[::-1]:
+            problems.save_problem(conn, late)
+        assert [row["key"] for row in views.open_problems(conn, NOW)] == [one.key for one in made]
+        assert [row["key"] for row in views.open_problems(conn, NOW, 4, 2)] == ["p04", "p05"]
+
+
+def test_what_unresolved_problems_are_on_is_known_by_kind(filled: Database) -> None:
+    with filled.begin() as conn:
+        for ident, texts in ((1, ["entity:web", "metric:m1"]), (2, ["entity:db"]), (3, ["entity:a:b"])):
+            likeness.save_traits(conn, ident, texts, "default")
+        assert views.open_traits(conn, "entity") == [("a:b", "minor", 3), ("web", "major", 1)]
+        assert views.open_traits(conn, "entit_") == []
+        assert (views.alert_count(conn, 1), views.alert_count(conn, 3)) == (3, 0)
+        assert views.counts(conn) == views.Counts(problems=2, active=1, approvals=0, dead=0)
 
 
 def test_what_stands_beside_a_problem(filled: Database) -> None:

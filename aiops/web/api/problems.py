@@ -17,6 +17,8 @@ from aiops.web.security import EngineDep
 
 router = APIRouter(prefix="/problems", tags=["problems"])
 
+POINTS = 20
+"""Alerts of a problem that come with their points, the most telling ones."""
 STORY = 300
 """Entries of a problem's timeline that stand with it, the latest; all of them are in the audit trail."""
 
@@ -59,19 +61,29 @@ async def listed(
 @router.get("/{problem_id}", summary="One problem", responses=responses(401, 404))
 async def got(engine: EngineDep, problem_id: Ident) -> schemas.ProblemDetail:
     """Alerts, evidence, timeline, tickets, deliveries and runs."""
-    whole = await engine.db.read(whole_problem, problem_id)
+    whole = await engine.db.read(_with_points, problem_id)
     if whole is None:
         raise not_found("problem", problem_id)
     stored = whole["evidence"]
     whole["evidence"] = {
         one["id"]: points.as_lists(points.of_alert(engine, one, stored.get(one["id"])))
-        for one in whole["alerts"]
+        for one in whole["alerts"][:POINTS]
     }
     return schemas.ProblemDetail.model_validate(whole)
 
 
+def _with_points(conn: Connection, problem_id: int) -> dict[str, Any] | None:
+    whole = whole_problem(conn, problem_id)
+    if whole is not None:
+        whole["evidence"] = views.evidence_of(conn, [one["id"] for one in whole["alerts"][:POINTS]])
+    return whole
+
+
 def whole_problem(conn: Connection, problem_id: int) -> dict[str, Any] | None:
-    """The problem's row, with the rows of all that belongs to it under the names of `ProblemDetail`."""
+    """The problem's row, with the rows of all that belongs to it under the names of `ProblemDetail`.
+
+    But for its ``evidence``: who asks knows of which alerts.
+    """
     row = views.get(conn, problem_table, problem_id)
     if row is None:
         return None
@@ -81,7 +93,7 @@ def whole_problem(conn: Connection, problem_id: int) -> dict[str, Any] | None:
     texts = views.texts_of(conn, [one["revision"] for one in runs])
     return row | {
         "alerts": alerts,
-        "evidence": views.evidence_of(conn, [one["id"] for one in alerts]),
+        "alerts_in_all": views.alert_count(conn, problem_id),
         "causes": causes.of_problem(conn, problem_id),
         "related": ties.of_problem(conn, problem_id),
         "similar": likeness.of_problem(conn, problem_id),

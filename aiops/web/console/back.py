@@ -1,7 +1,6 @@
 """Pages that look back and around: ledger, audit, log patterns, topology."""
 
 import asyncio
-import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -12,7 +11,6 @@ from aiops.core.log_shown import pace
 from aiops.model.series import fingerprint
 from aiops.store import ledger, log_templates, trail, views
 from aiops.web import points
-from aiops.web.api import autonomy
 from aiops.web.api.ledger import pages
 from aiops.web.api.paging import PagingDep, decode, encode
 from aiops.web.console.access import Visitor
@@ -33,8 +31,6 @@ SPANS = {"7d": 7 * 86400.0, "30d": 30 * 86400.0, "90d": 90 * 86400.0, "365d": 36
 MOST = 5000
 """Problems that the ledger is made of, the latest: 50 ms of them."""
 LISTED = 200
-KEPT = 60.0
-"""Seconds for which what was weighed of playbooks is shown again."""
 
 
 @router.get("/ledger")
@@ -65,13 +61,9 @@ async def told(request: Request, engine: EngineDep, who: Visitor, within: Text =
 
 @router.get("/uplift")
 async def helped(request: Request, engine: EngineDep, who: Visitor, within: Text = "90d") -> Response:
-    """Whether playbooks help. It weighs every problem of that time, so it is looked at once a minute."""
+    """Whether playbooks help."""
     span = within if within in SPANS else "90d"
-    kept, now = request.app.state.uplift, engine.clock.now()
-    at, items = kept.get(span, (-math.inf, []))
-    if not 0 <= now - at < KEPT:
-        items = await autonomy.uplift(engine, SPANS[span])
-        kept[span] = now, items
+    items = await request.app.state.weighed.look(engine, SPANS[span])
     return await renderer_of(request).page(
         request, "uplift.html", who, items=items, span=span, spans=list(SPANS)
     )
@@ -135,7 +127,7 @@ async def topology(request: Request, engine: EngineDep, who: Visitor, q: Text = 
     every = {name for link in links for name in link}
     wanted = {name for name in every if q.strip().lower() in name.lower()} if q.strip() else every
     shown = wanted.union(*(graph.near(name) for name in wanted)) if q.strip() else every
-    ill = ailing(await engine.db.read(views.open_entities), engine.config.grouping.by)
+    ill = ailing(await engine.db.read(views.open_traits, "entity"))
     return await renderer_of(request).page(
         request,
         "topology.html",

@@ -1,6 +1,6 @@
 """Evidence charts: one a series, however many alerts speak of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,17 +72,18 @@ class Chart:
         return None
 
 
-def charts_of(
-    engine: Engine, alerts: Sequence[Row], evidence: Mapping[int, Mapping[str, Any]], most: int
-) -> tuple[list[Chart], list[Row]]:
-    """Charts of the first `most` series, in the order of their alerts, and the alerts that are left."""
+def grouped(alerts: Sequence[Row]) -> list[Chart]:
+    """A chart, not drawn yet, for each series, in the order of their alerts."""
     groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
     for one in alerts:
         groups.setdefault(tuple(sorted(dict(one["labels"]).items())), []).append(one)
-    ordered = list(groups.values())
-    charts = []
-    for group in ordered[:most]:
-        chart = Chart(group, None)
+    return [Chart(group, None) for group in groups.values()]
+
+
+def drawn(engine: Engine, charts: Iterable[Chart], evidence: Mapping[int, Mapping[str, Any]]) -> list[Chart]:
+    """The charts with their lines; `evidence`: alert id -> its stored points."""
+    out = []
+    for chart in charts:
         line = points.of_alert(engine, chart.source, evidence.get(chart.source["id"]))
-        charts.append(Chart(group, spark(line, chart.started)))
-    return charts, [one for group in ordered[most:] for one in group]
+        out.append(Chart(chart.alerts, spark(line, chart.started)))
+    return out

@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from aiops.web import errors
+from aiops.web.api.autonomy import Weighed
 from aiops.web.console import actions, approve, back, handling, lists, pages, people, settings, signin, single
 from aiops.web.console.access import SignInFirst
 from aiops.web.console.render import STATIC, Renderer
@@ -34,7 +35,7 @@ def install(app: FastAPI) -> None:
         log.warning("the console is not live and draws no charts: run `python hatch_build.py` for its assets")
     app.add_middleware(Speak)
     app.state.renderer = Renderer()
-    app.state.uplift = {}
+    app.state.weighed = Weighed()
     app.mount("/static", Assets(directory=STATIC), name="static")
     for room in (approve, pages, lists, back, handling, actions, settings, people, signin, single):
         app.include_router(room.router, include_in_schema=False)

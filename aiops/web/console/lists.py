@@ -24,7 +24,7 @@ from aiops.web.console.render import as_yaml, renderer_of
 from aiops.web.console.spark import spark
 from aiops.web.console.timeline import entries
 from aiops.web.errors import not_found
-from aiops.web.inputs import Ident, Words
+from aiops.web.inputs import LARGEST, Ident, Words
 from aiops.web.plans import plan_difference
 from aiops.web.ports import Engine
 from aiops.web.redact import redacted
@@ -96,12 +96,13 @@ async def alerts(
     state: Text = "",
     kind: Text = "",
     q: Text = "",
+    problem: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
 ) -> Response:
     chosen = {"state": _one_of(state, AlertState), "kind": _one_of(kind, AlertKind), "q": q.strip()}
     states = (chosen["state"],) if chosen["state"] else ()
-    narrow = views.AlertFilter(states, chosen["kind"], None, chosen["q"])
+    narrow = views.AlertFilter(states, chosen["kind"], problem, chosen["q"])
     rows = await engine.db.read(views.alerts, narrow, paging.before, paging.limit + 1)
-    context = _next(request, paging, rows) | {"chosen": chosen}
+    context = _next(request, paging, rows) | {"chosen": chosen | {"problem": problem}}
     return await renderer_of(request).page(request, "alerts.html", who, **context)
 
 

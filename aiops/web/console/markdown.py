@@ -8,6 +8,7 @@ from aiops.core.words import number
 from aiops.web.console.timeline import entries
 from aiops.web.console.words import headline, metric, plain, shown_labels
 from aiops.web.language import gettext as _
+from aiops.web.language import ngettext
 from aiops.web.sentences import told
 from aiops.web.times import stamp
 
@@ -37,6 +38,8 @@ def problem_text(problem: Mapping[str, Any], now: float, url: str) -> str:
     lines += [f"- **{name}:** {_safe(value)}" for name, value in facts.items() if value]
     lines += _causes(problem["causes"])
     lines += ["", f"## {_('Evidence')}", ""] + [f"- {_evidence(one)}" for one in problem["alerts"]]
+    if (left := problem["alerts_in_all"] - len(problem["alerts"])) > 0:
+        lines.append(f"- {ngettext('%(num)s more alert', '%(num)s more alerts', left) % {'num': left}}")
     if problem["similar"]:
         lines += ["", f"## {_('Similar before')}", ""]
         lines += [

@@ -1,14 +1,15 @@
 """The pages that people live on: Now, and the problem."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy.engine import Connection
 
 from aiops.core.components import entity_of
+from aiops.core.playbook import Playbook
 from aiops.model.frame import Change
 from aiops.model.lifecycle import ACTS, Act, ProblemState
 from aiops.model.signal import Severity
@@ -18,7 +19,7 @@ from aiops.store.tables import problem as problem_table
 from aiops.web import points
 from aiops.web.api.problems import whole_problem
 from aiops.web.console.access import Visitor
-from aiops.web.console.evidence import charts_of
+from aiops.web.console.evidence import drawn, grouped
 from aiops.web.console.map import Map, neighbourhood
 from aiops.web.console.markdown import problem_text
 from aiops.web.console.render import renderer_of
@@ -26,12 +27,14 @@ from aiops.web.console.spark import Spark, spark
 from aiops.web.console.timeline import entries
 from aiops.web.errors import not_found
 from aiops.web.inputs import Ident
-from aiops.web.plans import plans
+from aiops.web.plans import fitting
 from aiops.web.ports import Engine
 from aiops.web.security import EngineDep
 
 router = APIRouter()
 
+SHOWN = 50
+"""Open problems a page of Now."""
 RECENTLY = 86400.0
 """Seconds for which a resolved problem stays on Now."""
 BEFORE = 3600.0
@@ -41,11 +44,11 @@ CHARTS = 6
 """Series charted on a problem's page; the alerts beyond are listed."""
 
 
-def ranked(conn: Connection, now: float) -> dict[str, Any]:
+def ranked(conn: Connection, now: float, skip: int) -> dict[str, Any]:
     """Now: open problems by urgency and the latest resolved ones, with alert, evidence and run of each."""
-    open_ = views.open_problems(conn, now)
-    over = views.resolved_problems(conn, now - RECENTLY, 8)
-    return {"open": open_, "over": over} | beside(conn, [*open_[:100], *over])
+    open_ = views.open_problems(conn, now, skip, SHOWN)
+    over = [] if skip else views.resolved_problems(conn, now - RECENTLY, 8)
+    return {"open": open_, "over": over} | beside(conn, [*open_, *over])
 
 
 def beside(conn: Connection, problems: Sequence[views.Row]) -> dict[str, Any]:
@@ -70,10 +73,13 @@ def sparks(engine: Engine, found: dict[str, Any]) -> dict[int, Spark | None]:
 
 
 @router.get("/")
-async def now_page(request: Request, engine: EngineDep, who: Visitor) -> Response:
-    """Most urgent first; when there is nothing, what is watched and how ready it is."""
-    found = await engine.db.read(ranked, engine.clock.now())
+async def now_page(
+    request: Request, engine: EngineDep, who: Visitor, skip: Annotated[int, Query(ge=0, le=100_000)] = 0
+) -> Response:
+    """Most urgent first, from the `skip`th on; when there is nothing, what is watched and how ready it is."""
+    found = await engine.db.read(ranked, engine.clock.now(), skip)
     context = found | {"sparks": sparks(engine, found), "sources": engine.sources()}
+    context |= {"skipped": skip, "shown": SHOWN}
     return await renderer_of(request).page(request, "now.html", who, **context)
 
 
@@ -97,24 +103,35 @@ async def problem_page(request: Request, engine: EngineDep, who: Visitor, proble
 
 async def render_problem(request: Request, engine: Engine, who: Visitor, problem_id: Ident) -> Response:
     """The problem's page, also as the answer to an action on it."""
-    whole = await engine.db.read(whole_problem, problem_id)
-    if whole is None:
+    found = await engine.db.read(_page, problem_id, engine.playbooks())
+    if found is None:
         raise not_found("problem", problem_id)
     request.scope["forewarn_page"] = f"/problems/{problem_id}"
-    acts = ACTS[ProblemState(whole["state"])]
-    charts, more = charts_of(engine, whole["alerts"], whole["evidence"], CHARTS)
-    context: dict[str, Any] = {
-        "problem": whole,
-        "charts": charts,
-        "more": more,
+    whole, charts = found["problem"], grouped(found["problem"]["alerts"])
+    context: dict[str, Any] = found | {
+        "charts": drawn(engine, charts[:CHARTS], found["evidence"]),
+        "more": [one for chart in charts[CHARTS:] for one in chart.alerts],
         "story": entries(whole),
         "map": await _map(engine, whole["alerts"]),
-        "acts": acts,
-        "plans": await engine.db.read(plans, problem_id, engine.playbooks()) if Act.REMEDIATE in acts else [],
+        "acts": ACTS[ProblemState(whole["state"])],
         "acting": engine.config.remediation.enabled,
-        "news": await engine.db.read(_changes, whole),
     }
     return await renderer_of(request).page(request, "problem.html", who, **context)
+
+
+def _page(conn: Connection, problem_id: int, playbooks: Mapping[str, Playbook]) -> dict[str, Any] | None:
+    """``problem``, ``evidence`` of its charts, ``plans`` that fit, ``news``; None when there is no such."""
+    whole = whole_problem(conn, problem_id)
+    if whole is None:
+        return None
+    sources = [one.source["id"] for one in grouped(whole["alerts"])[:CHARTS]]
+    acts = ACTS[ProblemState(whole["state"])]
+    return {
+        "problem": whole,
+        "evidence": views.evidence_of(conn, sources),
+        "plans": fitting(conn, whole, whole["alerts"], playbooks) if Act.REMEDIATE in acts else [],
+        "news": _changes(conn, whole),
+    }
 
 
 def _changes(conn: Connection, problem: views.Row) -> list[Change]:
@@ -129,8 +146,7 @@ async def _map(engine: Engine, alerts: Sequence[views.Row]) -> Map | None:
     topology, named = engine.topology(), _components(engine, alerts)
     if not any(topology.neighbours(name) for name in named):
         return None
-    rows = await engine.db.read(views.open_entities)
-    return neighbourhood(topology, named, ailing(rows, engine.config.grouping.by))
+    return neighbourhood(topology, named, ailing(await engine.db.read(views.open_traits, "entity")))
 
 
 def _components(engine: Engine, alerts: Sequence[views.Row]) -> list[str]:
@@ -139,15 +155,12 @@ def _components(engine: Engine, alerts: Sequence[views.Row]) -> list[str]:
     return [name for one in alerts if (name := entity_of(tuple(one["labels"].items()), by))]
 
 
-def ailing(alerts: Sequence[views.Row], by: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Component -> (severity, number) of the gravest open problem on it."""
-    found: dict[str, tuple[str, int]] = {}
+def ailing(entities: Iterable[tuple[str, str, int]]) -> dict[str, tuple[str, int]]:
+    """Component -> (severity, id) of the gravest open problem on it; of `views.open_traits`."""
     levels = {str(one): one.level for one in Severity}
-    for one in sorted(alerts, key=lambda row: levels[row["severity"]]):
-        name = entity_of(tuple(one["labels"].items()), by)
-        if name:
-            found[name] = (one["severity"], one["problem_id"])
-    return found
+    return {
+        name: (severity, ident) for name, severity, ident in sorted(entities, key=lambda one: levels[one[1]])
+    }
 
 
 @router.get("/alerts/{alert_id}")
@@ -157,10 +170,8 @@ async def alert_page(request: Request, engine: EngineDep, who: Visitor, alert_id
     if row is None:
         raise not_found("alert", alert_id)
     stored = await engine.db.read(views.evidence_of, [alert_id])
-    charts, _ = charts_of(engine, [row], stored, 1)
+    (chart,) = drawn(engine, grouped([row]), stored)
     problem = None
     if row["problem_id"] is not None:
         problem = await engine.db.read(views.get, problem_table, row["problem_id"])
-    return await renderer_of(request).page(
-        request, "alert.html", who, alert=row, problem=problem, one=charts[0]
-    )
+    return await renderer_of(request).page(request, "alert.html", who, alert=row, problem=problem, one=chart)
