@@ -1,9 +1,8 @@
 """What a user may write about scoring in several processes or on several machines."""
 
-from importlib.util import find_spec
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from aiops.config.blocks import Block
 from aiops.plugin import Duration
@@ -24,9 +23,9 @@ class Scale(Block):
     workers: int = Field(2, ge=1, le=512, description="Workers, of one processor each.")
     address: str = Field(
         "local",
-        pattern=r"^(local|auto|[^\s/]+:\d+)$",
-        description="The cluster: `local` starts one on this machine, `auto` is the one that this machine "
-        "is a node of, `HOST:PORT` is joined.",
+        pattern=r"^(local|auto|(ray://)?[^\s/]+:\d+)$",
+        description="The cluster: `local` starts one on this machine; `auto` or `HOST:PORT` is one that this "
+        "machine is a node of, `ray://HOST:PORT` one that it is not.",
     )
     memory: int = Field(
         256 << 20, ge=80 << 20, description="Bytes of the object store of what is started on this machine."
@@ -35,14 +34,8 @@ class Scale(Block):
         30.0, gt=0, description="A worker that has not answered for this long is given up, as if it had died."
     )
     patience: Duration = Field(
-        3.0, description="How long a worker that died may take to be back, before others take its shards."
+        1.0, description="How long a worker that died may take to be back, before others take its shards."
     )
-
-    @model_validator(mode="after")
-    def _installed(self) -> "Scale":
-        if self.runner == "ray" and find_spec("ray") is None:
-            raise ValueError("ray is not installed: pip install 'forewarn[ray]'")
-        return self
 
     @property
     def parts(self) -> int:

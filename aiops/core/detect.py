@@ -19,6 +19,8 @@ class Detection:
 
     away = False
     """Whether any of it is done elsewhere, and so is to be waited for."""
+    parted = False
+    """Whether any of it is in shards."""
 
     def __init__(self, detectors: Sequence[Detector], index: SeriesIndex) -> None:
         self.detectors = list(detectors)
@@ -94,6 +96,14 @@ class Detection:
     def quiet_at(self, place: int, slot: int, at: float, inside: float, outside: float, bar: float) -> float:
         """See `aiops.core.quiet`, of detector `place`."""
         return quiet_at(self.detectors[place], slot, at, inside, outside, bar)
+
+    def remade(self, new: "Detection") -> "Detection":
+        """After a reload `new`, or this one with the detectors of `new`."""
+        return new
+
+    def dumps(self) -> Iterable[tuple[int, NDArray[np.uint8]]]:
+        """Number and whole state of each shard, if there are any."""
+        return ()
 
     def close(self) -> None:
         """Nothing is asked of it any more."""

@@ -92,6 +92,13 @@ def of_one(row: Frame, scores: Scores) -> Scored:
     return Scored(float(row.times[0]), row.slots, row.values[0], score, expected, lower, upper, by)
 
 
+def unsaid(row: Frame) -> Scored:
+    """With room for what will be said of every sample."""
+    score, expected, lower, upper = (np.empty(len(row.slots)) for _ in range(4))
+    by, time = np.empty(len(row.slots), np.int8), float(row.times[0])
+    return Scored(time, row.slots, row.values[0], score, expected, lower, upper, by)
+
+
 def nothing_said(row: Frame) -> Scored:
     """The row as nobody looks at it."""
     width = len(row.slots)

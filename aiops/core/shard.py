@@ -92,6 +92,8 @@ class Shard:
         self._heads = Heads(detectors)
         self._last: Answer | None = None
         self._ready: NDArray[np.bool_] | None = None
+        self._settled = False
+        """Whether all are ready that anybody looks at, and stay so until there are others."""
 
     @property
     def detectors(self) -> list[Detector]:
@@ -104,6 +106,7 @@ class Shard:
         if tick != self.tick + 1:
             raise Gap(f"a shard has obeyed {self.tick} orders, and is told number {tick}")
         answer = self._obey(tick, order)
+        self._settled &= isinstance(order, Step | Learn)
         self.tick = tick
         self._last = replace(answer, ready=self._news_of_ready())
         return self._last
@@ -205,11 +208,17 @@ class Shard:
         return shard
 
     def _news_of_ready(self) -> NDArray[np.bool_] | None:
+        if self._settled:
+            return None
         rows = max((detector.columns.capacity for detector in self.detectors), default=0)
         ready = self._heads.ready_of(rows)
         if self._ready is not None and np.array_equal(ready, self._ready):
             return None
         self._ready = ready
+        looked_at = np.zeros(rows, bool)
+        for covers in self._heads.covers:
+            looked_at[: len(covers)] |= covers
+        self._settled = np.array_equal(ready, looked_at)
         return ready
 
 

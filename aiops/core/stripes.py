@@ -1,10 +1,10 @@
 """Which shard a slot belongs to, and where it is in there: stripes of slots are dealt out in turn."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from aiops.model.rows import run_of
@@ -12,7 +12,26 @@ from aiops.model.rows import run_of
 WIDTH = 512
 """Slots of a stripe; whole blocks of lanes, as those of a block learn their half hour together."""
 
-Where: TypeAlias = "NDArray[np.int64] | list[slice]"
+
+@dataclass(frozen=True, slots=True)
+class Comb:
+    """Whole stripes at equal distances: `teeth` of them, the first at `start`, one every `period`."""
+
+    start: int
+    teeth: int
+    period: int
+
+    def of(self, row: NDArray[Any]) -> NDArray[Any]:
+        """A view of ``row[..., S]``: ``[..., teeth, WIDTH]``."""
+        step = row.strides[-1]
+        return as_strided(
+            row[..., self.start :],
+            (*row.shape[:-1], self.teeth, WIDTH),
+            (*row.strides[:-1], self.period * step, step),
+        )
+
+
+Where: TypeAlias = "NDArray[np.int64] | list[slice | Comb]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +44,13 @@ class Part:
 
     def take(self, row: NDArray[Any]) -> NDArray[Any]:
         """Of ``row[..., S]`` what is of the shard; a copy."""
-        if isinstance(self.where, list):
-            return np.concatenate([row[..., at] for at in self.where], axis=-1)
-        return row[..., self.where]
+        if not isinstance(self.where, list):
+            return row[..., self.where]
+        parts = [
+            at.of(row).reshape(*row.shape[:-1], -1) if isinstance(at, Comb) else row[..., at]
+            for at in self.where
+        ]
+        return parts[0].copy() if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
     def give(self, row: NDArray[Any], part: NDArray[Any]) -> None:
         """Write into ``row[S]`` what the shard says."""
@@ -36,9 +59,12 @@ class Part:
             return
         start = 0
         for at in self.where:
-            stop = start + at.stop - at.start
-            row[at] = part[start:stop]
-            start = stop
+            many = at.teeth * WIDTH if isinstance(at, Comb) else at.stop - at.start
+            told, start = part[start : start + many], start + many
+            if isinstance(at, Comb):
+                at.of(row)[...] = told.reshape(at.teeth, WIDTH)
+            else:
+                row[at] = told
 
 
 class Stripes:
@@ -74,12 +100,23 @@ class Stripes:
         return found
 
     def _of_run(self, start: int, stop: int) -> list[Part]:
-        """Of a run of slots all is made of slices."""
-        edges = [start, *range((start // WIDTH + 1) * WIDTH, stop, WIDTH), stop]
-        where: dict[int, list[slice]] = {}
-        local: dict[int, list[NDArray[np.int32]]] = {}
-        for low, high in pairwise(edges):
-            shard, first = self.shard(low), self.local(low)
-            where.setdefault(shard, []).append(slice(low - start, high - start))
-            local.setdefault(shard, []).append(np.arange(first, first + high - low, dtype=np.int32))
-        return [Part(shard, np.concatenate(local[shard]), where[shard]) for shard in sorted(where)]
+        """Of a run of slots: a beginning of a stripe, whole ones, and an end."""
+        period, found, run = WIDTH * self.count, [], np.arange(start, stop, dtype=np.int32)
+        for shard in range(self.count):
+            first = shard * WIDTH + max(0, (start - shard * WIDTH) // period) * period
+            where: list[slice | Comb] = []
+            low = max(first, start)
+            if low < min(first + WIDTH, stop) and (low > first or first + WIDTH > stop):
+                where.append(slice(low - start, min(first + WIDTH, stop) - start))
+            whole = first if low == first else first + period
+            teeth = max(0, (stop - whole - WIDTH) // period + 1)
+            if teeth:
+                where.append(Comb(whole - start, teeth, period))
+            last = whole + teeth * period
+            if last < stop and (teeth or last != first):
+                where.append(slice(last - start, stop - start))
+            if where:
+                mine = Part(shard, run, where).take(run)
+                local = (mine // period * WIDTH + mine % WIDTH).astype(np.int32)
+                found.append(Part(shard, local, where))
+        return found

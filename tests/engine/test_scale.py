@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from aiops.core.detect import Detection
 from aiops.core.heads import Scored
-from aiops.core.shard import Answer, Gap, Learn, Shard, Step, Welcome
+from aiops.core.shard import Answer, Gap, Learn, Order, Shard, Step, Welcome
 from aiops.core.stripes import Stripes
 from aiops.engine.scale.deal import dealt, loaded, shards_of
 from aiops.engine.scale.detection import ShardedDetection, parted
-from aiops.engine.scale.group import Made, Told, build, made_of
+from aiops.engine.scale.distant import DistantGroup, Sender, Short, short, whole
+from aiops.engine.scale.group import Group, Made, Told, build, made_of
 from aiops.engine.scale.runner import Runner
 from aiops.engine.scale.worker import LocalWorker, Lost, Worker
 from aiops.model.frame import Frame
@@ -346,3 +347,30 @@ def test_every_slot_is_in_one_stripe_and_its_place_leads_back(count: int) -> Non
             assert stripes.whole(part.shard, part.slots).tolist() == part.take(slots).tolist()
             part.give(back, part.take(row))
         assert np.array_equal(back, row)
+
+
+def test_what_goes_over_a_wire_in_short_is_the_same_to_the_bit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    slots = np.arange(300, dtype=np.int32)
+    near, far, sender = Group(ADAPTIVE), DistantGroup(ADAPTIVE), Sender()
+    for group in (near, far):
+        group.take(0, 1, None)
+    orders: list[Order] = [Welcome(slots, np.ones((1, 300), bool))]
+    for n in range(40):
+        some = slots if n % 5 else slots[::7].copy()
+        orders.append(Step(NOW + n, some, 1e6 + rng.normal(0, 0.1, len(some))))
+    shorter = 0
+    for tick, order in enumerate(orders, 1):
+        told = [Told(0, 1, tick, order)]
+        (one,), (other,) = near.obey(told), far.obey_short(sender.shortened(told))
+        shorter += isinstance(other, Short)
+        again = whole(other)
+        assert one is not None
+        assert again is not None
+        for name in ("score", "expected", "lower", "upper", "by", "ready"):
+            a, b = getattr(one, name), getattr(again, name)
+            assert (a is None) == (b is None)
+            assert a is None or np.array_equal(a, b, equal_nan=name != "by")
+    assert shorter > 30
+    uneven = Answer(1, np.ones(3), np.zeros(3), np.full(3, -2.0), np.full(3, 1.5), np.zeros(3, np.int8))
+    assert short(uneven) is uneven

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.core.detect import Detection
-from aiops.core.heads import Scored, nothing_said
+from aiops.core.heads import Scored, nothing_said, unsaid
 from aiops.core.shard import Answer, Borrow, Cover, Learn, Step, Welcome
 from aiops.core.stripes import Part, Stripes
 from aiops.engine.scale.group import made_of
@@ -22,6 +22,8 @@ MOST_UNSAVED = 256 << 20
 
 class ShardedDetection(Detection):
     """Detectors that judge each series by itself are in shards; others, and those near problems, here."""
+
+    parted = True
 
     def __init__(self, detectors: Sequence[Detector], index: SeriesIndex, runner: Runner) -> None:
         self.runner = runner
@@ -76,7 +78,7 @@ class ShardedDetection(Detection):
             own = part.take(held) if held is not None else None
             self.runner.order(part.shard, Step(time, part.slots, part.take(row.values[0]), own))
         answers = self.runner.flush()
-        said = nothing_said(row)
+        said = unsaid(row) if parts else nothing_said(row)
         for part in parts:
             self._write(said, part, answers[part.shard])
         if self._here:
@@ -122,15 +124,20 @@ class ShardedDetection(Detection):
         args = self._there.index(place), self.stripes.local(slot), at, inside, outside, bar
         return float(self.runner.ask(self.stripes.shard(slot), "quiet_at", *args))
 
-    def remake(self, made: Detection) -> None:
-        """After a reload: the detectors of `made`; in shards those go on that have not changed."""
-        self._settle(made.detectors, made.index)
+    def covers(self, place: int) -> NDArray[np.bool_]:
+        """Of one that is here."""
+        return self._stay.covers(self._here.index(place))
+
+    def remade(self, new: Detection) -> Detection:
+        """This one; in shards those detectors go on that have not changed."""
+        self._settle(new.detectors, new.index)
         self.runner.remake(made_of([self.all[place] for place in self._there]))
         live = self.index.live()
         covers = self.covers_of(live)
         for part in self.stripes.parts(live) if self._there else []:
             self.runner.order(part.shard, Cover(part.slots, part.take(covers)))
         self.runner.flush()
+        return self
 
     def dumps(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         return self.runner.dumps()

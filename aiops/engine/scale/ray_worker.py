@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.core.shard import Answer, Gap
-from aiops.engine.scale.group import Group, Made, Question, Told
+from aiops.engine.scale.distant import DistantGroup, Sender, whole
+from aiops.engine.scale.group import Made, Question, Told
 from aiops.engine.scale.worker import Lost, Worker
 from aiops.plugin.extras import needed
 
@@ -33,9 +34,10 @@ class RayWorker(Worker):
 
     def __init__(self, ray: ModuleType, made: Made, limit: float) -> None:
         self._ray, self._limit = ray, limit
-        kind = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(Group)
+        kind = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(DistantGroup)
         self._actor = kind.remote(list(made))
         self._look: Any = None
+        self._sender = Sender()
         self._gone = (
             ray.exceptions.RayActorError,
             ray.exceptions.GetTimeoutError,
@@ -54,12 +56,14 @@ class RayWorker(Worker):
         return int(self._got(self._actor.pid.remote(), self._limit))
 
     def obey(self, told: Sequence[Told]) -> Callable[[], list[Answer | None]]:
-        answers = self._told(lambda: self._actor.obey.remote(list(told)))
+        less = self._sender.shortened(told)
+        answers = self._told(lambda: self._actor.obey_short.remote(less))
         # a new process may have to make its models again first
         limit = self._limit + 0.1 * self._limit * len(told)
-        return lambda: list(self._got(answers, limit))
+        return lambda: [whole(one) for one in self._got(answers, limit)]
 
     def take(self, number: int, epoch: int, blob: NDArray[np.uint8] | None) -> int:
+        self._sender.forget(number)
         return int(self._got(self._told(lambda: self._actor.take.remote(number, epoch, blob)), STARTING))
 
     def ask(self, asked: Question) -> Any:
@@ -117,7 +121,9 @@ def join(address: str, workers: int, memory: int) -> ModuleType:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray = needed("ray", "ray")
     common = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": "forewarn"}
-    if address == "local":
+    if address.startswith("ray://"):
+        ray.init(address=address, namespace="forewarn")
+    elif address == "local":
         ray.init(
             address="local",
             num_cpus=workers,

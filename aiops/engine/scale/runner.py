@@ -26,7 +26,7 @@ log = logging.getLogger("aiops.scale")
 
 AGAIN = 0.05
 """Seconds between two looks whether a lost worker is back."""
-PATIENCE = 3.0
+PATIENCE = 1.0
 """Seconds for which a lost worker may come back before others take its shards."""
 LAST_RESORT = 60.0
 """Seconds after which, with no worker left, this process takes them."""
@@ -130,12 +130,12 @@ class Runner:
                     self._files.save(number, self._epoch[number], self._tick[number], blob)
                     self._trim(number)
             yield number, blob
+        self.rebalance()
 
     def save(self) -> None:
         """Keep all states, so that little is to be told again; and use workers that are back."""
         for _ in self.dumps():
             pass
-        self.rebalance()
 
     def rebalance(self, workers: Sequence[Worker] | None = None) -> None:
         """Spread the shards over `workers` from now on, else over those that there are; nothing is lost."""
@@ -268,7 +268,7 @@ class Runner:
 
     def _note(self, number: int, answer: Answer) -> None:
         if answer.ready is not None:
-            self.ready[number] = answer.ready
+            self.ready[number] = np.array(answer.ready)  # not a view of what a worker may take along
 
 
 def _weight(order: Order) -> int:

@@ -1,0 +1,315 @@
+"""Scoring on a Ray cluster beside scoring in process: the same to the bit, at what cost, and after kill -9.
+
+    python -m tests.bench.scaleout --series 1000000 --forests 5000
+
+On one machine: a head that only coordinates, and two nodes of one processor each, which are raylets of their
+own; one worker on each.
+
+- `overhead_columnar`: `adaptive` on all series. Processor time of a step, of this process and all of Ray's
+  together, by that of the same step in process;
+- `overhead_heavy`: the same of river's HalfSpaceTrees, one a series;
+- `identical`: all scores and bands of every step compared, and all rows of the state in the end;
+- `worker_back_s`: kill -9 of a worker; seconds until the next step is answered for all series. The dead
+  worker's shards are taken from what was kept of them, and have obeyed what came since;
+- `node_back_s`: the same of a node, all of its processes at once; `node_spread_s`: until shards are spread
+  over two workers again, with another node in its place.
+
+The last line is one JSON object.
+"""
+
+import argparse
+import gc
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from aiops.core.detect import Detection
+from aiops.core.heads import Scored
+from aiops.core.shard import Shard
+from aiops.engine.scale.deal import loaded, shards_of
+from aiops.engine.scale.detection import ShardedDetection
+from aiops.engine.scale.group import Made, build
+from aiops.engine.scale.ray_worker import RayWorker, join, start_workers
+from aiops.engine.scale.runner import Runner
+from aiops.engine.scale.worker import LocalWorker, Worker
+from aiops.model.frame import Frame
+from aiops.model.series import SeriesIndex
+from aiops.store.shards import ShardFiles
+from tests.bench.world import populate
+
+COLUMNAR: Made = [{"kind": "adaptive"}]
+FOREST: Made = [
+    {
+        "kind": "river_model",
+        "model": "river.anomaly.HalfSpaceTrees",
+        "scale": "minmax",
+        "warmup_samples": 20,
+        "max_series": 1000,
+    }
+]
+START = 1_767_225_600.0
+WORKERS = 2
+WARM = 34
+"""Steps before anything is measured: series get ready at 30."""
+FLOORS = {
+    "identical": True,
+    "overhead_columnar": 12,
+    "overhead_heavy": 2,
+    "worker_back_s": 5,
+    "node_back_s": 20,
+}
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Without it 127.0.0.1 is taken for the address by which others reach this host, where nobody listens."""
+
+
+class Cluster:
+    """A head and nodes, all on loopback, each a raylet of its own."""
+
+    def __init__(self, memory: int) -> None:
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", LOOPBACK: "0"}
+        from ray.cluster_utils import Cluster as Raylets
+
+        self._memory = memory
+        head = {"num_cpus": 0, "include_dashboard": False}
+        self._raylets = Raylets(initialize_head=True, head_node_args=head | self._common())
+        self.nodes = [self.add() for _ in range(WORKERS)]
+        self.ray = join(self._raylets.address, WORKERS, memory)
+
+    def add(self) -> Any:
+        return self._raylets.add_node(num_cpus=1, **self._common())
+
+    def kill(self, node: Any) -> None:
+        """All processes of a node at once."""
+        raylets = [entry.process.pid for entry in node.all_processes["raylet"]]
+        found = [one for pid in raylets for one in family(pid)]
+        for process in found:
+            process.send_signal(signal.SIGKILL)
+        psutil.wait_procs(found, timeout=5)
+        self._raylets.worker_nodes.discard(node)
+
+    def close(self) -> None:
+        self.ray.shutdown()
+        self._raylets.shutdown()  # type: ignore[no-untyped-call]
+
+    def _common(self) -> dict[str, Any]:
+        return {"node_ip_address": "127.0.0.1", "object_store_memory": self._memory}
+
+
+class Stand:
+    """Series, and the same rows for whoever scores them."""
+
+    def __init__(self, series: int, every: float = 60.0) -> None:
+        self.index, self.every = SeriesIndex(), every
+        self.slots = populate(self.index, series)
+        self.fresh = self.index.take_fresh()
+        self.hold = np.zeros(self.index.capacity, np.bool_)
+        self._values = np.random.default_rng(0).normal(50.0, 2.0, (16, series))
+        self._values[3, ::97] = np.nan
+        self._values[11, ::1009] += 40.0
+
+    def row(self, step: int) -> Frame:
+        return Frame(np.array([START + self.every * step]), self.slots, self._values[step % 16][None])
+
+    def whole(self, made: Made) -> Detection:
+        return Detection(build(made), self.index)
+
+    def sharded(self, made: Made, shards: int, workers: Sequence[Worker], folder: Path) -> ShardedDetection:
+        runner = Runner(workers, shards, made, ShardFiles(folder))
+        runner.start()
+        detection = ShardedDetection(build(made), self.index, runner)
+        detection.welcome(self.fresh)
+        runner.flush()
+        return detection
+
+    def sums(self, detection: Detection, steps: range) -> list[int]:
+        """One for all that was said of each step."""
+        return [sum_of(detection.step(self.row(step), self.hold)) for step in steps]
+
+    def cpu(self, detection: Detection, steps: range, spent: Callable[[], float]) -> float:
+        """Seconds of processor time a step."""
+        gc.collect()
+        before = spent()
+        for step in steps:
+            detection.step(self.row(step), self.hold)
+        return (spent() - before) / len(steps)
+
+
+def sum_of(said: Scored) -> int:
+    total = 0
+    for array in (said.score, said.expected, said.lower, said.upper, said.by):
+        total = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, total)
+    return total
+
+
+def main() -> None:
+    args = _arguments()
+    with tempfile.TemporaryDirectory(prefix="forewarn-bench-") as name:
+        cluster = Cluster(args.memory << 20)
+        try:
+            found = {} if args.only == "heavy" else columnar(args, cluster, Path(name) / "columnar")
+            if args.only != "columnar":
+                also = heavy(args, cluster, Path(name) / "heavy")
+                found |= also | {"identical": also["identical"] and found.get("identical", True)}
+        finally:
+            cluster.close()
+    print(json.dumps(found | {"floors": FLOORS, "load": [round(one, 1) for one in os.getloadavg()]}))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Scoring on a Ray cluster beside scoring in process.")
+    parser.add_argument("--series", type=int, default=1_000_000)
+    parser.add_argument("--forests", type=int, default=5000)
+    parser.add_argument("--shards", type=int, default=16)
+    parser.add_argument("--ticks", type=int, default=20, help="steps that are measured, of each kind")
+    parser.add_argument("--heavy-ticks", type=int, default=6)
+    parser.add_argument("--only", choices=("columnar", "heavy"), help="leave the other out")
+    parser.add_argument("--memory", type=int, default=300, help="MiB of each node's object store")
+    return parser.parse_args()
+
+
+def columnar(args: argparse.Namespace, cluster: Cluster, folder: Path) -> dict[str, Any]:
+    """Cost, then faults."""
+    stand = Stand(args.series)
+    workers = start_workers(cluster.ray, WORKERS, COLUMNAR, limit=30.0)
+    whole = stand.whole(COLUMNAR)
+    parts = stand.sharded(COLUMNAR, args.shards, workers, folder)
+    warm, measured = range(WARM), range(WARM, WARM + args.ticks)
+    same = stand.sums(whole, warm) == stand.sums(parts, warm)
+    parts.runner.save()
+    own = stand.cpu(whole, measured, mine)
+    theirs = stand.cpu(parts, measured, everybodys)
+    note("columnar: %.1f ms in process, %.1f ms on Ray", 1000 * own, 1000 * theirs)
+    step, figures = measured.stop, dict[str, Any]()
+    faults: dict[str, Callable[[], None]] = {
+        "worker_back_s": lambda: os.kill(workers[0].pid(), signal.SIGKILL),
+        "node_back_s": lambda: cluster.kill(node_of(cluster, workers[1])),
+    }
+    for name, kill in faults.items():
+        steps = range(step, step + 3)
+        before, now = stand.sums(whole, steps), stand.sums(parts, steps[:1])
+        began = time.monotonic()
+        kill()
+        now += stand.sums(parts, steps[1:2])
+        figures[name] = round(time.monotonic() - began, 2)
+        now += stand.sums(parts, steps[2:])
+        parts.runner.save()
+        same, step = same and before == now, steps.stop
+        note("%s: %.2f s, identical so far: %s", name, figures[name], same)
+    began = time.monotonic()
+    cluster.nodes.append(cluster.add())
+    while len(set(map(id, parts.runner.owners()))) < WORKERS and time.monotonic() - began < 90:
+        parts.runner.rebalance()
+        time.sleep(0.2)
+    figures["node_spread_s"] = round(time.monotonic() - began, 2)
+    steps = range(step, step + 2)
+    same = same and stand.sums(whole, steps) == stand.sums(parts, steps) and alike(stand, whole, parts)
+    figures |= {"losses": parts.runner.losses, "replayed": parts.runner.replayed}
+    parts.close()
+    return figures | {
+        "series": args.series,
+        "shards": args.shards,
+        "identical": same,
+        "overhead_columnar": round(theirs / own, 2),
+        "columnar_ms": [round(1000 * own, 1), round(1000 * theirs, 1)],
+    }
+
+
+def heavy(args: argparse.Namespace, cluster: Cluster, folder: Path) -> dict[str, Any]:
+    """A forest a series; in process it is in shards too, as one detector takes a thousand at most."""
+    stand = Stand(args.forests)
+    here = stand.sharded(FOREST, args.shards, [LocalWorker(FOREST)], folder / "here")
+    workers = start_workers(cluster.ray, WORKERS, FOREST, limit=60.0)
+    there = stand.sharded(FOREST, args.shards, workers, folder / "there")
+    warm = range(22)
+    same = stand.sums(here, warm) == stand.sums(there, warm)
+    ratios, spent, step = [], [], warm.stop
+    for _ in range(args.heavy_ticks):
+        steps = range(step, step + 1)
+        own, theirs = stand.cpu(here, steps, mine), stand.cpu(there, steps, everybodys)
+        ratios.append(theirs / own)
+        spent.append((own, theirs))
+        step = steps.stop
+    steps = range(step, step + 2)
+    same = same and stand.sums(here, steps) == stand.sums(there, steps)
+    there.close()
+    note(
+        "heavy: %.0f ms in process, %.0f ms on Ray",
+        *(1000 * median(each) for each in zip(*spent, strict=True)),
+    )
+    return {
+        "forests": args.forests,
+        "identical": same,
+        "overhead_heavy": round(median(ratios), 2),
+        "heavy_ms": [round(1000 * median(each)) for each in zip(*spent, strict=True)],
+    }
+
+
+def alike(stand: Stand, whole: Detection, parts: ShardedDetection) -> bool:
+    """Whether all that is known of every series is the same."""
+    (one,), blobs = shards_of(whole), dict(parts.dumps())
+    for part in parts.stripes.parts(stand.slots):
+        (other,) = loaded(COLUMNAR, [blobs[part.shard]])
+        if not _same_rows(one, part.take(stand.slots), other, part.slots):
+            return False
+    return True
+
+
+def _same_rows(one: Shard, here: NDArray[np.int32], other: Shard, there: NDArray[np.int32]) -> bool:
+    return all(
+        a.keys() == b.keys() and all(np.array_equal(a[name], b[name], equal_nan=True) for name in a)
+        for a, b in zip(one.lift(here), other.lift(there), strict=True)
+    )
+
+
+def node_of(cluster: Cluster, worker: RayWorker) -> Any:
+    """The node that a worker runs on."""
+    pid = worker.pid()
+    for node in cluster.nodes:
+        for entry in node.all_processes.get("raylet", []):
+            if any(one.pid == pid for one in family(entry.process.pid)):
+                return node
+    raise LookupError(f"no node has process {pid}")
+
+
+def family(pid: int) -> list[psutil.Process]:
+    try:
+        whole = psutil.Process(pid)
+        return [whole, *whole.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def mine() -> float:
+    return time.process_time()
+
+
+def everybodys() -> float:
+    """Processor time so far of this process and all that it has started."""
+    total = 0.0
+    for process in family(os.getpid()):
+        try:
+            spent = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += spent.user + spent.system
+    return total
+
+
+def note(text: str, *args: object) -> None:
+    print(text % args, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
