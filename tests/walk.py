@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from aiops.config import Config
 from aiops.core.playbook import Playbook
 from aiops.engine import checkpoint
+from aiops.engine.items import Pulled
 from aiops.engine.messages import Message
 from aiops.engine.metrics import Metrics
-from aiops.engine.pipeline import Pipeline, Pulled
+from aiops.engine.pipeline import Pipeline
 from aiops.engine.pull import LATE
 from aiops.engine.record import Recorder
 from aiops.engine.restore import restore

@@ -10,7 +10,7 @@ from aiops.config.faults import broken_references, refusal
 from aiops.config.limits import BreachRule as BreachRule
 from aiops.config.limits import Limit as Limit
 from aiops.config.objective import Objective
-from aiops.config.operation import Retention, Spool, Watchdog
+from aiops.config.operation import Retention, Spool, Telemetry, Watchdog
 from aiops.config.ready import READY, Ready
 from aiops.config.remediation import Maintenance, Remediation
 from aiops.config.routing import HoursRule, RouteRule, Storm
@@ -232,6 +232,7 @@ class Config(Block):
         0.0, description="How often file and playbooks are looked at, to take up changes; 0: only when asked."
     )
     watchdogs: list[Watchdog] = Field(default_factory=list, description="Who hears that all is well.")
+    telemetry: Telemetry = Field(default_factory=Telemetry)
 
     @field_validator("store")
     @classmethod

@@ -1,8 +1,10 @@
 """What a user may write about keeping Forewarn itself running."""
 
+from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aiops.config.blocks import Block
 from aiops.plugin import Duration, Secret
@@ -26,6 +28,51 @@ class Watchdog(Block):
         if self.url and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("expected an address such as https://hc.example/ping")
         return self
+
+
+class Traces(Block):
+    """Where traces of the path go: any collector that takes OTLP over HTTP. Needs `forewarn[otel]`."""
+
+    endpoint: str = Field(
+        description="Address of the collector; without a path `/v1/traces` is meant, as in "
+        "http://collector:4318."
+    )
+    headers: dict[str, Secret] = Field({}, description="Headers to send, such as `authorization`.")
+    ca: Path | None = Field(
+        None, description="PEM file of the authority that signed the collector's certificate."
+    )
+    sample: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of pulls and of pushed requests of which a trace is told; of problems all are.",
+    )
+    service: str = Field("forewarn", description="What the traces are said to come from.")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _usable(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("expected an address such as http://collector:4318")
+        if parts.username or parts.password:
+            raise ValueError("credentials do not belong in the address: give them as a header, by reference")
+        # the SDK alone does not send, and what sends brings it along
+        if find_spec("opentelemetry.exporter") is None:
+            raise ValueError("the exporter is not installed: pip install 'forewarn[otel]'")
+        return value
+
+    @property
+    def address(self) -> str:
+        """Where messages are posted to."""
+        parts = urlsplit(self.endpoint)
+        return self.endpoint if parts.path.strip("/") else f"{self.endpoint.rstrip('/')}/v1/traces"
+
+
+class Telemetry(Block):
+    """What Forewarn tells of its own work, besides metrics and log."""
+
+    traces: Traces | None = Field(None, description="OpenTelemetry traces; none when left out.")
 
 
 class Spool(Block):

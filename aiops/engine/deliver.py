@@ -11,8 +11,10 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from aiops.engine.clock import Clock
-from aiops.engine.lane import Finish, Jitter, Lane, Observe, SinkHealth, as_it_is, first_of, unobserved
+from aiops.engine.lane import Lane, first_of
 from aiops.engine.patience import RelaySettings
+from aiops.engine.sink_health import Finish, Jitter, Observe, SinkHealth, as_it_is, unobserved
+from aiops.engine.spans import Spans
 from aiops.plugin import Sink
 from aiops.store import backlog
 from aiops.store.database import Database
@@ -38,6 +40,7 @@ class Relay:
         observe: Observe = unobserved,
         jitter: Jitter = random.uniform,
         finish: Finish = as_it_is,
+        spans: Spans | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -47,6 +50,7 @@ class Relay:
         self._observe = observe
         self._jitter = jitter
         self._finish = finish
+        self._spans = spans
         self._owner = f"{db.name}/{uuid.uuid4().hex[:4]}"
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
@@ -102,6 +106,7 @@ class Relay:
             self._observe,
             self._jitter,
             self._finish,
+            self._spans,
         )
 
     async def _name_orphans(self) -> None:

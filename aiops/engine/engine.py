@@ -37,6 +37,7 @@ from aiops.engine.restore import taken_up
 from aiops.engine.run import RunWorker
 from aiops.engine.seen import context_of
 from aiops.engine.sources import close, connectors, open_sources, warn_of_fixed
+from aiops.engine.spans import Spans
 from aiops.engine.state import State
 from aiops.engine.tasks import Tasks
 from aiops.engine.upkeep import upkeep
@@ -60,6 +61,7 @@ class Engine:
         self.config_path = config_path
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
+        self.spans = Spans(self.clock, self.metrics.told)
         self.db = Database(config.store)
         self.outbox_wake, self.runs_wake = asyncio.Event(), asyncio.Event()
         self.links = ApprovalLinks(lambda: self.config)
@@ -124,8 +126,7 @@ class Engine:
 
     async def check_text(self, text: str) -> Sequence[Complaint]:
         """What is wrong with `text` as this engine's configuration."""
-        name = str(self.config_path or "forewarn.yaml")
-        _, complaints = await asyncio.to_thread(check, text, name)
+        _, complaints = await asyncio.to_thread(check, text, str(self.config_path or "forewarn.yaml"))
         return complaints
 
     # -- life
@@ -133,18 +134,19 @@ class Engine:
     async def start(self) -> None:
         """Upgrade the schema, start what every engine does, and lead unless another does already."""
         egress.rule(self.config.egress)
+        await asyncio.to_thread(self.spans.follow, self.config.telemetry.traces, self.db.name)
         await warm.compile_aside(self.config.detection.detectors)
         await asyncio.to_thread(upgrade, self.db)
         playbooks = await asyncio.to_thread(load_playbooks, self.config.playbooks)
         state = State(self.config, playbooks, SeriesIndex())
         leadership = self.leadership
         fence = leadership.fence if leadership else lambda _: None
-        recorder = Recorder(self.db, self.config.web.address, fence)
-        self.pipeline = Pipeline(state, recorder, self.clock, self.metrics, self._late, self._wake)
+        record = Recorder(self.db, self.config.web.address, fence)
+        self.pipeline = Pipeline(state, record, self.clock, self.metrics, self._late, self._wake, self.spans)
         out = self.db, self.clock, self._sinks, self.outbox_wake
-        self.relay = Relay(*out, observe=self._delivered, finish=self.links.finish)
+        self.relay = Relay(*out, observe=self.metrics.delivered, finish=self.links.finish, spans=self.spans)
         runs = self.playbooks, self._context_of, self.tell, self.runs_wake, self.config.remediation
-        self.worker = RunWorker(self.db, self.clock, *runs, hears=lambda: self._leads)
+        self.worker = RunWorker(self.db, self.clock, *runs, hears=lambda: self._leads, spans=self.spans)
         self._upkeep = upkeep(self)
         follow = self._upkeep.pop("follow")
         if leadership is None or await leadership.claim():
@@ -158,9 +160,9 @@ class Engine:
     async def _lead(self) -> None:
         """Take up the learnt state and the open problems, and start what only one engine does."""
         folder, known = self.config.data / "checkpoints", self.pipeline.state.remediation.playbooks
+        epoch, metrics = self.leadership.epoch if self.leadership else 0, self.metrics
         state, facts = await taken_up(self.db, self.config, known, self.clock, alone=self.leadership is None)
         self.pipeline.state, index = state, state.index
-        epoch, metrics = self.leadership.epoch if self.leadership else 0, self.metrics
         turning = self.pipeline, self._connectors(), self.clock, metrics, epoch
         self.checkpointer = Checkpointer(folder, *turning)
         self.housekeeping = Housekeeping(self.db, self.pipeline, self.checkpointer, self.clock, metrics)
@@ -211,6 +213,7 @@ class Engine:
         if self.leadership is not None:
             await asyncio.to_thread(self.leadership.close)
         await close(self.config)
+        await asyncio.to_thread(self.spans.close)
         self.db.close()
 
     async def reload(self) -> None:
@@ -233,6 +236,7 @@ class Engine:
             await close(old)
             if self._leads:
                 self._start_pulls()
+        await asyncio.to_thread(self.spans.follow, config.telemetry.traces, self.db.name)
         self.metrics.reloads.labels("taken").inc()
         log.info("configuration reloaded from %s", self.config_path)
 
@@ -290,9 +294,6 @@ class Engine:
     def _wake(self) -> None:
         self.outbox_wake.set()
         self.runs_wake.set()
-
-    def _delivered(self, sink: str, outcome: str, seconds: float) -> None:
-        self.metrics.deliveries.labels(sink, outcome).inc()
 
     async def _context_of(self, problem_id: int) -> tuple[dict[str, Any], bool]:
         return await context_of(self.db, self.pipeline if self._leads else None, problem_id)

@@ -13,8 +13,9 @@ from aiops.engine import ledger_gauges, vitals, weighing
 from aiops.engine.attention import heed
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock
+from aiops.engine.items import Pulled
 from aiops.engine.metrics import Metrics
-from aiops.engine.pipeline import SETTLED, Pipeline, Pulled
+from aiops.engine.pipeline import SETTLED, Pipeline
 from aiops.engine.state import State
 from aiops.model.lifecycle import LIVE_RUN, ProblemState
 from aiops.store import backlog, log_templates, retention, seals, silences, ties

@@ -16,6 +16,7 @@ from aiops.core.resume import Resume, on_resume
 from aiops.core.templates import BadTemplate, render
 from aiops.engine.attempt import BACKSTOP, attempts, judged, once, probe_until
 from aiops.engine.clock import Clock
+from aiops.engine.spans import CLIENT, within
 from aiops.model.lifecycle import RunState
 from aiops.model.problem import EscalationReason, Run, Step
 from aiops.plugin import Action, Outcome, PluginError
@@ -198,7 +199,10 @@ class Interpreter:
             return True, said
         assert action is not None
         row = row or await self._intend(act, action.plan())
-        came = await attempts(action, act.retry, key, self.context, self._clock, self._sure)
+        with within(f"{act.phase} {act.name}", {"action": act.kind}, CLIENT) as span:
+            came = await attempts(action, act.retry, key, self.context, self._clock, self._sure)
+            if span is not None and not came.ok:
+                span.error = came.output
         await self._keep(act, row, came)
         return came.ok, came.output
 
@@ -242,7 +246,10 @@ class Interpreter:
         """Whether a check holds now; one that cannot be made or done does not."""
         try:
             action = act.build(self.context)
-            seen = judged(action, await once(action, f"{self.run.id}:{act.phase}"), self.context)
+            with within(f"{act.phase} {act.name}", {"action": act.kind}, CLIENT) as span:
+                seen = judged(action, await once(action, f"{self.run.id}:{act.phase}"), self.context)
+                if span is not None:
+                    span.about["holds"] = seen.ok
             return seen.ok, seen.output
         except (BadArguments, PluginError) as why:
             return False, str(why)

@@ -5,13 +5,14 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 from sqlalchemy.engine import Connection
 
 from aiops.engine.breaker import Breaker
 from aiops.engine.clock import Clock
 from aiops.engine.patience import RelaySettings
+from aiops.engine.sink_health import Finish, Jitter, Observe, SinkHealth, as_it_is, unobserved
+from aiops.engine.spans import CLIENT, Spans, Told
 from aiops.engine.trace import begin
 from aiops.plugin import Busy, Message, NotConnected, PluginError, Retryable, Sink, TicketRef
 from aiops.store import outbox
@@ -19,39 +20,6 @@ from aiops.store.database import Database
 from aiops.store.settling import Claimed
 
 log = logging.getLogger("aiops.deliver")
-
-
-@dataclass(slots=True)
-class SinkHealth:
-    """Times are seconds since the epoch; 0 = never."""
-
-    name: str
-    last_ok: float = 0.0
-    last_failure: float = 0.0
-    failures: int = 0
-    """In a row."""
-    paused_until: float = 0.0
-    error: str = ""
-    """Of the last failure; empty after a success."""
-
-
-Observe: TypeAlias = Callable[[str, str, float], None]
-"""``(sink, outcome, seconds)`` of each attempt; outcome is sent, retried or dead."""
-
-Jitter: TypeAlias = Callable[[float, float], float]
-"""A random number between two."""
-
-
-Finish: TypeAlias = Callable[[str, dict[str, Any]], dict[str, Any]]
-"""``(sink, body)`` -> the body as it is sent."""
-
-
-def unobserved(_sink: str, _outcome: str, _seconds: float) -> None:
-    """Looks away."""
-
-
-def as_it_is(_sink: str, body: dict[str, Any]) -> dict[str, Any]:
-    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +52,7 @@ class Lane:
     jitter: Jitter = random.uniform
     finish: Finish = as_it_is
     """What is added to a body right before it is sent, and never stored."""
+    spans: Spans | None = None
 
     def __post_init__(self) -> None:
         s = self.settings
@@ -163,7 +132,7 @@ class Lane:
 
     async def _deliver(self, claimed: Claimed) -> None:
         started, probe = self.clock.now(), self._breaker.opened
-        got = await self._try(claimed, started)
+        got = await self._traced(claimed, started)
         now = self.clock.now()
         lost = isinstance(got, Retryable) and got.ambiguous and now - started > self.settings.settle
         # one lost answer among others that came is the network's doing, and no silence
@@ -171,6 +140,18 @@ class Lane:
         self._heed(got, now, silent)
         excused = probe and (silent or isinstance(got, Busy))
         self._ended.append(Ended(claimed, got, now, now - started, excused))
+
+    async def _traced(self, claimed: Claimed, now: float) -> TicketRef | PluginError:
+        if self.spans is None:
+            return await self._try(claimed, now)
+        about: Told = {"problem": claimed.problem_id, "delivery": claimed.id, "sink": self.name}
+        span = self.spans.of_problem(claimed.key, f"deliver {claimed.reason}", about, CLIENT)
+        with self.spans.opened(span):
+            got = await self._try(claimed, now)
+            if span is not None:
+                span.about["attempt"] = claimed.attempts
+                span.error = str(got) if isinstance(got, PluginError) else ""
+            return got
 
     async def _try(self, claimed: Claimed, now: float) -> TicketRef | PluginError:
         """One attempt; every way in which it can fail is a value."""

@@ -126,6 +126,9 @@ class Metrics:
             ["place"],
             registry=r,
         )
+        self.spans = Counter(
+            "forewarn_trace_spans", "Spans handed to the collector of traces.", ["outcome"], registry=r
+        )
         self.score_seconds = Histogram(
             "forewarn_score_seconds",
             "Time to score a row of samples and learn from it.",
@@ -174,3 +177,11 @@ class Metrics:
             registry=r,
         )
         self.up_since = Gauge("forewarn_start_time_seconds", "When the engine started.", registry=r)
+
+    def delivered(self, sink: str, outcome: str, _seconds: float) -> None:
+        """One attempt: sent, retried or dead."""
+        self.deliveries.labels(sink, outcome).inc()
+
+    def told(self, outcome: str, spans: int) -> None:
+        """Of traces: sent or failed, and how many spans."""
+        self.spans.labels(outcome).inc(spans)

@@ -7,8 +7,8 @@ pull/receive -> detect -> alert -> correlate -> problem
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, cast
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -17,11 +17,14 @@ from aiops.engine import messages as say
 from aiops.engine.answer import answer
 from aiops.engine.clock import Clock
 from aiops.engine.explain import explain, hear
+from aiops.engine.items import SPOOL, Call, History, Item, Kept, Pulled, Sampled, Tick
 from aiops.engine.metrics import Metrics
 from aiops.engine.record import Recorder
 from aiops.engine.remind import remind
+from aiops.engine.spans import Spans, current
 from aiops.engine.stages import alert, correlate, detect, refresh, remediate
 from aiops.engine.state import State
+from aiops.engine.step_spans import Marks, tell
 from aiops.engine.watch import look
 from aiops.engine.watermark import acted_until
 from aiops.engine.work import Work
@@ -41,53 +44,8 @@ TICK = 5.0
 
 PATH = (answer, detect, hear, alert, correlate, explain, remediate, remind, refresh)
 
-
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """All of `source` up to `until` has been handed over; its connector goes on from `position`."""
-
-    source: str
-    until: float
-    position: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What was pushed and is in the spool. `place`: n is the end of entry n, n - 0.5 half of it."""
-
-    source: str
-    batch: Batch
-    place: float
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Samples to learn from, not to act on."""
-
-    source: str
-    frame: Frame
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time has passed, whether or not anything was heard."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Run something between two inputs, where nothing else touches the state."""
-
-    work: Callable[[State], object]
-    done: asyncio.Future[object]
-
-
 WAIT: Any = object()
 """Nothing has been taken out of the queue yet."""
-
-Item: TypeAlias = tuple[str, Batch] | Kept | Pulled | History | Tick | Call | say.Message | None
-
-SPOOL = "/spool"
-"""The watermark of what was acted on in the spool; no source is called so."""
 
 
 class Pipeline:
@@ -101,8 +59,10 @@ class Pipeline:
         metrics: Metrics,
         late: Callable[[str], float],
         woken: Callable[[], None] = lambda: None,
+        spans: Spans | None = None,
     ) -> None:
         self.state = state
+        self.spans = spans or Spans(clock)
         self.queue: asyncio.Queue[Item] = asyncio.Queue(64)
         self._recorder = recorder
         self._clock = clock
@@ -152,6 +112,11 @@ class Pipeline:
             if not self.queue.full():
                 await self.queue.put(Tick())
 
+    async def put(self, item: Item) -> None:
+        """Into the queue, as a part of the trace that is open here, if one is."""
+        span = current()
+        await self.queue.put(Sampled(item, span, self._clock.now()) if span else item)
+
     async def call(self, work: Callable[[State], object]) -> object:
         """`work(state)` in the pipeline's turn."""
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -196,6 +161,10 @@ class Pipeline:
                     done.set_result(work(self.state))
                 except Exception as why:
                     done.set_exception(why)
+            case Sampled(inner, span, put):
+                self.spans.tell(self.spans.begin("wait", span, put))
+                with self.spans.part_of(span):
+                    await self._one(inner)
             case None:
                 pass
             case _:
@@ -240,6 +209,7 @@ class Pipeline:
             self.state.acted_until[stream] = time
 
     async def _walk(self, work: Work) -> None:
+        marks = Marks(self._clock) if self.spans.on else None
         with self._metrics.step_seconds.time():
             for stage in PATH:
                 if stage is detect and work.row is not None:
@@ -247,8 +217,13 @@ class Pipeline:
                         stage(self.state, work)
                 else:
                     stage(self.state, work)
+                if marks:
+                    marks.passed(stage.__name__)
             if work.matters:
                 await self._record(work)
+        if marks:
+            marks.passed("store")
+            tell(self.spans, work, marks)
         if work.row is not None:
             self._metrics.sample_age.observe(max(0.0, self._clock.now() - float(work.row.times[-1])))
 
@@ -283,7 +258,8 @@ class Pipeline:
             log.info(sentence("alert", ident, change.current, change.to, change.reason))
             self._metrics.alerts.labels(change.alert.kind.value, change.to.value).inc()
         for moved in work.problem_changes:
-            log.info(sentence("problem", moved.problem.id, moved.current, moved.to, moved.reason))
+            with self.spans.naming(moved.problem.key):
+                log.info(sentence("problem", moved.problem.id, moved.current, moved.to, moved.reason))
             if moved.current != moved.to:
                 self._metrics.problems.labels(str(moved.to)).inc()
             if moved.to == "active":

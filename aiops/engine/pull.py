@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from aiops.core.log_redact import masked
 from aiops.core.words import duration
 from aiops.engine.clock import Clock
+from aiops.engine.items import History, Pulled
 from aiops.engine.metrics import Metrics
-from aiops.engine.pipeline import History, Pipeline, Pulled
+from aiops.engine.pipeline import Pipeline
+from aiops.engine.spans import CLIENT
 from aiops.model.frame import Frame
 from aiops.plugin import Connector, Fatal, Retryable
 
@@ -87,7 +89,9 @@ class Puller:
         until = self._clock.now()
         try:
             with self._metrics.pull_seconds.labels(self.connector.name).time():
-                await self._pull(since, until)
+                name, spans = self.connector.name, self._pipeline.spans
+                with spans.opened(spans.sampled(f"pull {name}", CLIENT, {"source": name})):
+                    await self._pull(since, until)
         except Exception as why:
             return self._failed(why)
         if self.health.failures:
@@ -103,8 +107,8 @@ class Puller:
                 health.newest = float(batch.times[-1])
                 health.series = max(health.series, len(batch.slots))
                 health.samples += batch.samples
-            await self._pipeline.queue.put((self.connector.name, batch))
-        await self._pipeline.queue.put(Pulled(self.connector.name, until, self.connector.snapshot()))
+            await self._pipeline.put((self.connector.name, batch))
+        await self._pipeline.put(Pulled(self.connector.name, until, self.connector.snapshot()))
         if math.isfinite(health.newest):
             health.lag = max(0.0, until - health.newest)
             self._metrics.source_lag.labels(self.connector.name).set(health.lag)

@@ -17,6 +17,7 @@ from aiops.engine.leadership import Leadership
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import Pipeline
 from aiops.engine.pull import SourceHealth
+from aiops.engine.spans import SERVER
 from aiops.engine.spool import Saved, Spool, StoreShelf
 from aiops.engine.tasks import Tasks
 from aiops.model.series import SeriesIndex
@@ -117,7 +118,7 @@ class Receiving:
         elif route is None:
             reply = Reply(405, b"", (("Allow", ", ".join(sorted(routes))),))
         else:
-            reply = await self._serve(door, route, rest, scope, receive)
+            reply = await self._traced(door, route, rest, scope, receive)
             self._answered(name, reply.status)
         await answer(send, reply)
 
@@ -141,6 +142,18 @@ class Receiving:
             for name, door in self._doors.items()
             for path, routes in door.routes().items()
         }
+
+    async def _traced(self, door: Door, route: Route, path: str, scope: Scope, receive: Receive) -> Reply:
+        spans = self._engine.pipeline.spans
+        if not spans.on:
+            return await self._serve(door, route, path, scope, receive)
+        sender = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
+        name = door.health.name
+        with spans.opened(spans.sampled(f"receive {name}", SERVER, {"source": name}, sender)) as span:
+            reply = await self._serve(door, route, path, scope, receive)
+            if span is not None:
+                span.about["status"] = reply.status
+            return reply
 
     async def _serve(self, door: Door, route: Route, path: str, scope: Scope, receive: Receive) -> Reply:
         if any(name == b"origin" for name, _ in scope["headers"]):
@@ -223,7 +236,7 @@ class Receiving:
     def _emit(self, door: Door) -> Emit:
         async def emit(batch: Batch) -> None:
             see(door, batch)
-            await self._engine.pipeline.queue.put((door.health.name, batch))
+            await self._engine.pipeline.put((door.health.name, batch))
 
         return emit
 

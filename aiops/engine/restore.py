@@ -14,8 +14,8 @@ from aiops.core.recent import Evidence
 from aiops.core.remediate import history_seconds
 from aiops.engine import checkpoint, tell
 from aiops.engine.clock import Clock
+from aiops.engine.items import SPOOL
 from aiops.engine.patience import RelaySettings
-from aiops.engine.pipeline import SPOOL
 from aiops.engine.state import State
 from aiops.engine.tenure import AWAY, first_line
 from aiops.model.lifecycle import AlertState

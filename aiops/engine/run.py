@@ -23,7 +23,10 @@ from aiops.core.recheck import changed
 from aiops.core.remediate import advance, detail_of, ending, escalation_of, history_seconds, refused_by, rest
 from aiops.engine.clock import Clock
 from aiops.engine.interpret import Drained, Interpreter, reason_of
+from aiops.engine.lane import first_of
 from aiops.engine.messages import Message, RunEnded, RunStarted
+from aiops.engine.spans import Spans
+from aiops.engine.step_spans import of_run
 from aiops.engine.tenure import AWAY, LEASE, Holder, Tenure, first_line
 from aiops.engine.trace import tracing
 from aiops.engine.trust import distrusted
@@ -61,6 +64,7 @@ class RunWorker:
         poll: float = 1.0,
         lease: float = LEASE,
         hears: Callable[[], bool] = lambda: True,
+        spans: Spans | None = None,
     ) -> None:
         """`tell` is called only while `hears` says that somebody keeps the problems here."""
         self.settings = settings
@@ -73,6 +77,7 @@ class RunWorker:
         self._wake = wake
         self._poll = poll
         self._hears = hears
+        self._spans = spans or Spans(clock)
         self._halt = asyncio.Event()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._told: set[tuple[int, RunState]] = set()
@@ -148,7 +153,8 @@ class RunWorker:
         if self._halt.is_set():
             return
         await self._start(run, playbook)
-        await self._carry_out(run, playbook, context)
+        with of_run(self._spans, run, context):
+            await self._carry_out(run, playbook, context)
 
     async def _start(self, run: Run, playbook: Playbook) -> None:
         """Make the transition, under a lease. Raises `RunChanged` when somebody else was first."""
@@ -185,7 +191,8 @@ class RunWorker:
         acted = any(step.phase == "step" for step in await self._db.read(runs.steps, run.id))
         if playbook.guards.only_while_firing and not (firing or acted):
             return await self._end(run, RunState.SUCCEEDED, "the problem resolved before anything was done")
-        await self._carry_out(run, playbook, context)
+        with of_run(self._spans, run, context):
+            await self._carry_out(run, playbook, context)
 
     async def _carry_out(self, run: Run, playbook: Playbook, context: Context) -> None:
         steps = await self._db.read(runs.steps, run.id)
@@ -287,10 +294,4 @@ class RunWorker:
                     await self._end(run, RunState.INTERRUPTED, text)
 
     async def _sleep(self) -> None:
-        nap = asyncio.ensure_future(self._clock.sleep(self._poll))
-        wake = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({nap, wake}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            nap.cancel()
-            wake.cancel()
+        await first_of(self._clock.sleep(self._poll), self._wake.wait())

@@ -14,7 +14,9 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from aiops.engine.pipeline import Kept, Pipeline
+from aiops.engine.items import Kept
+from aiops.engine.pipeline import Pipeline
+from aiops.engine.spans import Span, current
 from aiops.engine.tenure import AWAY, first_line
 from aiops.plugin.connector import Batch
 from aiops.store import spool as rows
@@ -105,6 +107,8 @@ class Saved(Protocol):
 class _Waiting:
     entry: Entry
     batches: list[Batch]
+    span: Span | None = field(default_factory=current)
+    """What is told of the request."""
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -156,7 +160,8 @@ class Spool:
                 some = [self._waiting[k] for k in range(min(AT_ONCE, len(self._waiting)))]
                 await self._store([one.entry for one in some])
                 for one in some:
-                    await self._hand_over(one.entry, one.batches)
+                    with self._pipeline.spans.part_of(one.span):
+                        await self._hand_over(one.entry, one.batches)
                     self._waiting.popleft()
                     if not one.done.done():
                         one.done.set_result(None)
@@ -201,7 +206,7 @@ class Spool:
     async def _hand_over(self, entry: Entry, batches: list[Batch]) -> None:
         of = len(batches)
         for at, batch in enumerate(batches, 1):
-            await self._pipeline.queue.put(Kept(entry.source, batch, entry.number - 1 + at / of))
+            await self._pipeline.put(Kept(entry.source, batch, entry.number - 1 + at / of))
 
     async def _store(self, entries: list[Entry]) -> None:
         said = False

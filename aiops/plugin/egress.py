@@ -23,6 +23,7 @@ from pydantic import AfterValidator, Field
 
 from aiops.plugin.errors import Fatal
 from aiops.plugin.params import Plugin
+from aiops.plugin.passing import passing
 
 if TYPE_CHECKING:
     import ssl
@@ -187,11 +188,14 @@ def client(url: str, verify: ssl.SSLContext | bool, timeout: httpx.Timeout) -> h
 
     parts = urlsplit(url)
     _check_literal(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    given: dict[str, Any] = {"verify": verify, "timeout": timeout, "trust_env": False}
+    given["event_hooks"] = {"request": [_pass_on]}
     proxy = proxy_for(url)
-    if proxy:
-        return httpx.AsyncClient(verify=verify, timeout=timeout, trust_env=False, proxy=proxy)
-    made = httpx.AsyncClient(verify=verify, timeout=timeout, trust_env=False)
-    return guarded(made)
+    return httpx.AsyncClient(**given, proxy=proxy) if proxy else guarded(httpx.AsyncClient(**given))
+
+
+async def _pass_on(request: httpx.Request) -> None:
+    request.headers.update(passing())
 
 
 def guarded(made: httpx.AsyncClient) -> httpx.AsyncClient:

@@ -5,6 +5,7 @@ import logging
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aiops.engine.spans import remote
 from aiops.engine.trace import request_id, tracing
 
 log = logging.getLogger("aiops.web")
@@ -13,7 +14,10 @@ HEADER = "X-Request-ID"
 
 
 class Named:
-    """ASGI middleware: takes the sender's ``X-Request-ID`` if it is fit to be shown, else makes one."""
+    """ASGI middleware: takes the sender's ``X-Request-ID`` if it is fit to be shown, else makes one.
+
+    Of a sender that tells traces, lines name its trace too.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -30,5 +34,6 @@ class Named:
                 log.debug("%s %s: %s", scope["method"], scope["path"], message["status"])
             await send(message)
 
-        with tracing(request=name):
+        sender = remote(Headers(scope=scope).get("traceparent", ""))
+        with tracing(request=name, **({"trace_id": sender.hex} if sender else {})):
             await self.app(scope, receive, named)

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from aiops.plugin import Action, Fatal, NotConnected, Outcome, Retryable, Secret
 from aiops.plugin.egress import guarded
+from aiops.plugin.passing import passing
 
 MAX_BODY = 65_536
 """Bytes of an answer that are read."""
@@ -110,7 +111,7 @@ class Http(Action):
         return made if self.proxy else guarded(made)
 
     async def _ask(self, client: httpx.AsyncClient, key: str) -> Outcome:
-        headers = {"Idempotency-Key": key, **self.headers}
+        headers = {"Idempotency-Key": key, **passing(), **self.headers}
         if self.bearer:
             headers["Authorization"] = f"Bearer {self.bearer.read().get_secret_value()}"
         if self.json_body is not None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aiops.engine import capture, checkpoint
 from aiops.engine.checkpoint import Checkpointer
-from aiops.engine.pipeline import Pulled
+from aiops.engine.items import Pulled
 from aiops.engine.state import State
 from aiops.model.frame import Frame
 from aiops.model.series import SeriesIndex

@@ -10,7 +10,7 @@ import pytest
 from aiops.config.playbooks import read_playbook
 from aiops.core.playbook import Playbook
 from aiops.engine import messages as say
-from aiops.engine.pipeline import History
+from aiops.engine.items import History
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import AlertState, ProblemState, RunState, Stage
 from aiops.model.problem import EscalationReason

@@ -12,9 +12,10 @@ from pydantic import PrivateAttr
 
 from aiops.engine import pull
 from aiops.engine.clock import SystemClock
+from aiops.engine.items import History, Item, Pulled
 from aiops.engine.metrics import Metrics
-from aiops.engine.pipeline import History, Item, Pulled
 from aiops.engine.pull import FATAL_WAIT, LONGEST_WAIT, Puller, late
+from aiops.engine.spans import Spans
 from aiops.model.frame import Frame
 from aiops.model.series import SeriesIndex
 from aiops.plugin import Fatal, NotConnected, Retryable
@@ -46,6 +47,7 @@ class Inbox:
 
     def __init__(self, size: int = 0) -> None:
         self.queue: asyncio.Queue[Item] = asyncio.Queue(size)
+        self.put, self.spans = self.queue.put, Spans(FakeClock(NOW))
 
     def all(self) -> list[Any]:
         return [self.queue.get_nowait() for _ in range(self.queue.qsize())]

@@ -14,9 +14,10 @@ from starlette.applications import Starlette
 from aiops.config import Config
 from aiops.engine import spool as spool_module
 from aiops.engine.engine import Engine
+from aiops.engine.items import Kept
 from aiops.engine.leadership import Leadership
-from aiops.engine.pipeline import Kept
 from aiops.engine.receive import mount
+from aiops.engine.spans import Spans
 from aiops.engine.spool import Spool, StoreShelf
 from aiops.store import checkpoints, problems
 from aiops.store import spool as rows
@@ -152,6 +153,7 @@ class Belt:
 
     def __init__(self, acted_before: float = 0.0) -> None:
         self.queue: asyncio.Queue[Any] = asyncio.Queue(8)
+        self.put, self.spans = self.queue.put, Spans(FakeClock(START))
         self.state = self
         self.acted_before = acted_before
 

@@ -75,7 +75,10 @@ async def test_a_request_has_one_name_in_answer_and_log() -> None:
             made = (await client.get("/", headers={HEADER: odd})).headers[HEADER]
             assert made != odd
             assert len(made) == 16
+        parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        await client.get("/", headers={HEADER: "abc-12345", "traceparent": parent})
     assert seen[0] == {"request": "abc-12345"}
+    assert seen[-1] == {"request": "abc-12345", "trace_id": "0af7651916cd43dd8448eb211c80319c"}
     assert request_id("ünïcödé-1") != "ünïcödé-1"
 
 

@@ -1,7 +1,7 @@
 """Telemetry or system: a fault of the watching is a problem of its own, and nothing is done to the system."""
 
 from aiops.config.playbooks import read_playbook
-from aiops.engine.pipeline import Tick
+from aiops.engine.items import Tick
 from aiops.model.lifecycle import ProblemState
 from aiops.model.signal import AlertKind
 from aiops.store import causes, tables
