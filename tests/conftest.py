@@ -9,9 +9,11 @@ import pytest
 import pytest_asyncio
 
 from aiops.engine.engine import Engine
+from aiops.store import log_templates
 from aiops.store.database import Database
 from aiops.store.migrate import upgrade
 from tests.database import Postgres, missing_postgres, postgres
+from tests.pages import PATTERN
 from tests.world import config_in, refusing, running
 
 
@@ -82,6 +84,7 @@ async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engi
     config = config_in(tmp_path_factory.mktemp("world"))
     refusing(config, "pager", "401: the key is not known")
     async with running(config) as made:
+        await made.db.run(log_templates.save, [PATTERN])
         yield made
 
 

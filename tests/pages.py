@@ -1,5 +1,12 @@
 """The console's pages, as every test that goes through them all does: on the world of `tests.world`."""
 
+from tests.world import NOW
+
+PATTERN = {"name": "T77", "text": "session <*> renewed", "level": "info", "lines": 40} | {
+    "first_seen": NOW - 3000,
+    "last_seen": NOW - 5,
+}
+"""A log pattern, which the world of metrics alone has none of: `conftest.engine` gives it this one."""
 PAGES = [
     "/",
     "/problems",
@@ -17,6 +24,7 @@ PAGES = [
     "/silences",
     "/sources",
     "/patterns",
+    "/patterns/T77",
     "/topology",
     "/ledger",
     "/uplift",

@@ -139,6 +139,26 @@ class ObjectiveWatch:
         bad = state["total"][rows] - state["coarse"][rows, begun % (COARSE + 1)]
         return 1.0 - float(bad.max()) / self.rule.budget
 
+    def rates(self) -> list[tuple[float, float]]:
+        """``(seconds, rate)`` of the long windows of `BURNS`, for the series that has the least left.
+
+        `rate`: how many times as fast as the budget lasts it is spent, as of that series' last sample. None
+        when there is no series yet.
+        """
+        state = self.dense.rows
+        rows = np.flatnonzero((state["owner"] >= 0) & ~np.isnan(state["last"])).astype(np.int32)
+        if not len(rows):
+            return []
+        begun = state["coarse_step"][rows] - COARSE + 1
+        bad = state["total"][rows] - state["coarse"][rows, begun % (COARSE + 1)]
+        worst = rows[[int(np.argmax(bad))]]
+        now, found = float(state["last"][worst[0]]), []
+        for burn in BURNS:
+            size = self.rule.window / (FINE if burn.fine else COARSE)
+            pace = float(self._pace(worst, now, burn.long, fine=burn.fine)[0])
+            found.append((burn.long * size, pace / (1 - self.rule.target)))
+        return found
+
     def _learn(self, row: Frame) -> Slots:
         """Add what was bad since the last samples. The slots that had one."""
         slots, values = row.slots, row.values[0]

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from aiops.config.secret_files import secrets_of
 from aiops.core.acts import Retry
 from aiops.core.expressions import Expression, ExpressionError
+from aiops.core.log_redact import MASK, masked
 from aiops.engine.clock import Clock
 from aiops.plugin import Action, Fatal, Outcome, PluginError, Retryable
 from aiops.plugin.params import format_duration
@@ -59,18 +62,52 @@ async def attempts(
 
 
 async def once(action: Action, key: str) -> Outcome:
-    """One call. Raises `Retryable` or `Fatal`, and nothing else."""
+    """One call. Raises `Retryable` or `Fatal`, and nothing else. What it says is without secrets."""
     try:
         async with asyncio.timeout(action.timeout + BACKSTOP):
-            return await action.run(key)
-    except PluginError:
+            came = await action.run(key)
+        mine = _secrets(action)
+        return replace(came, output=_discreet(action, came.output), data=_without(came.data, mine))
+    except PluginError as why:
+        why.args = (_discreet(action, str(why)), *why.args[1:])
         raise
     except TimeoutError as why:
         text = f"{action.kind} did not end within {format_duration(action.timeout)}"
         raise Retryable(text, ambiguous=True) from why
     except Exception as why:
         log.exception("%s: the action %s broke", key, action.kind)
-        raise Fatal(f"the action {action.kind} broke: {type(why).__name__}: {why}") from why
+        said = f"the action {action.kind} broke: {type(why).__name__}: {why}"
+        raise Fatal(_discreet(action, said)) from why
+
+
+def _discreet(action: Action, text: str) -> str:
+    """`text` without the action's own secrets, which servers echo, nor what looks like one.
+
+    It is stored, told to tickets and shown.
+    """
+    return masked(str(_without(text, _secrets(action))))
+
+
+def _secrets(action: Action) -> list[str]:
+    """Its own, in plain text; what cannot be read was not said either."""
+    found = []
+    for secret in secrets_of(action):
+        with suppress(ValueError):
+            found.append(secret.read().get_secret_value())
+    return [one for one in found if one]
+
+
+def _without(value: Any, secrets: Sequence[str]) -> Any:
+    """`value` with each of `secrets` blanked, however deep it stands: what is registered is stored, too."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASK)
+        return value
+    if isinstance(value, Mapping):
+        return {name: _without(one, secrets) for name, one in value.items()} if secrets else value
+    if isinstance(value, list | tuple):
+        return [_without(one, secrets) for one in value] if secrets else value
+    return value
 
 
 async def probe(action: Action, key: str) -> bool | None:

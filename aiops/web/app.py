@@ -1,7 +1,5 @@
 """The one ASGI app: API, console and operations, made for one engine."""
 
-from typing import Any
-
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -23,12 +21,14 @@ from aiops.web.api import (
     runs,
     series,
     silences,
+    slis,
 )
 from aiops.web.attempts import Attempts
 from aiops.web.console import install as install_console
-from aiops.web.errors import Trouble, responses
 from aiops.web.events import Events
+from aiops.web.hooks import webhooks
 from aiops.web.named import Named
+from aiops.web.openapi import describe
 from aiops.web.passwords import Passwords
 from aiops.web.ports import Engine
 from aiops.web.repeats import Repeats, Tags
@@ -68,6 +68,7 @@ def create_app(engine: Engine) -> FastAPI:
         version=aiops.__version__,
         description=ABOUT,
         openapi_tags=TAGS,
+        webhooks=webhooks(),
         openapi_url="/api/v1/openapi.json",
         # Both load scripts from another host; the console's own policy forbids that
         docs_url=None,
@@ -91,7 +92,7 @@ def create_app(engine: Engine) -> FastAPI:
     app.include_router(inbound.router, prefix="/api/v1")
     app.include_router(ops.router)
     install_console(app)
-    _describe_errors(app)
+    describe(app)
     return app
 
 
@@ -107,6 +108,7 @@ def _api() -> APIRouter:
         holds,
         deliveries,
         silences,
+        slis,
         ledger,
         autonomy,
         back,
@@ -115,30 +117,3 @@ def _api() -> APIRouter:
     ):
         api.include_router(room.router)
     return api
-
-
-def _refusals(route: dict[str, Any]) -> dict[str, Any]:
-    """What the framework itself answers: no body that can be read, nobody known, no role, no fit."""
-    may = {400: "requestBody" in route, 401: "security" in route, 403: "security" in route}
-    may[422] = "422" in route["responses"]
-    return {str(status): said for status, said in responses(*(one for one in may if may[one])).items()}
-
-
-def _describe_errors(app: FastAPI) -> None:
-    """Every error in the OpenAPI document has the shape that is really sent; refusals too."""
-    made = app.openapi
-
-    def openapi() -> dict[str, object]:
-        document = made()
-        schemas = document["components"]["schemas"]
-        if "Trouble" not in schemas:
-            described = Trouble.model_json_schema(ref_template="#/components/schemas/{model}")
-            for methods in document["paths"].values():
-                for route in methods.values():
-                    route["responses"] |= _refusals(route)
-            for gone in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(gone, None)
-            schemas |= described.pop("$defs", {}) | {"Trouble": described}
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

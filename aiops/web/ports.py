@@ -15,6 +15,7 @@ from aiops.core.playbook import Playbook
 from aiops.core.topology import Topology
 from aiops.engine.clock import Clock
 from aiops.engine.messages import Message
+from aiops.engine.state import State
 from aiops.model.series import SeriesIndex
 from aiops.store.database import Database
 
@@ -50,6 +51,13 @@ class SourceHealth(Protocol):
     def bootstrapped(self) -> float: ...
 
 
+class Turning(Protocol):
+    """The pipeline: its state is whole between two of its steps, which the event loop's thread takes."""
+
+    @property
+    def state(self) -> State: ...
+
+
 class Metrics(Protocol):
     @property
     def registry(self) -> CollectorRegistry: ...
@@ -72,6 +80,8 @@ class Engine(Protocol):
     def recent(self) -> Ring: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def pipeline(self) -> Turning: ...
     @property
     def outbox_wake(self) -> asyncio.Event: ...
     @property

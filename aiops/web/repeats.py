@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from aiops.store import answers, tokens
 from aiops.web.errors import trouble
 from aiops.web.ports import Engine
+from aiops.web.sealed import Sealer
 
 API = "/api/v1/"
 LARGEST = 2_000_000
@@ -87,7 +88,8 @@ class Repeats:
             return
         headers = Headers(scope=scope)
         key, bearer = headers.get("idempotency-key", ""), headers.get("authorization", "")
-        holder = await self._holder(bearer.removeprefix("Bearer ").strip()) if key and bearer else ""
+        token = bearer.removeprefix("Bearer ").strip()
+        holder = await self._holder(token) if key and token else ""
         if not holder:
             # nobody whose key this could be: the route itself says what is missing
             await self.app(scope, receive, send)
@@ -96,27 +98,28 @@ class Repeats:
                 scope, receive, send
             )
         else:
-            await self._once(scope, receive, send, key, holder)
+            await self._once(scope, receive, send, key, holder, Sealer(token, key))
 
     async def _holder(self, plain: str) -> str:
         engine = self._engine
         found = await engine.db.read(tokens.verify, plain, engine.clock.now())
         return str(found.token_id) if found else ""
 
-    async def _once(self, scope: Scope, receive: Receive, send: Send, key: str, holder: str) -> None:
+    async def _once(
+        self, scope: Scope, receive: Receive, send: Send, key: str, holder: str, sealer: Sealer
+    ) -> None:
         body = await _body(receive)
         if body is None:
             await trouble(413, f"more than {LARGEST} bytes")(scope, receive, send)
             return
-        what = b"\0".join((scope["path"].encode(), scope["query_string"], body))
-        asked = hashlib.sha256(what).hexdigest()
+        asked = sealer.digest(b"\0".join((scope["path"].encode(), scope["query_string"], body)))
         db, now = self._engine.db, self._engine.clock.now()
         try:
             known = await db.run(answers.claim, key, holder, asked, now)
         except IntegrityError:
             known = answers.Known(asked, None, "", "")  # another took the key in this very moment
         if known is not None:
-            await _repeated(known, asked)(scope, receive, send)
+            await _repeated(known, asked, sealer)(scope, receive, send)
             return
         kept = _Kept()
         try:
@@ -128,18 +131,19 @@ class Repeats:
             await db.run(answers.release, key, holder)
         else:
             media = Headers(raw=kept.start["headers"]).get("content-type", "")
-            await db.run(answers.settle, key, holder, kept.status, media, kept.body.decode())
+            sealed = sealer.seal(kept.body.decode())
+            await db.run(answers.settle, key, holder, kept.status, media, sealed)
         await kept.pass_on(send)
 
 
-def _repeated(known: answers.Known, asked: str) -> Response:
+def _repeated(known: answers.Known, asked: str, sealer: Sealer) -> Response:
     if known.asked != asked:
         return trouble(422, "this Idempotency-Key was used for another request")
     if known.status is None:
         return trouble(
             409, "the first request with this Idempotency-Key is under way", headers={"Retry-After": "1"}
         )
-    answer = Response(known.body, known.status, {"Idempotency-Replayed": "true"})
+    answer = Response(sealer.unseal(known.body), known.status, {"Idempotency-Replayed": "true"})
     if known.media_type:
         answer.headers["content-type"] = known.media_type
     return answer

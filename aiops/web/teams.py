@@ -20,6 +20,7 @@ INSTALLATION = (
     "/api/v1/holds",
     "/api/v1/ledger/pages",
     "/api/v1/patterns",
+    "/api/v1/slis",
     "/api/v1/tokens",
     "/api/v1/topology",
     "/api/v1/uplift",

@@ -1,6 +1,8 @@
 """Asking again: ETags, Idempotency-Keys, and the stream of events that can be taken up where it broke off."""
 
 import asyncio
+import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,13 +10,17 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
 from sqlalchemy.engine import Connection
 
 from aiops.engine.engine import Engine
 from aiops.store import answers, audit, trail
+from aiops.store.tables import answer
 from aiops.store.tables import audit as audit_table
 from aiops.web.app import create_app
 from aiops.web.events import Events
+from aiops.web.sealed import Sealer
 from tests.world import config_in, running, token_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -85,6 +91,50 @@ async def test_a_key_is_its_tokens_own_and_opens_no_door(
         assert answer.status_code == 401
     long = await client.post("/api/v1/silences", json=SILENCE, headers=ana | {"Idempotency-Key": "k" * 256})
     assert long.status_code == 422
+
+
+async def test_an_answer_that_is_kept_can_be_read_by_its_asker_only(
+    client: httpx.AsyncClient, ana: dict[str, str], engine: Engine
+) -> None:
+    key = ana | {"Idempotency-Key": "a token"}
+    first = await client.post("/api/v1/tokens", json={"name": "job"}, headers=key)
+    again = await client.post("/api/v1/tokens", json={"name": "job"}, headers=key)
+    assert first.json()["token"] == again.json()["token"]
+    rows = await engine.db.read(lambda conn: conn.execute(sa.select(answer)).mappings().all())
+    (kept,) = [row for row in rows if row["key"] == "a token"]
+    assert first.json()["token"] not in base64.b64decode(kept["body"]).decode("latin-1")
+    assert kept["asked"] != hashlib.sha256(b'/api/v1/tokens\0\0{"name":"job"}').hexdigest(), (
+        "it can be guessed"
+    )
+    own = Sealer(ana["Authorization"].removeprefix("Bearer "), "a token")
+    assert json.loads(own.unseal(kept["body"])) == first.json()
+    for other in (Sealer("fw_other", "a token"), Sealer(ana["Authorization"].removeprefix("Bearer "), "b")):
+        with pytest.raises(InvalidTag):
+            other.unseal(kept["body"])
+
+
+async def test_the_document_tells_where_keys_and_tags_count(
+    client: httpx.AsyncClient, ana: dict[str, str]
+) -> None:
+    document = (await client.get("/api/v1/openapi.json")).json()
+    key, known = ({"$ref": f"#/components/parameters/{name}"} for name in ("IdempotencyKey", "IfNoneMatch"))
+    keyed = []
+    for path, ways in document["paths"].items():
+        for method, way in ways.items():
+            taken = way.get("parameters", [])
+            if key in taken:
+                keyed.append((method, path))
+                assert {"409", "413", "422"} <= way["responses"].keys(), path
+            if method == "get" and "{" not in path and not path.endswith("/events"):
+                answer = await client.get(path, headers=ana)
+                assert ("etag" in answer.headers) == (known in taken), path
+                assert ("304" in way["responses"]) == (known in taken), path
+            for status, said in way["responses"].items():
+                if status >= "400" and (path, status) != ("/-/ready", "503"):
+                    assert list(said["content"]) == ["application/problem+json"], (path, status)
+    posts = {path for path, ways in document["paths"].items() if "post" in ways}
+    assert {path for _, path in keyed} == posts - {"/api/v1/inbound/{sink}", "/-/reload"}
+    assert {method for method, _ in keyed} == {"post"}
 
 
 async def test_of_many_at_once_only_one_is_done(client: httpx.AsyncClient, ana: dict[str, str]) -> None:

@@ -86,10 +86,13 @@ def spoilt(conn: Connection) -> None:
         (tables.ticket, {"url": f"javascript:alert('{EVIL}')"}),
         (tables.metadata.tables["cause"], {"ranked": ranked}),
         (tables.metadata.tables["change"], {"labels": labels}),
-        (tables.metadata.tables["log_template"], {"name": EVIL[:32], "level": EVIL[:16]}),
+        (tables.log_template, {"level": EVIL[:16]}),
     )
     for table, values in spoils:
         conn.execute(table.update().values(values))
+    # the other one's name is that of its page
+    mine = tables.log_template.c.name == "T1"
+    conn.execute(tables.log_template.update().where(mine).values(name=EVIL[:32]))
 
 
 class Found(HTMLParser):

@@ -19,7 +19,7 @@ class Taken(BaseModel):
     news: int = Field(description="Changes that were not known yet; 0 for a repeat.")
 
 
-@router.post("/{sink}", summary="Hear from a ticket system", responses=responses(401, 404, 413, 422))
+@router.post("/{sink}", summary="Hear from a ticket system", responses=responses(401, 404, 413, 422, 503))
 async def hear(engine: EngineDep, request: Request, sink: str) -> Taken:
     """Signed as the sink's kind asks for; needs no token of ours. Repeats do no harm."""
     body = b""

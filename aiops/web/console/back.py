@@ -11,6 +11,7 @@ from aiops.core.log_shown import pace
 from aiops.model.series import fingerprint
 from aiops.store import ledger, log_templates, trail, views
 from aiops.web import points
+from aiops.web.api import slis
 from aiops.web.api.ledger import pages
 from aiops.web.api.paging import PagingDep, decode, encode
 from aiops.web.console.access import Visitor
@@ -23,6 +24,7 @@ from aiops.web.errors import not_found
 from aiops.web.inputs import Words
 from aiops.web.patterns import per_second, whole_pattern
 from aiops.web.security import EngineDep
+from aiops.web.teams import teams_of
 
 router = APIRouter()
 
@@ -54,6 +56,7 @@ async def told(request: Request, engine: EngineDep, who: Visitor, within: Text =
         verdicts=await engine.db.read(ledger.verdicts, since),
         pages=await pages(engine, SPANS[span]),
         bars=lead_bars([entry.lead for entry in entries]),
+        slis=[] if teams_of(engine) else slis.told(engine),
         items=shown,
         outcomes=Outcome,
     )
