@@ -91,7 +91,11 @@ class Links:
 
 def _first(keys: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """The places of the first `most` of each of `keys`, ascending."""
-    places = np.flatnonzero(_rank(keys) < most)  # neighbours are often alike, and sorting takes long
+    # neighbours are often alike, and sorting takes long
+    same, late = keys[1:] == keys[:-1], np.zeros(len(keys), np.bool_)
+    if len(keys) > most:
+        late[most:] = np.logical_and.reduce([same[k : len(keys) - most + k] for k in range(most)])
+    places = np.flatnonzero(~late)
     order = places[np.argsort(keys[places], kind="stable")]
     return np.sort(order[_rank(keys[order]) < most])
 

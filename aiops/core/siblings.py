@@ -9,7 +9,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.model.pairs import Pairs
+from aiops.model.pairs import Pairs, digest
 from aiops.model.series import Labels, SeriesIndex
 from aiops.plugin import Column, Columns
 
@@ -105,8 +105,9 @@ class Siblings:
             kinds[bears] -= pairs.hashes(numbers[bears])
             if label in PODS and bears.any():
                 which, back = np.unique(numbers[bears], return_inverse=True)
-                shared = [_digest(workload_of(name)) for _, name in pairs.pairs(which.tolist())]
-                kinds[bears] += np.array(shared, np.uint64)[back]
+                names = [workload_of(name) for _, name in pairs.pairs(which.tolist())]
+                digests = {name: _digest(name) for name in set(names)}
+                kinds[bears] += np.array([digests[name] for name in names], np.uint64)[back]
         return kinds
 
 
@@ -123,4 +124,4 @@ def kind_of(labels: Labels) -> int:
 
 
 def _digest(workload: str) -> int:
-    return Pairs([("workload", workload)]).hash([0])
+    return digest(("workload", workload))

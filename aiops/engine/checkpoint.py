@@ -33,7 +33,7 @@ AHEAD = 3
 def capture(
     state: State, connectors: list[Connector]
 ) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
-    """Copies of all learnt state at once, and the facts that go with them."""
+    """Copies of all learnt state at once but for what is in shards, and the facts that go with them."""
     taken = Capture(state, connectors)
     arrays = {name: columns.snapshot() for name, columns in parts(state).items()}
     arrays["index"] = state.index.arrays()
@@ -42,15 +42,22 @@ def capture(
 
 def load_index(folder: Path) -> tuple[SeriesIndex, dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
     """(index, arrays, facts) of the newest usable checkpoint; all empty when there is none."""
-    found = checkpoints.newest(folder)
+    made: list[SeriesIndex | Exception] = []
+
+    def begin(columns: dict[str, NDArray[Any]]) -> None:
+        try:
+            made[:] = [SeriesIndex.restore(columns)]
+        except (ValueError, LookupError, TypeError) as why:
+            made[:] = [why]
+
+    found = checkpoints.newest(folder, "index", begin)
     if found is None:
         return SeriesIndex(), {}, {}
-    arrays, facts = found
-    try:
-        return SeriesIndex.restore(arrays["index"]), arrays, facts
-    except (ValueError, LookupError, TypeError) as why:
-        log.warning("what was learnt is not taken up, its series are written in another way: %r", why)
-        return SeriesIndex(), {}, {}
+    index = made[0] if "index" in found[0] else KeyError("index")
+    if isinstance(index, SeriesIndex):
+        return index, *found
+    log.warning("what was learnt is not taken up, its series are written in another way: %r", index)
+    return SeriesIndex(), {}, {}
 
 
 def take_up(state: State, arrays: dict[str, dict[str, NDArray[Any]]], facts: dict[str, Any]) -> int:

@@ -15,8 +15,8 @@ Pair = tuple[str, str]
 _MASK = (1 << 64) - 1
 
 
-def _digest(pair: Pair) -> int:
-    """The same in every process, so that a checkpoint keeps the hashes of series."""
+def digest(pair: Pair) -> int:
+    """64 bits of a pair, the same in every process, so that a checkpoint keeps the hashes of series."""
     text = f"{pair[0]}\x00{pair[1]}".encode(errors="surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
 
@@ -27,7 +27,7 @@ class Pairs:
     def __init__(self, known: Sequence[Pair] = ()) -> None:
         self._ids = {pair: number for number, pair in enumerate(known)}
         self._pairs: list[Pair | None] = list(known)
-        self._hashes = array("Q", (_digest(pair) for pair in known))
+        self._hashes = array("Q", (digest(pair) for pair in known))
         self._names: dict[str, int] = {}
         self._name = array("i", (self._names.setdefault(name, len(self._names)) for name, _ in known))
         """By number: the number of its name; -1 where no pair is."""
@@ -150,11 +150,11 @@ class Pairs:
         if self._free:
             number = self._free.pop()
             self._pairs[number], self._name[number] = pair, name
-            self._hashes[number] = _digest(pair)
+            self._hashes[number] = digest(pair)
         else:
             number = len(self._pairs)
             self._pairs.append(pair)
             self._name.append(name)
-            self._hashes.append(_digest(pair))
+            self._hashes.append(digest(pair))
         self._ids[pair] = number
         return number

@@ -143,9 +143,12 @@ class SeriesIndex:
         for at in range(0, len(slots), CHUNK):
             ids, begins = self._rows.flat(slots[at : at + CHUNK])
             which = self.pairs.which(ids, labels)
-            where = np.flatnonzero(which >= 0)
-            row = np.repeat(np.arange(at, at + len(begins) - 1, dtype=np.int32), np.diff(begins))
-            found[which[where], row[where]] = ids[where]
+            where, count = np.flatnonzero(which >= 0), np.diff(begins)
+            if len(count) and (count == count[0]).all():  # as most exporters have it: no list of rows
+                row = where // count[0] + at
+            else:
+                row = np.repeat(np.arange(at, at + len(count), dtype=np.int32), count)[where]
+            found[which[where], row] = ids[where]
         return found
 
     def alike(

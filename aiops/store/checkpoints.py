@@ -10,12 +10,12 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ KEEP = 2
 THREADS = 2
 
 Arrays = Mapping[str, Mapping[str, NDArray[Any]]]
+Columns: TypeAlias = dict[str, NDArray[Any]]
 
 
 class Damaged(Exception):
@@ -115,16 +116,32 @@ def numbers(folder: Path) -> list[int]:
     return sorted(int(p.name) for p in folder.glob("[0-9]*") if p.name.isdigit())
 
 
-def read(folder: Path, number: int) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]]:
-    """(arrays, facts) of one checkpoint. Raises `Damaged`."""
+def read(
+    folder: Path, number: int, first: str = "", use: Callable[[Columns], None] = lambda _: None
+) -> tuple[dict[str, Columns], dict[str, Any]]:
+    """(arrays, facts) of one checkpoint. Raises `Damaged`.
+
+    `use` is given what part `first` has while the others are being read; they may still be damaged.
+    """
     place = folder / f"{number:010d}"
     manifest = _manifest(place / MANIFEST)
-    arrays: dict[str, dict[str, NDArray[Any]]] = {}
-    with ThreadPoolExecutor(THREADS) as pool:
+    arrays: dict[str, Columns] = {}
+
+    def load_all(wanted: bool) -> None:
         for name, entry in manifest["arrays"].items():
             part, column = name.rsplit(".", 1)
-            with _naming(place / f"{name}.npy"):
-                arrays.setdefault(part, {})[column] = load(place / f"{name}.npy", entry, pool)
+            if (part == first) is wanted:
+                with _naming(place / f"{name}.npy"):
+                    arrays.setdefault(part, {})[column] = load(place / f"{name}.npy", entry, pool)
+
+    with ThreadPoolExecutor(THREADS) as pool, ThreadPoolExecutor(1) as aside:
+        with _naming(place / MANIFEST):
+            load_all(True)
+        others = aside.submit(load_all, False)
+        if first in arrays:
+            use(arrays[first])
+        with _naming(place / MANIFEST):
+            others.result()
     with _naming(place / FACTS):
         text = (place / FACTS).read_bytes()
         if zlib.crc32(text) != manifest["facts"]:
@@ -132,11 +149,16 @@ def read(folder: Path, number: int) -> tuple[dict[str, dict[str, NDArray[Any]]],
         return arrays, json.loads(text)
 
 
-def newest(folder: Path) -> tuple[dict[str, dict[str, NDArray[Any]]], dict[str, Any]] | None:
-    """The newest checkpoint that can be used; damaged ones are named in the log and passed over."""
+def newest(
+    folder: Path, first: str = "", use: Callable[[Columns], None] = lambda _: None
+) -> tuple[dict[str, Columns], dict[str, Any]] | None:
+    """The newest checkpoint that can be used; damaged ones are named in the log and passed over.
+
+    `first` and `use` as for `read`; `use` is called anew for each that is tried.
+    """
     for number in reversed(numbers(folder)):
         try:
-            return read(folder, number)
+            return read(folder, number, first, use)
         except Damaged as why:
             log.warning("checkpoint passed over: %s", why)
     return None
