@@ -118,10 +118,41 @@ def _learn_season(
     s[k.REACH] += (v.residuals[0] - s[k.REACH]) / min(n, 500.0)
     limit = k.SEASON_CLIP * s[k.REACH] if n > 100.0 else 1e300
     clipped = v.usual + min(max(distance, -limit), limit)
-    s[k.LEVEL] += (clipped - s[k.LEVEL]) / min(n, 1000.0)
+    s[k.LEVEL] += (clipped - s[k.LEVEL]) / min(n, k.LEVEL_MEMORY)
     at = bucket(second, k.DAY)[0]
     day_n[at] = min(day_n[at] + 1, k.DAY_MEMORY)
     day[at] += (clipped - day[at]) / day_n[at]
+
+
+@compiled
+def _stand_aside(
+    s: Row,
+    day: Row,
+    day_n: Counts,
+    week: Row,
+    week_n: Counts,
+    v: View,
+    value: float,
+    time: float,
+    second: float,
+    weekday: int,
+) -> None:
+    """How far the sample is from what was usual before the quarter and the hour that it is a part of.
+
+    The profile takes a shift over within a quarter, and is surprised again by the next. Of the weekday, which
+    takes weeks to learn, it has the benefit.
+    """
+    quarter, hour = time // k.QUARTERS, weekday * k.HOURS + bucket(second, k.HOURS)[0]
+    if quarter != s[k.QUARTER]:
+        at = bucket(second, k.DAY)[0]
+        known = (day[at] * day_n[at] + 0.5 * s[k.LEVEL]) / (day_n[at] + 0.5)
+        s[k.QUARTER], s[k.BEFORE] = quarter, known if day_n[at] > 0 else k.HUGE
+    if hour + 1.0 != s[k.HOUR]:
+        s[k.HOUR], s[k.DEPARTED] = hour + 1.0, week[hour] * week_n[hour] / (week_n[hour] + k.WEEK_DOUBT)
+    plain = value - s[k.BEFORE]
+    departs = plain - s[k.DEPARTED]
+    s[k.ASIDE] = (departs if abs(departs) < abs(plain) else plain) / unit(s, 0, value)
+    s[k.LOUD] = abs(v.error) / unit(s, 1, value)
 
 
 @compiled
@@ -149,8 +180,8 @@ def _learn_means(s: Row, value: float, gap: float) -> None:
     """Last: the others read the means, the interval and the count as they were."""
     n = s[k.COUNT] + 1.0
     s[k.SMOOTH] += k.SMOOTHING * (value - s[k.SMOOTH])
-    s[k.MEAN] += (value - s[k.MEAN]) / min(n, 2000.0)
-    s[k.ABOUT] = max(s[k.ABOUT] + (abs(value - s[k.MEAN]) - s[k.ABOUT]) / min(n, 2000.0), 1e-9)
+    s[k.MEAN] += (value - s[k.MEAN]) / min(n, k.MEAN_MEMORY)
+    s[k.ABOUT] = max(s[k.ABOUT] + (abs(value - s[k.MEAN]) - s[k.ABOUT]) / min(n, k.MEAN_MEMORY), 1e-9)
     bounded = min(gap, 2.0 * s[k.INTERVAL]) if s[k.INTERVAL] > 0 else gap
     s[k.INTERVAL] += 0.25 * (bounded - s[k.INTERVAL]) if s[k.INTERVAL] > 0 else gap
     s[k.COUNT] = n
@@ -177,6 +208,7 @@ def _learn(
 ) -> None:
     """Learn one sample. After a gap the lags are the sample itself: they say nothing any more."""
     gap = max(time - s[k.SEEN], 0.0) if s[k.COUNT] > 0 else 0.0
+    _stand_aside(s, day, day_n, week, week_n, v, value, time, second, weekday)
     _learn_scales(s, v, value)
     if s[k.INTERVAL] > 0 and gap > k.GAP * s[k.INTERVAL]:
         for lag in range(k.ORDER):

@@ -76,6 +76,18 @@ class Residual(LocalTime):
             self._columns, slot, known, *when, self.warmup_samples
         )
 
+    def deviation(self, slots: NDArray[np.int32]) -> NDArray[np.float64]:
+        core = self._columns["core"][slots]
+        known = (core[:, k.COUNT] >= self.warmup_samples) & (core[:, k.BEFORE] < k.HUGE)
+        return np.where(known, core[:, (k.ASIDE, k.LOUD)].T, np.nan)
+
+    def relearn(self, slot: int, moved: float, widened: float, since: float, now: float) -> None:
+        from detectors import _residual_relearn  # numba
+
+        began = since // k.QUARTERS * k.QUARTERS
+        times = np.arange(max(began, now - 7 * 86400.0), now, k.QUARTERS)
+        _residual_relearn.relearn(self._columns, slot, moved, widened, *self._local(times))
+
     def explain(self, slot: int) -> str:
         if slot >= self._columns.capacity or self._columns["core"][slot, k.COUNT] < self.warmup_samples:
             return f"still learning: needs {self.warmup_samples} samples"

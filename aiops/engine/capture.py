@@ -11,7 +11,7 @@ from aiops.plugin import LANES, Columns, Connector
 
 PART = 1 << 22
 """Bytes of a part: a copy of 1 ms."""
-DENSE = ("experts-rows", "ramps")
+DENSE = ("experts-rows", "ramps", "drift-rows")
 """Parts that have a row for some series only."""
 SERIES = 1 << 14
 """Series of a part of the index."""
@@ -130,12 +130,12 @@ def parts(state: State) -> dict[str, Columns]:
         found[f"detector-{place}-{detector.kind}"] = detector.columns
     for place, watch in enumerate(state.rules):
         found |= {f"{part}-{place}": columns for part, columns in watch.parts().items()}
-    return found
+    return found | {"drift": state.drift.dense.slots, "drift-rows": state.drift.dense.rows}
 
 
 def identities(state: State) -> dict[str, str]:
     """What each part was made from; a part whose identity has changed is not restored."""
-    made = {"anomalies": "2"}
+    made = {"anomalies": "2"} | dict.fromkeys(("drift", "drift-rows"), repr(state.detection.detectors))
     for place, detector in enumerate(state.detection.detectors):
         made[f"detector-{place}-{detector.kind}"] = detector.model_dump_json()
     for place, watch in enumerate(state.rules):

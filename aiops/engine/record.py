@@ -13,7 +13,7 @@ from aiops.engine import effects
 from aiops.engine.messages import RunEnded, RunStarted
 from aiops.engine.state import State
 from aiops.engine.tell import tell
-from aiops.engine.work import Work
+from aiops.engine.work import Relearnt, Work
 from aiops.model.lifecycle import AlertState, RunState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
@@ -22,6 +22,8 @@ from aiops.store import problems as problem_rows
 from aiops.store.database import Database
 from aiops.store.problems import is_noted, note_number
 
+LONGEST_ID = 64
+"""Characters of an entity's id in the audit trail."""
 Points: TypeAlias = dict[str, list[float | None]]
 
 
@@ -91,6 +93,8 @@ class Recorder:
         _audit_alerts(conn, work, ids)
         for change in work.problem_changes:
             _audit_problem(conn, change)
+        for one in work.relearnt:
+            _audit_relearnt(conn, one)
         effects.record(conn, work.problem_changes, state.config.grouping.by)
         for problem, run in work.runs:
             run.problem_id = problem.id
@@ -173,4 +177,17 @@ def _audit_problem(conn: Connection, change: ProblemChange) -> None:
         problem_id=change.problem.id,
         actor=change.actor,
         team=change.problem.team,
+    )
+
+
+def _audit_relearnt(conn: Connection, one: Relearnt) -> None:
+    audit.note(
+        conn,
+        at=one.at,
+        entity="series",
+        entity_id=one.series[:LONGEST_ID],
+        current="learnt",
+        to="learnt",
+        reason=one.reason,
+        team=one.team,
     )

@@ -16,6 +16,7 @@ from aiops.engine.attention import acquaint, promote
 from aiops.engine.because import because
 from aiops.engine.state import State
 from aiops.engine.watch import unscored
+from aiops.engine.relearn import relearn
 from aiops.engine.work import Work
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import ProblemState
@@ -52,6 +53,7 @@ def detect(state: State, work: Work) -> None:
     for watch in state.rules:
         work.signals += watch.step(row)
     state.recent.take(work.scored)
+    relearn(state, work)
     state.links.see(row)
     work.changes += state.restarts.see(row)
     work.signals = [of_telemetry(signal) for signal in work.signals]

@@ -15,6 +15,7 @@ from aiops.core.anomalies import AnomalyWatch
 from aiops.core.changes import Changes
 from aiops.core.components import Components
 from aiops.core.detect import Detection, Scored
+from aiops.core.drift import DriftWatch
 from aiops.core.inquiry import Inquiry
 from aiops.core.links import Links
 from aiops.core.logs import Logs
@@ -80,6 +81,7 @@ class State:
         self.changes = Changes(grouping.by)
         told = config.detection.relearn_after, config.detection.relearn_after_change
         self.relearning = Relearning(self.changes, *told)
+        self.drift = DriftWatch()
         self.telemetry = Telemetry(index, grouping.by, self.recent.most)
         self.restarts = Restarts(index)
         self.siblings = Siblings(index)
@@ -136,6 +138,7 @@ class State:
         self.anomalies.welcome(fresh)
         self.recent.welcome(fresh)
         self.links.welcome(fresh)
+        self.drift.welcome(fresh)
         self.components.welcome(fresh)
         self.telemetry.welcome(fresh)
         self.restarts.welcome(fresh)

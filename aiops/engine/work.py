@@ -5,11 +5,24 @@ from dataclasses import dataclass, field
 
 from aiops.core.alerting import AlertChange
 from aiops.core.detect import Scored
+from aiops.core.drift import DriftKind
 from aiops.core.problems import ProblemChange
 from aiops.engine.messages import Message, RunEnded, RunStarted
 from aiops.model.frame import Change, Frame
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert, Report, Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Relearnt:
+    """One series that is learnt anew, whose it is, and why."""
+
+    series: str
+    team: str
+    kind: DriftKind
+    reason: str
+    at: float
+    """Epoch s."""
 
 
 @dataclass(slots=True)
@@ -34,6 +47,8 @@ class Work:
     alert_changes: list[AlertChange] = field(default_factory=list)
     problem_changes: list[ProblemChange] = field(default_factory=list)
     runs: list[tuple[Problem, Run]] = field(default_factory=list)
+    relearnt: list[Relearnt] = field(default_factory=list)
+    """Series that had drifted and are learnt anew."""
     refresh: list[Alert] = field(default_factory=list)
     """Firing alerts whose row and evidence are to be brought up to date."""
     explained: list[Problem] = field(default_factory=list)
@@ -44,7 +59,7 @@ class Work:
         """Whether there is anything to write down. News of a run is, if only that it was heard."""
         effects = (self.alert_changes, self.problem_changes, self.runs, self.refresh)
         heard = isinstance(self.message, RunStarted | RunEnded)
-        return any(effects) or heard or bool(self.explained or self.changes)
+        return any(effects) or heard or bool(self.explained or self.changes or self.relearnt)
 
     def problems(self) -> list[Problem]:
         """Every problem that this work touches, once."""

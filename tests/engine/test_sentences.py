@@ -23,6 +23,7 @@ WRITERS = [
     "core/brakes",
     "core/changes",
     "core/correlate",
+    "core/drift",
     "core/handling",
     "core/inquiry",
     "core/problem_parts",
