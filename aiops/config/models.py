@@ -14,6 +14,7 @@ from aiops.config.operation import Retention, Spool, Telemetry, Watchdog
 from aiops.config.ready import READY, Ready
 from aiops.config.remediation import Maintenance, Remediation
 from aiops.config.routing import HoursRule, RouteRule, Storm
+from aiops.config.scale import Scale
 from aiops.config.tickets import Tickets
 from aiops.config.web import Web
 from aiops.model.signal import Severity
@@ -231,6 +232,7 @@ class Config(Block):
     reload_every: Duration = Field(
         0.0, description="How often file and playbooks are looked at, to take up changes; 0: only when asked."
     )
+    scale: Scale = Field(default_factory=Scale)
     watchdogs: list[Watchdog] = Field(default_factory=list, description="Who hears that all is well.")
     telemetry: Telemetry = Field(default_factory=Telemetry)
 

@@ -207,15 +207,18 @@ class Shard:
             shard._heads.cover(place, np.arange(len(covers), dtype=np.int32), covers)
         return shard
 
+    def ready(self) -> NDArray[np.bool_]:
+        """Per row, whether any detector is ready for it."""
+        return self._heads.ready_of(max((one.columns.capacity for one in self.detectors), default=0))
+
     def _news_of_ready(self) -> NDArray[np.bool_] | None:
         if self._settled:
             return None
-        rows = max((detector.columns.capacity for detector in self.detectors), default=0)
-        ready = self._heads.ready_of(rows)
+        ready = self.ready()
         if self._ready is not None and np.array_equal(ready, self._ready):
             return None
         self._ready = ready
-        looked_at = np.zeros(rows, bool)
+        looked_at = np.zeros(len(ready), bool)
         for covers in self._heads.covers:
             looked_at[: len(covers)] |= covers
         self._settled = np.array_equal(ready, looked_at)

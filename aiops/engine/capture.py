@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from aiops.engine.scale.build import name_of
 from aiops.engine.state import State
 from aiops.plugin import LANES, Columns, Connector
 
@@ -68,6 +69,7 @@ class Capture:
                 yield [Piece(f"{name}.{column}", array) for column, array in columns.snapshot().items()]
         # before what is known of them: no row of a slot's former series is then taken for that of its next
         yield from self._labels()
+        yield from self._shards()
         for name, columns in self._parts.items():
             if not columns.pointed:
                 yield from self._columns(name, columns)
@@ -95,6 +97,14 @@ class Capture:
             ]
             ids += len(part["ids"])
         yield from self._texts()
+
+    def _shards(self) -> Iterator[list[Piece]]:
+        """Each as a whole, as its worker tells it."""
+        if self._state.detection.parted:
+            self._state.welcome()
+        for number, blob in self._state.detection.dumps():
+            yield [Piece(name_of(number), blob)]
+            self._state.welcome()
 
     def _texts(self) -> Iterator[list[Piece]]:
         """Of the pairs there are by now; the rows that were copied before know no others."""
@@ -126,7 +136,7 @@ class Capture:
 def parts(state: State) -> dict[str, Columns]:
     """Every columnar state by a name that changes when its meaning does: another setting starts afresh."""
     found = {"anomalies": state.anomalies.columns}
-    for place, detector in enumerate(state.detection.detectors):
+    for place, detector in state.detection.here():
         found[f"detector-{place}-{detector.kind}"] = detector.columns
     for place, watch in enumerate(state.rules):
         found |= {f"{part}-{place}": columns for part, columns in watch.parts().items()}
@@ -136,7 +146,7 @@ def parts(state: State) -> dict[str, Columns]:
 def identities(state: State) -> dict[str, str]:
     """What each part was made from; a part whose identity has changed is not restored."""
     made = {"anomalies": "2"} | dict.fromkeys(("drift", "drift-rows"), repr(state.detection.detectors))
-    for place, detector in enumerate(state.detection.detectors):
+    for place, detector in state.detection.here():
         made[f"detector-{place}-{detector.kind}"] = detector.model_dump_json()
     for place, watch in enumerate(state.rules):
         made |= {f"{part}-{place}": repr(watch.rule) for part in watch.parts()}

@@ -36,7 +36,7 @@ from aiops.engine.record import Recorder
 from aiops.engine.restore import taken_up
 from aiops.engine.run import RunWorker
 from aiops.engine.seen import context_of
-from aiops.engine.sources import close, connectors, open_sources, warn_of_fixed
+from aiops.engine.sources import close, close_all, connectors, open_sources, warn_of_fixed
 from aiops.engine.spans import Spans
 from aiops.engine.state import State
 from aiops.engine.tasks import Tasks
@@ -161,7 +161,7 @@ class Engine:
         """Take up the learnt state and the open problems, and start what only one engine does."""
         folder, known = self.config.data / "checkpoints", self.pipeline.state.remediation.playbooks
         epoch, metrics = self.leadership.epoch if self.leadership else 0, self.metrics
-        state, facts = await taken_up(self.db, self.config, known, self.clock, alone=self.leadership is None)
+        state, facts = await taken_up(self.db, self.config, known, self.clock, self.leadership is None, epoch)
         self.pipeline.state, index = state, state.index
         turning = self.pipeline, self._connectors(), self.clock, metrics, epoch
         self.checkpointer = Checkpointer(folder, *turning)
@@ -212,7 +212,7 @@ class Engine:
             unused.close()
         if self.leadership is not None:
             await asyncio.to_thread(self.leadership.close)
-        await close(self.config)
+        await close_all(self.config, self.pipeline.state.detection)
         await asyncio.to_thread(self.spans.close)
         self.db.close()
 

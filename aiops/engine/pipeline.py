@@ -22,7 +22,7 @@ from aiops.engine.metrics import Metrics
 from aiops.engine.record import Recorder
 from aiops.engine.remind import remind
 from aiops.engine.spans import Spans, current
-from aiops.engine.stages import alert, correlate, detect, refresh, remediate
+from aiops.engine.stages import alert, correlate, detect, detect_away, refresh, remediate
 from aiops.engine.state import State
 from aiops.engine.step_spans import Marks, tell
 from aiops.engine.watch import look
@@ -214,7 +214,10 @@ class Pipeline:
             for stage in PATH:
                 if stage is detect and work.row is not None:
                     with self._metrics.score_seconds.time():
-                        stage(self.state, work)
+                        if self.state.detection.away:
+                            await detect_away(self.state, work)
+                        else:
+                            stage(self.state, work)
                 else:
                     stage(self.state, work)
                 if marks:

@@ -16,6 +16,7 @@ from aiops.engine import checkpoint, tell
 from aiops.engine.clock import Clock
 from aiops.engine.items import SPOOL
 from aiops.engine.patience import RelaySettings
+from aiops.engine.scale.build import scaled
 from aiops.engine.state import State
 from aiops.engine.tenure import AWAY, first_line
 from aiops.model.lifecycle import AlertState
@@ -35,7 +36,7 @@ Points: TypeAlias = dict[int, dict[str, list[float | None]]]
 
 
 async def taken_up(
-    db: Database, config: Config, playbooks: list[Playbook], clock: Clock, alone: bool
+    db: Database, config: Config, playbooks: list[Playbook], clock: Clock, alone: bool, epoch: int = 0
 ) -> tuple[State, dict[str, Any]]:
     """All that was learnt and what lives, and the facts that stood beside it; `alone` as for `restore`.
 
@@ -49,6 +50,8 @@ async def taken_up(
             log.info("took up what was learnt about %d series", len(index))
         try:
             await restore(db, state, clock.now(), alone)
+            apart = arrays, config.data / "shards", config.scale, epoch * checkpoint.EPOCH
+            state.detection = await asyncio.to_thread(scaled, state.detection, *apart)
             return state, facts
         except AWAY as why:
             if alone:

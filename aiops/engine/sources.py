@@ -1,9 +1,11 @@
 """The sources of a configuration: which of them are asked, and how they are opened and closed."""
 
+import asyncio
 import logging
 from typing import Any
 
 from aiops.config import Config
+from aiops.core.detect import Detection
 from aiops.engine.rules import sli_labels
 from aiops.model.series import SeriesIndex
 from aiops.plugin import Connector
@@ -33,7 +35,13 @@ async def close(config: Config) -> None:
         await sink.close()
 
 
+async def close_all(config: Config, detection: Detection) -> None:
+    """At the end; workers elsewhere are let go."""
+    await close(config)
+    await asyncio.to_thread(detection.close)
+
+
 def warn_of_fixed(old: Config, new: Config) -> None:
-    for key in ("store", "data", "web"):
+    for key in ("store", "data", "web", "scale"):
         if getattr(old, key) != getattr(new, key):
             log.warning("%s: a change takes effect only after a restart", key)

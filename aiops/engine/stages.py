@@ -1,5 +1,6 @@
 """The stages of the one path. Each reads and writes the work, none does I/O; `pipeline.py` orders them."""
 
+import asyncio
 import logging
 from functools import partial
 
@@ -8,15 +9,16 @@ from numpy.typing import NDArray
 
 from aiops.core import handling
 from aiops.core.context import problem_context
+from aiops.core.heads import Scored
 from aiops.core.problems import ACTOR, ProblemChange
 from aiops.core.remediate import Refusal
 from aiops.core.telemetry import of_telemetry, only_telemetry
 from aiops.engine.asking import queued, replicas_of
 from aiops.engine.attention import acquaint, promote
 from aiops.engine.because import because
+from aiops.engine.relearn import relearn
 from aiops.engine.state import State
 from aiops.engine.watch import unscored
-from aiops.engine.relearn import relearn
 from aiops.engine.work import Work
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import ProblemState
@@ -30,29 +32,45 @@ REFRESH = 5.0
 
 def detect(state: State, work: Work) -> None:
     """Score the row, learn from it, and say what is over its bar or limit."""
-    if work.row is None:
-        return
+    if work.row is not None and (row := _welcomed(state, work, work.row)):
+        work.scored = state.detection.step(row, _held(state, work, float(row.times[0])))
+        _judge(state, work, row, work.scored)
+
+
+async def detect_away(state: State, work: Work) -> None:
+    """As `detect`; while the row is scored elsewhere, the event loop goes on."""
+    if work.row is not None and (row := _welcomed(state, work, work.row)):
+        hold = _held(state, work, float(row.times[0]))
+        work.scored = await asyncio.to_thread(state.detection.step, row, hold)
+        _judge(state, work, row, work.scored)
+
+
+def _welcomed(state: State, work: Work, row: Frame) -> Frame | None:
+    """The whole row that is to be scored, if it is."""
     state.welcome()
-    row = work.row if work.plain else state.slis.beside(work.row)
+    row = row if work.plain else state.slis.beside(row)
     state.index.touch(row.slots[~np.isnan(row.values[0])], float(row.times[0]))
     work.row = row
     if work.plain:
         state.recent.take(unscored(row))
-        return
+        return None
     state.came_from(work.source, row.slots)
     if not work.stream:
         state.telemetry.see(work.source, row, work.now)
-    work.scored = state.detection.step(row, _held(state, work, float(row.times[0])))
+    return row
+
+
+def _judge(state: State, work: Work, row: Frame, scored: Scored) -> None:
     bar = state.bar(work.source)
-    found = state.anomalies.step(work.scored, bar, state.detector_names)
-    found = because(state, work.scored, found, bar)
-    state.count_pages(work.source, work.scored)
-    acquaint(state, work.scored.time)
+    found = state.anomalies.step(scored, bar, state.detector_names)
+    found = because(state, scored, found, bar)
+    state.count_pages(work.source, scored)
+    acquaint(state, scored.time)
     found = state.logs.believed(work.source, found) if work.stream else found
     work.signals += [signal for signal in found if signal.labels not in state.slis.copies]
     for watch in state.rules:
         work.signals += watch.step(row)
-    state.recent.take(work.scored)
+    state.recent.take(scored)
     relearn(state, work)
     state.links.see(row)
     work.changes += state.restarts.see(row)

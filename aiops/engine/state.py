@@ -114,6 +114,7 @@ class State:
 
     def adopt(self, old: "State") -> None:
         """After a reload: what lives goes on living; only the rules by which it is judged are new."""
+        self.detection = old.detection.remade(self.detection)
         self.recent, self.evidence, self.told = old.recent, old.evidence, old.told
         self.refreshed, self.acted_until = old.refreshed, old.acted_until
         self.spooled, self.acted_before = old.spooled, old.acted_before

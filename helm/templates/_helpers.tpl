@@ -99,6 +99,9 @@ sqlite:////var/lib/forewarn/forewarn.db
 {{- end -}}
 {{- $own := dict "store" (include "forewarn.store" .) "data" "/var/lib/forewarn" "web" $web "reload_every" .Values.reloadEvery -}}
 {{- $config := merge $own (deepCopy .Values.config) -}}
+{{- if and .Values.ray.enabled (not (hasKey .Values.config "scale")) -}}
+{{- $_ := set $config "scale" (dict "runner" "ray" "address" (printf "ray://%s-ray-head-svc:10001" $full) "workers" (int .Values.ray.workers.replicas)) -}}
+{{- end -}}
 {{- if .Values.playbooks -}}
 {{- $_ := set $config "playbooks" (append (default list .Values.config.playbooks) "/etc/forewarn-playbooks" | uniq) -}}
 {{- end -}}

@@ -74,6 +74,7 @@ class Runner:
                 if blob is not None and self.mortal:
                     self._files.save(number, self._epoch[number], tick, blob)
                 self._saves[number].append(tick)
+                self.ready[number] = np.array(self.ask(number, "ready"))
 
     @property
     def mortal(self) -> bool:
