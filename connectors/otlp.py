@@ -56,12 +56,17 @@ class Otlp(Receiver):
     _turn: asyncio.Lock = PrivateAttr(default_factory=asyncio.Lock)
     _lines: dict[str, int] = PrivateAttr(default_factory=lambda: {"lines": 0, "lines_rejected": 0})
 
-    def open(self, index: SeriesIndex) -> None:
+    def prepare(self) -> None:
         from aiops.wire import otlp
         from aiops.wire.warm import named  # numba: loaded only where something is received
 
         named()
         otlp.metrics_messages(), otlp.logs_messages()
+
+    def open(self, index: SeriesIndex) -> None:
+        from aiops.wire import otlp
+
+        self.prepare()
         self._index, self._decoder, self._calls = index, None, None
         self._naming = otlp.Naming(frozenset(self.resource_attributes or otlp.KEPT))
 

@@ -40,10 +40,13 @@ class RemoteWrite(Receiver):
     _index: SeriesIndex = PrivateAttr(default_factory=SeriesIndex)
     _decoder: Any = PrivateAttr(None)
 
-    def open(self, index: SeriesIndex) -> None:
+    def prepare(self) -> None:
         from aiops.wire.warm import remote_write  # numba: loaded only where something is received
 
         remote_write()
+
+    def open(self, index: SeriesIndex) -> None:
+        self.prepare()
         self._index, self._decoder = index, None
 
     def routes(self) -> list[Route]:

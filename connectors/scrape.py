@@ -104,6 +104,11 @@ class Scrape(Connector):
             self.timeout = self.every
         return self
 
+    def prepare(self) -> None:
+        from aiops.wire.warm import exposition
+
+        exposition()
+
     def open(self, index: SeriesIndex) -> None:
         self._index, self._pages, self._files = index, {}, Files(self.files)
 
@@ -125,9 +130,7 @@ class Scrape(Connector):
         if int(until * 1000) <= int(since * 1000):
             return
         if not self._pages:  # compiled code is loaded, or made, in another thread: it may take seconds
-            from aiops.wire.warm import exposition
-
-            await asyncio.to_thread(exposition)
+            await asyncio.to_thread(self.prepare)
         pages = self._follow(await self._targets(until))
         client, turn = self._connected(), asyncio.Semaphore(self.parallel)
         auth = login(self.name, self.basic, self.bearer)

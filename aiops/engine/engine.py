@@ -38,6 +38,7 @@ from aiops.engine.run import RunWorker
 from aiops.engine.seen import context_of
 from aiops.engine.sources import close, close_all, connectors, open_sources, warn_of_fixed
 from aiops.engine.spans import Spans
+from aiops.engine.standby import stand_by
 from aiops.engine.state import State
 from aiops.engine.tasks import Tasks
 from aiops.engine.upkeep import upkeep
@@ -187,7 +188,7 @@ class Engine:
 
     async def _follow_leadership(self, leadership: Leadership) -> None:
         if not self._leads:
-            await leadership.wait()
+            await stand_by(leadership, self.config)
             async with self._changing:
                 await self._lead()
         self._tasks.begin(heirs=Heirs(self.db, self.clock).run())

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -32,7 +32,9 @@ ADVISORY = 0x666F7265
 """Key of the advisory lock ("fore")."""
 
 BEAT = 1.0
-"""Seconds between two looks of the leader at its session, and of the others at the lock."""
+"""Seconds between two looks of the leader at its session."""
+LOOK = 0.25
+"""Seconds between two looks of the others at the lock: one short query, on a session that stays."""
 IDLE = 6.0
 """Seconds of silence after which the server ends the leader's session: it is frozen, or its host is gone."""
 AGAIN = 0.2
@@ -41,11 +43,12 @@ GRACE = 3.0
 """Seconds for which the others let a leader try that lost its session with the server."""
 
 _SESSION = (
-    f"SET idle_session_timeout = '{int(IDLE * 1000)}ms'",
     "SET tcp_keepalives_idle = 2",
     "SET tcp_keepalives_interval = 1",
     "SET tcp_keepalives_count = 3",
 )
+_LEADING = (f"SET idle_session_timeout = '{int(IDLE * 1000)}ms'",)
+"""Only of who leads: somebody who stands by may stand still for a while, and harms nobody."""
 
 
 class Leadership:
@@ -74,7 +77,6 @@ class Leadership:
     async def claim(self) -> bool:
         """Lead, if nobody does; whether we do. Raises SQLAlchemyError when the server is away."""
         if not await self._apart(self._lock):
-            self.leader = await self._apart(self._current)
             return False
         self.epoch = await self._apart(self._begin)
         self.leads = True
@@ -89,7 +91,7 @@ class Leadership:
             try:
                 if await self.claim():
                     return
-                await asyncio.sleep(BEAT)
+                await asyncio.sleep(LOOK)
             except (SQLAlchemyError, OSError) as why:
                 self.leader = None
                 log.warning("standing by; the store is away: %s", _first_line(why))
@@ -102,6 +104,7 @@ class Leadership:
                 await asyncio.shield(self._beating)
             except (SQLAlchemyError, OSError) as why:
                 log.warning("the session that holds the lead is lost: %s", _first_line(why))
+                await self._apart(self._drop)
                 await self._regain()
                 self._beating = self._begin_to_beat()
 
@@ -119,7 +122,7 @@ class Leadership:
     async def _regain(self) -> None:
         while True:
             try:
-                locked, last = await self._apart(self._lock), await self._apart(self._current)
+                locked, last = await self._apart(self._lock), self.leader
                 if last is not None and last.epoch != self.epoch:
                     self.leads = False
                     raise Deposed(
@@ -137,18 +140,33 @@ class Leadership:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _lock(self) -> bool:
-        self._drop()
-        self._conn = self._db.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        for setting in _SESSION:
+        """Whether the lock is ours now; who led last is looked up with it."""
+        try:
+            if self._conn is None:
+                self._conn = self._db.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                self._set(_SESSION)
+            locked = bool(self._conn.execute(sa.select(sa.func.pg_try_advisory_lock(ADVISORY))).scalar())
+            if locked:
+                self._set(_LEADING)
+            self.leader = leaders.current(self._conn)
+        except BaseException:
+            self._drop()
+            raise
+        return locked
+
+    def _set(self, settings: Sequence[str]) -> None:
+        assert self._conn is not None
+        for setting in settings:
             self._conn.exec_driver_sql(setting)
-        if self._conn.execute(sa.select(sa.func.pg_try_advisory_lock(ADVISORY))).scalar():
-            return True
-        self._drop()
-        return False
 
     def _begin(self) -> int:
+        """Raises SQLAlchemyError, and then holds the lock no longer."""
         assert self._conn is not None
-        return leaders.begin(self._conn, self.owner, self.url, self._clock.now())
+        try:
+            return leaders.begin(self._conn, self.owner, self.url, self._clock.now())
+        except BaseException:
+            self._drop()
+            raise
 
     def _begin_to_beat(self) -> "asyncio.Future[None]":
         return asyncio.get_running_loop().run_in_executor(self._thread, self._beat)
@@ -158,10 +176,6 @@ class Leadership:
         assert self._conn is not None
         while not self._closing.wait(BEAT):
             self._conn.exec_driver_sql("SELECT 1")
-
-    def _current(self) -> Leader | None:
-        with self._db.read_only() as conn:
-            return leaders.current(conn)
 
     def _drop(self) -> None:
         conn, self._conn = self._conn, None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aiops.config import Detection
+from aiops.config import Config, Detection
 from aiops.model.frame import Frame
 from aiops.model.series import SeriesIndex, labels_of
 from aiops.plugin import Detector
@@ -41,6 +41,14 @@ def compile_here(wanted: Iterable[str] | None = None) -> None:
 
 def kinds_of(detectors: Iterable[Detector]) -> list[str]:
     return sorted({detector.kind for detector in detectors})
+
+
+def load_all(config: Config) -> None:
+    """Load here what the detectors and sources of `config` run on; they themselves are left as they are."""
+    for detector in config.detection.detectors:
+        use(detector.model_copy(deep=True))
+    for source in config.sources:
+        source.prepare()
 
 
 def use(detector: Detector) -> None:

@@ -31,6 +31,12 @@ class Source(Plugin):
     labels: dict[str, str] = Field(default_factory=dict, description="Labels added to every series and line.")
     team: str = Field("", description="The team that owns it; the installation's default when left out.")
 
+    def prepare(self) -> None:
+        """Load what takes seconds to load. An engine that stands by calls it, on another thread.
+
+        It may be called before `open`, again, or not at all.
+        """
+
     def open(self, index: SeriesIndex) -> None:
         """Called once before any batch. `index` turns label sets into slots."""
 

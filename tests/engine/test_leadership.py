@@ -113,7 +113,7 @@ async def test_nobody_begins_to_lead_in_the_middle_of_a_transaction_of_the_leade
 async def test_a_busy_event_loop_is_no_silence(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taking up a large checkpoint may keep it busy for longer than the server waits for a word."""
     monkeypatch.setattr(leadership, "BEAT", 0.1)
-    monkeypatch.setattr(leadership, "_SESSION", ("SET idle_session_timeout = '1s'",))
+    monkeypatch.setattr(leadership, "_LEADING", ("SET idle_session_timeout = '1s'",))
     assert await two.a.claim()
     time.sleep(2)  # noqa: ASYNC251
     assert not await two.b.claim()
