@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from aiops.core.topology import Topology
 from aiops.model.frame import Frame
-from aiops.model.rows import grown, run_of
+from aiops.model.rows import chunks, grown, run_of
 from aiops.model.series import SeriesIndex
 
 WITNESSES = 3
@@ -48,6 +48,10 @@ class Links:
             self._heard[had:] = MUTE
         for slot in fresh[self._heard[fresh] != MUTE].tolist():
             self._forget(slot)
+        for part in chunks(fresh):
+            self._hear_of(part)
+
+    def _hear_of(self, fresh: NDArray[np.int32]) -> None:
         named = sorted({*chain.from_iterable(self._pairs)})
         bearing = dict(zip(named, self._index.bearing(fresh, named), strict=True))
         for labels in self._pairs:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.pairs import Pairs, digest
+from aiops.model.rows import chunks
 from aiops.model.series import Labels, SeriesIndex
 from aiops.plugin import Column, Columns
 
@@ -94,8 +95,8 @@ class Siblings:
 
     def _note(self, slots: NDArray[np.int32]) -> None:
         self.columns.ensure(self._index.capacity)
-        if len(slots):
-            self.columns["kind"][slots] = self._kinds(slots)
+        for part in chunks(slots):
+            self.columns["kind"][part] = self._kinds(part)
 
     def _kinds(self, slots: NDArray[np.int32]) -> NDArray[np.uint64]:
         """64 bits of all labels but those of an instance."""

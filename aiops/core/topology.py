@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 KEEP = 86400.0
 """Seconds for which an observed link counts after it was last seen."""
@@ -13,6 +13,10 @@ HISTORY = 7 * 86400.0
 SPANS = 16
 """Times that one link is remembered to have been there."""
 
+FEW = 4
+"""Names that are kept in a tuple, which takes a quarter of a set."""
+Names: TypeAlias = set[str] | tuple[str, ...]
+
 
 class Topology:
     """Directed links (caller, callee), declared for ever or observed for a time.
@@ -21,14 +25,15 @@ class Topology:
     """
 
     def __init__(self, links: Iterable[tuple[str, str]] = ()) -> None:
-        self.callees: dict[str, set[str]] = {}
-        self.callers: dict[str, set[str]] = {}
+        self.callees: dict[str, Names] = {}
+        self.callers: dict[str, Names] = {}
         self._near: dict[str, dict[str, int]] = {}
         self.size = 0
         """Entities with a link."""
         self._declared: set[tuple[str, str]] = set()
-        self._spans: dict[tuple[str, str], list[list[float]]] = {}
-        """Of observed links: when each was there, as [first, last] seen, oldest first."""
+        self._spans: dict[tuple[str, str], tuple[float, ...]] = {}
+        """Of observed links: when each was there, as first and last seen, oldest first. Pods come and go, and
+        a link of each is kept for long: in lists of lists it would take 300 bytes more."""
         for caller, callee in links:
             self.link(caller, callee)
 
@@ -42,18 +47,18 @@ class Topology:
         """`caller` was seen to need `callee` at `at` (epoch s)."""
         if caller == callee:
             return
-        spans = self._spans.setdefault((caller, callee), [])
-        if spans and at - spans[-1][1] <= GAP:
-            spans[-1][1] = max(spans[-1][1], at)
+        spans = self._spans.get((caller, callee), ())
+        if spans and at - spans[-1] <= GAP:
+            spans = (*spans[:-1], max(spans[-1], at))
         else:
-            spans.append([at, at])
-            del spans[:-SPANS]
+            spans = (*spans, at, at)[-2 * SPANS :]
+        self._spans[caller, callee] = spans
         self._join(caller, callee)
 
     def forget(self, now: float) -> None:
         """Observed links that were not seen for `KEEP` no longer count; later their history goes too."""
         for link, spans in list(self._spans.items()):
-            unseen = now - spans[-1][1]
+            unseen = now - spans[-1]
             if unseen > KEEP and link not in self._declared:
                 self._part(*link)
             if unseen > HISTORY:
@@ -70,19 +75,22 @@ class Topology:
         was = {
             link
             for link, spans in self._spans.items()
-            if any(first <= at <= last + GAP for first, last in spans)
+            if any(first <= at <= last + GAP for first, last in _pairs(spans))
         }
         return sorted(was | self._declared)
 
     def snapshot(self) -> list[list[Any]]:
         """JSON-able: what was observed; declared links come from the configuration."""
-        return [[caller, callee, spans] for (caller, callee), spans in sorted(self._spans.items())]
+        return [
+            [caller, callee, [list(span) for span in _pairs(spans)]]
+            for (caller, callee), spans in sorted(self._spans.items())
+        ]
 
     def restore(self, data: Iterable[Any], now: float) -> None:
         """Take up what `snapshot` gave. Raises ValueError, changing nothing, when it is none."""
         try:
             found = {
-                (str(caller), str(callee)): [[float(first), float(last)] for first, last in spans]
+                (str(caller), str(callee)): tuple(float(at) for first, last in spans for at in (first, last))
                 for caller, callee, spans in data
             }
         except TypeError as why:
@@ -93,7 +101,7 @@ class Topology:
         self.forget(now)
 
     def neighbours(self, entity: str) -> set[str]:
-        return self.callees.get(entity, set()) | self.callers.get(entity, set())
+        return {*self.callees.get(entity, ()), *self.callers.get(entity, ())}
 
     def near(self, entity: str) -> dict[str, int]:
         """The entity itself (0) and what is one or two hops away, the direction left aside."""
@@ -149,8 +157,8 @@ class Topology:
         if callee in self.callees.get(caller, ()):
             return
         self.size += sum(one not in self.callees and one not in self.callers for one in (caller, callee))
-        self.callees.setdefault(caller, set()).add(callee)
-        self.callers.setdefault(callee, set()).add(caller)
+        _add(self.callees, caller, callee)
+        _add(self.callers, callee, caller)
         self._near.clear()
 
     def _part(self, caller: str, callee: str) -> None:
@@ -162,10 +170,26 @@ class Topology:
         self._near.clear()
 
 
-def _discard(links: dict[str, set[str]], one: str, other: str) -> None:
-    links[one].discard(other)
+def _add(links: dict[str, Names], one: str, other: str) -> None:
+    have = links.get(one, ())
+    if isinstance(have, set):
+        have.add(other)
+    else:
+        links[one] = (*have, other) if len(have) < FEW else {*have, other}
+
+
+def _discard(links: dict[str, Names], one: str, other: str) -> None:
+    have = links[one]
+    if isinstance(have, set):
+        have.discard(other)
+    else:
+        links[one] = tuple(name for name in have if name != other)
     if not links[one]:
         del links[one]
+
+
+def _pairs(spans: tuple[float, ...]) -> Iterable[tuple[float, float]]:
+    return zip(spans[::2], spans[1::2], strict=True)
 
 
 def declared(calls: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 FREE = -1
 """The count of a slot that has no row; an empty row is one."""
 
-CHUNK = 1 << 16
-"""Rows gathered at a time: bounds what a search takes beside the rows."""
+CHUNK = 1 << 15
+"""Rows gathered at a time: bounds what a search takes beside the rows, and keeps it in the cache."""
 
 
 class Rows:
