@@ -32,7 +32,7 @@ async def pages(db: Database, state: State, metrics: Metrics, now: float) -> Non
 
 async def refresh(db: Database, metrics: Metrics, now: float) -> None:
     """Sum up the problems opened within `WINDOW` before `now` (epoch s)."""
-    rows = await db.read(ledger.rows, now - WINDOW, MOST)
+    rows = await db.read(ledger.rows, now - WINDOW, MOST, 0)
     found = summarise([Entry.of(row) for row in rows])
     for quantile, seconds in (("0.1", found.p10), ("0.5", found.p50), ("0.9", found.p90)):
         metrics.lead_quantiles.labels(quantile).set(seconds)

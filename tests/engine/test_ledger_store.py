@@ -32,6 +32,8 @@ def test_rows_tell_first_anomaly_repair_and_order(db: Database) -> None:
         assert (found[1].outcome, found[1].first_anomaly) == (Outcome.AVERTED, 90.0)
         assert [row["key"] for row in ledger.rows(conn, 150.0, 10)] == ["fw-2"]
         assert len(ledger.rows(conn, 0.0, 1)) == 1
+        assert [row["first_anomaly"] for row in ledger.rows(conn, 0.0, 10, 1)] == [None, None]
+        assert [row["first_anomaly"] for row in ledger.rows(conn, 0.0, 10, 2)] == [None, 90.0]
 
 
 def test_a_page_is_false_until_something_bears_it_out(db: Database) -> None:

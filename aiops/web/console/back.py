@@ -41,7 +41,7 @@ async def told(request: Request, engine: EngineDep, who: Visitor, within: Text =
     span = within if within in SPANS else "30d"
     since = engine.clock.now() - SPANS[span]
     rows, noise = await asyncio.gather(
-        engine.db.read(ledger.rows, since, MOST), engine.db.read(ledger.noise, since)
+        engine.db.read(ledger.rows, since, MOST, LISTED), engine.db.read(ledger.noise, since)
     )
     entries = [Entry.of(row) for row in rows]
     shown = [(row["id"], entry) for row, entry in zip(rows, entries, strict=True)][:LISTED]

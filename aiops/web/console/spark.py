@@ -56,10 +56,15 @@ def _range(
 
 def _path(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     """Moves over gaps."""
-    points = [f"{px:.1f} {py:.1f}" for px, py in zip(x.tolist(), y.tolist(), strict=True)]
     drawn = np.flatnonzero(~np.isnan(y))
     runs = np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1)
-    return "".join("M" + "L".join(points[run[0] : run[-1] + 1]) for run in runs if len(run))
+    places = np.stack([x, y], axis=1)
+    # one formatting of them all takes a third of the time that one of each point takes
+    return "".join(
+        ("M" + "L".join(["%.1f %.1f"] * len(run))) % tuple(places[run].ravel().tolist())
+        for run in runs
+        if len(run)
+    )
 
 
 def _area(x: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> str:
