@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.core.heads import Heads
+from aiops.core.heads import Heads, nothing_said
 from aiops.core.heads import Scored as Scored
 from aiops.core.quiet import quiet_at
 from aiops.model.frame import Frame
@@ -56,6 +56,14 @@ class Detection:
     def step(self, row: Frame, hold: NDArray[np.bool_]) -> Scored:
         """Score one row (T = 1), then learn from it but for the slots held (``hold[capacity]``)."""
         return self._heads.step(row, hold[run_of(row.slots)])
+
+    def elsewhere(self, row: Frame, hold: NDArray[np.bool_]) -> Scored:
+        """What of `step` is done elsewhere; for any thread."""
+        return nothing_said(row)
+
+    def completed(self, said: Scored, row: Frame, hold: NDArray[np.bool_]) -> Scored:
+        """The rest of `step`, once `elsewhere` has `said` its part."""
+        return self.step(row, hold)
 
     def promote(self, slots: NDArray[np.int32], past: Callable[[int], Frame]) -> None:
         """Detectors with `near_problems` look at `slots` too, and at no others beyond their own any more.

@@ -225,6 +225,11 @@ class Shard:
         return ready
 
 
+def tick_of(blob: NDArray[np.uint8]) -> int:
+    """How many orders a dumped shard has obeyed."""
+    return int(shard_blob.facts_of(blob)["tick"])
+
+
 def made_of(detector: Detector) -> str:
     """Changes with whatever makes a state another one's."""
     return f"{detector.kind} {detector.model_dump_json()}"

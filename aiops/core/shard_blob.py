@@ -55,5 +55,11 @@ def unpack(blob: NDArray[np.uint8]) -> tuple[dict[str, Any], dict[str, NDArray[A
     return head["facts"], arrays
 
 
+def facts_of(blob: NDArray[np.uint8]) -> dict[str, Any]:
+    """What was packed beside the arrays; the sum is not looked at."""
+    size = int.from_bytes(bytes(blob[len(MAGIC) + 4 : _START]), "little")
+    return dict(json.loads(bytes(blob[_START : _START + size]))["facts"])
+
+
 def _aligned(place: int) -> int:
     return -(-place // ALIGN) * ALIGN

@@ -41,7 +41,8 @@ async def detect_away(state: State, work: Work) -> None:
     """As `detect`; while the row is scored elsewhere, the event loop goes on."""
     if work.row is not None and (row := _welcomed(state, work, work.row)):
         hold = _held(state, work, float(row.times[0]))
-        work.scored = await asyncio.to_thread(state.detection.step, row, hold)
+        said = await asyncio.to_thread(state.detection.elsewhere, row, hold)
+        work.scored = state.detection.completed(said, row, hold)
         _judge(state, work, row, work.scored)
 
 

@@ -2,11 +2,11 @@
 
     python -m tests.bench.scaleout --series 1000000 --forests 5000
 
-On one machine: a head that only coordinates, and two nodes of one processor each, which are raylets of their
-own; one worker on each.
+First on what `scale: {runner: ray, workers: 2}` starts: one node, two workers. Then on a head that only
+coordinates and two nodes of one processor each, which are raylets of their own; one worker on each.
 
 - `overhead_columnar`: `adaptive` on all series. Processor time of a step, of this process and all of Ray's
-  together, by that of the same step in process;
+  together, by that of the same step in process; `overhead_nodes`: the same where rows travel between nodes;
 - `overhead_heavy`: the same of river's HalfSpaceTrees, one a series;
 - `identical`: all scores and bands of every step compared, and all rows of the state in the end;
 - `worker_back_s`: kill -9 of a worker; seconds until the next step is answered for all series. The dead
@@ -26,9 +26,11 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -78,7 +80,6 @@ class Cluster:
     """A head and nodes, all on loopback, each a raylet of its own."""
 
     def __init__(self, memory: int) -> None:
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", LOOPBACK: "0"}
         from ray.cluster_utils import Cluster as Raylets
 
         self._memory = memory
@@ -154,16 +155,14 @@ def sum_of(said: Scored) -> int:
 
 
 def main() -> None:
-    args = _arguments()
-    with tempfile.TemporaryDirectory(prefix="forewarn-bench-") as name:
-        cluster = Cluster(args.memory << 20)
-        try:
-            found = {} if args.only == "heavy" else columnar(args, cluster, Path(name) / "columnar")
-            if args.only != "columnar":
-                also = heavy(args, cluster, Path(name) / "heavy")
-                found |= also | {"identical": also["identical"] and found.get("identical", True)}
-        finally:
-            cluster.close()
+    args, found = _arguments(), dict[str, Any](identical=True)
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", LOOPBACK: "0"}
+    parts = {"columnar": columnar, "heavy": heavy, "faults": faults}
+    with tempfile.TemporaryDirectory(prefix="forewarn-bench-") as folder:
+        for name in [args.only] if args.only else parts:
+            same = found["identical"]
+            found |= parts[name](args, Path(folder) / name)
+            found["identical"] = found["identical"] and same
     print(json.dumps(found | {"floors": FLOORS, "load": [round(one, 1) for one in os.getloadavg()]}))
 
 
@@ -174,50 +173,34 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--shards", type=int, default=16)
     parser.add_argument("--ticks", type=int, default=20, help="steps that are measured, of each kind")
     parser.add_argument("--heavy-ticks", type=int, default=6)
-    parser.add_argument("--only", choices=("columnar", "heavy"), help="leave the other out")
+    parser.add_argument(
+        "--heavy-warm", type=int, default=22, help="steps before; a forest is scored from 20 on"
+    )
+    parser.add_argument("--only", choices=("columnar", "heavy", "faults"), help="leave the others out")
     parser.add_argument("--memory", type=int, default=300, help="MiB of each node's object store")
     return parser.parse_args()
 
 
-def columnar(args: argparse.Namespace, cluster: Cluster, folder: Path) -> dict[str, Any]:
-    """Cost, then faults."""
-    stand = Stand(args.series)
-    workers = start_workers(cluster.ray, WORKERS, COLUMNAR, limit=30.0)
-    whole = stand.whole(COLUMNAR)
-    parts = stand.sharded(COLUMNAR, args.shards, workers, folder)
-    warm, measured = range(WARM), range(WARM, WARM + args.ticks)
-    same = stand.sums(whole, warm) == stand.sums(parts, warm)
-    parts.runner.save()
-    own = stand.cpu(whole, measured, mine)
-    theirs = stand.cpu(parts, measured, everybodys)
-    note("columnar: %.1f ms in process, %.1f ms on Ray", 1000 * own, 1000 * theirs)
-    step, figures = measured.stop, dict[str, Any]()
-    faults: dict[str, Callable[[], None]] = {
-        "worker_back_s": lambda: os.kill(workers[0].pid(), signal.SIGKILL),
-        "node_back_s": lambda: cluster.kill(node_of(cluster, workers[1])),
-    }
-    for name, kill in faults.items():
-        steps = range(step, step + 3)
-        before, now = stand.sums(whole, steps), stand.sums(parts, steps[:1])
-        began = time.monotonic()
-        kill()
-        now += stand.sums(parts, steps[1:2])
-        figures[name] = round(time.monotonic() - began, 2)
-        now += stand.sums(parts, steps[2:])
-        parts.runner.save()
-        same, step = same and before == now, steps.stop
-        note("%s: %.2f s, identical so far: %s", name, figures[name], same)
-    began = time.monotonic()
-    cluster.nodes.append(cluster.add())
-    while len(set(map(id, parts.runner.owners()))) < WORKERS and time.monotonic() - began < 90:
-        parts.runner.rebalance()
-        time.sleep(0.2)
-    figures["node_spread_s"] = round(time.monotonic() - began, 2)
-    steps = range(step, step + 2)
-    same = same and stand.sums(whole, steps) == stand.sums(parts, steps) and alike(stand, whole, parts)
-    figures |= {"losses": parts.runner.losses, "replayed": parts.runner.replayed}
-    parts.close()
-    return figures | {
+@contextmanager
+def local(args: argparse.Namespace) -> Iterator[ModuleType]:
+    """What Forewarn starts by itself."""
+    ray = join("local", WORKERS, args.memory << 20)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def columnar(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """What it costs."""
+    with local(args) as ray:
+        stand = Stand(args.series)
+        workers = start_workers(ray, WORKERS, COLUMNAR, limit=30.0)
+        whole, parts = stand.whole(COLUMNAR), stand.sharded(COLUMNAR, args.shards, workers, folder)
+        same, own, theirs, step = costs(args, stand, whole, parts)
+        steps = range(step, step + 2)
+        same = same and stand.sums(whole, steps) == stand.sums(parts, steps) and alike(stand, whole, parts)
+    return {
         "series": args.series,
         "shards": args.shards,
         "identical": same,
@@ -226,33 +209,89 @@ def columnar(args: argparse.Namespace, cluster: Cluster, folder: Path) -> dict[s
     }
 
 
-def heavy(args: argparse.Namespace, cluster: Cluster, folder: Path) -> dict[str, Any]:
+def costs(
+    args: argparse.Namespace, stand: Stand, whole: Detection, parts: ShardedDetection
+) -> tuple[bool, float, float, int]:
+    """Whether both said the same, seconds a step of each, and the next step."""
+    warm, measured = range(WARM), range(WARM, WARM + args.ticks)
+    same = stand.sums(whole, warm) == stand.sums(parts, warm)
+    parts.runner.save()
+    own, theirs = stand.cpu(whole, measured, mine), stand.cpu(parts, measured, everybodys)
+    note("columnar: %.1f ms in process, %.1f ms on Ray", 1000 * own, 1000 * theirs)
+    return same, own, theirs, measured.stop
+
+
+def faults(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Two nodes, and kill -9."""
+    cluster = Cluster(args.memory << 20)
+    try:
+        stand = Stand(args.series)
+        workers = start_workers(cluster.ray, WORKERS, COLUMNAR, limit=30.0)
+        whole, parts = stand.whole(COLUMNAR), stand.sharded(COLUMNAR, args.shards, workers, folder)
+        same, own, theirs, step = costs(args, stand, whole, parts)
+        figures: dict[str, Any] = {"overhead_nodes": round(theirs / own, 2)}
+        kills: dict[str, Callable[[], None]] = {
+            "worker_back_s": lambda: os.kill(workers[0].pid(), signal.SIGKILL),
+            "node_back_s": lambda: cluster.kill(node_of(cluster, workers[1])),
+        }
+        for name, kill in kills.items():
+            steps = range(step, step + 3)
+            before, now = stand.sums(whole, steps), stand.sums(parts, steps[:1])
+            began = time.monotonic()
+            kill()
+            now += stand.sums(parts, steps[1:2])
+            figures[name] = round(time.monotonic() - began, 2)
+            now += stand.sums(parts, steps[2:])
+            parts.runner.save()
+            same, step = same and before == now, steps.stop
+            note("%s: %.2f s, identical so far: %s", name, figures[name], same)
+        figures["node_spread_s"] = spread(cluster, parts)
+        steps = range(step, step + 2)
+        same = same and stand.sums(whole, steps) == stand.sums(parts, steps) and alike(stand, whole, parts)
+        figures |= {"losses": parts.runner.losses, "replayed": parts.runner.replayed}
+    finally:
+        cluster.close()
+    return figures | {"identical": same}
+
+
+def spread(cluster: Cluster, parts: ShardedDetection) -> float:
+    """Seconds until shards are on two workers again, with a node in place of the one that is gone."""
+    began = time.monotonic()
+    cluster.nodes.append(cluster.add())
+    while len({id(one) for one in parts.runner.owners()}) < WORKERS and time.monotonic() - began < 90:
+        parts.runner.rebalance()
+        time.sleep(0.2)
+    return round(time.monotonic() - began, 2)
+
+
+def heavy(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """A forest a series; in process it is in shards too, as one detector takes a thousand at most."""
-    stand = Stand(args.forests)
-    here = stand.sharded(FOREST, args.shards, [LocalWorker(FOREST)], folder / "here")
-    workers = start_workers(cluster.ray, WORKERS, FOREST, limit=60.0)
-    there = stand.sharded(FOREST, args.shards, workers, folder / "there")
-    warm = range(22)
-    same = stand.sums(here, warm) == stand.sums(there, warm)
-    ratios, spent, step = [], [], warm.stop
-    for _ in range(args.heavy_ticks):
+    with local(args) as ray:
+        stand = Stand(args.forests)
+        here = stand.sharded(FOREST, args.shards, [LocalWorker(FOREST)], folder / "here")
+        workers = start_workers(ray, WORKERS, FOREST, limit=60.0)
+        there = stand.sharded(FOREST, args.shards, workers, folder / "there")
+        warm = range(args.heavy_warm)
+        same = stand.sums(here, warm) == stand.sums(there, warm)
+        gc.freeze()
+        spent, step = [], warm.stop
+        for _ in range(args.heavy_ticks):
+            steps = range(step, step + 1)
+            spent.append((stand.cpu(here, steps, mine), stand.cpu(there, steps, everybodys)))
+            step = steps.stop
         steps = range(step, step + 1)
-        own, theirs = stand.cpu(here, steps, mine), stand.cpu(there, steps, everybodys)
-        ratios.append(theirs / own)
-        spent.append((own, theirs))
-        step = steps.stop
-    steps = range(step, step + 2)
-    same = same and stand.sums(here, steps) == stand.sums(there, steps)
-    there.close()
-    note(
-        "heavy: %.0f ms in process, %.0f ms on Ray",
-        *(1000 * median(each) for each in zip(*spent, strict=True)),
-    )
+        same = same and stand.sums(here, steps) == stand.sums(there, steps)
+        same = same and all(
+            np.array_equal(one, other)
+            for (_, one), (_, other) in zip(here.dumps(), there.dumps(), strict=True)
+        )
+    own, theirs = (median(each) for each in zip(*spent, strict=True))
+    note("heavy: %.0f ms in process, %.0f ms on Ray", 1000 * own, 1000 * theirs)
     return {
         "forests": args.forests,
         "identical": same,
-        "overhead_heavy": round(median(ratios), 2),
-        "heavy_ms": [round(1000 * median(each)) for each in zip(*spent, strict=True)],
+        "overhead_heavy": round(median(theirs / own for own, theirs in spent), 2),
+        "heavy_ms": [round(1000 * own), round(1000 * theirs)],
     }
 
 

@@ -72,6 +72,14 @@ class ShardedDetection(Detection):
         self._save_if_due()
 
     def step(self, row: Frame, hold: NDArray[np.bool_]) -> Scored:
+        return self.completed(self.elsewhere(row, hold), row, hold)
+
+    def completed(self, said: Scored, row: Frame, hold: NDArray[np.bool_]) -> Scored:
+        if self._here:
+            self._keep_best(said, self._stay.step(row, hold))
+        return said
+
+    def elsewhere(self, row: Frame, hold: NDArray[np.bool_]) -> Scored:
         parts, time = self._parts_of(row.slots), float(row.times[0])
         held = hold[row.slots] if hold.any() else None
         for part in parts:
@@ -81,8 +89,6 @@ class ShardedDetection(Detection):
         said = unsaid(row) if parts else nothing_said(row)
         for part in parts:
             self._write(said, part, answers[part.shard])
-        if self._here:
-            self._keep_best(said, self._stay.step(row, hold))
         self._save_if_due()
         return said
 

@@ -11,13 +11,13 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.core.shard import Answer, Order
+from aiops.core.shard import Answer, Order, tick_of
 from aiops.engine.scale.group import Made, Question, Told
 from aiops.engine.scale.worker import LocalWorker, Lost, Worker
 from aiops.store.shards import KEEP, ShardFiles
@@ -58,9 +58,9 @@ class Runner:
         self._epoch, self._tick = [0] * shards, [0] * shards
         self._buffer: list[deque[tuple[int, Order]]] = [deque() for _ in range(shards)]
         self._saves: list[deque[int]] = [deque(maxlen=KEEP) for _ in range(shards)]
-        self._waiting: list[Told] = []
+        self._waiting: list[tuple[int, int, Order]] = []
         self._spare: LocalWorker | None = None
-        self._lock = RLock()
+        self._lock, self._queue = RLock(), Lock()
 
     def start(self, blobs: Sequence[NDArray[np.uint8] | None] | None = None) -> None:
         """Begin with states that were dumped, one a shard, or with none."""
@@ -86,21 +86,22 @@ class Runner:
 
     def order(self, number: int, order: Order) -> None:
         """Tell shard `number`, at the latest with the next `flush`."""
-        with self._lock:
+        with self._queue:  # not the other lock: nobody waits here for a lost worker
             self._tick[number] += 1
-            told = Told(number, self._epoch[number], self._tick[number], order)
-            self._waiting.append(told)
+            self._waiting.append((number, self._tick[number], order))
             if self.mortal:
-                self._buffer[number].append((told.tick, order))
+                self._buffer[number].append((self._tick[number], order))
                 self.unsaved += _weight(order)
 
     def flush(self) -> dict[int, Answer]:
         """Have all that was told obeyed; per shard the last answer. Waits for lost workers to be replaced."""
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            with self._queue:
+                waiting, self._waiting = self._waiting, []
             shares: dict[int, list[Told]] = {}
-            for told in waiting:
-                shares.setdefault(id(self._placed[told.shard]), []).append(told)
+            for number, tick, order in waiting:
+                share = shares.setdefault(id(self._placed[number]), [])
+                share.append(Told(number, self._epoch[number], tick, order))
             sent = [(self._placed[share[0].shard], share) for share in shares.values()]
             calls = [(worker, share, self._send(worker, share)) for worker, share in sent]
             answers: dict[int, Answer] = {}
@@ -126,10 +127,7 @@ class Runner:
         """Each shard's state, kept besides for whoever takes it over; between two of them it may go on."""
         for number in range(self.shards):
             with self._lock:
-                blob = np.asarray(self.ask(number, "dump"))
-                if self.mortal:
-                    self._files.save(number, self._epoch[number], self._tick[number], blob)
-                    self._trim(number)
+                blob = self._dumped(number)
             yield number, blob
         self.rebalance()
 
@@ -145,10 +143,9 @@ class Runner:
             if workers is not None:
                 self.workers = list(workers)
             alive = [worker for worker in self.workers if worker.alive()]
-            for number in range(self.shards):
-                wanted = alive[number % len(alive)] if alive else self._placed[number]
-                if wanted is not self._placed[number]:
-                    self._move(number, wanted)
+            while alive and (due := self._uneven(alive)):
+                if not self._move(*due):
+                    break
             for worker in before:
                 if worker not in self.workers and worker not in self._placed:
                     worker.close()
@@ -219,7 +216,8 @@ class Runner:
         """The shard from its last kept state, and all that it was told since."""
         epoch = self._files.claim(number, self._least)
         tick = self._taken(number, epoch, owner)
-        again = [Told(number, epoch, at, order) for at, order in self._buffer[number] if at > tick]
+        with self._queue:
+            again = [Told(number, epoch, at, order) for at, order in self._buffer[number] if at > tick]
         answers = owner.obey(again)()
         self._placed[number], self._epoch[number] = owner, epoch
         self.replayed += len(again)
@@ -242,30 +240,51 @@ class Runner:
             )
         return owner.take(number, epoch, None)
 
-    def _move(self, number: int, owner: Worker) -> None:
-        """From its present owner, which is alive, to another."""
+    def _uneven(self, alive: Sequence[Worker]) -> tuple[int, Worker] | None:
+        """A shard that ought to be elsewhere, and where; as few as need be are moved."""
+        owned: dict[int, list[int]] = {id(worker): [] for worker in alive}
+        for number, owner in enumerate(self._placed):
+            if id(owner) not in owned:
+                return number, min(alive, key=lambda one: len(owned[id(one)]))
+            owned[id(owner)].append(number)
+        least, most = (pick(alive, key=lambda one: len(owned[id(one)])) for pick in (min, max))
+        if len(owned[id(most)]) - len(owned[id(least)]) < 2:
+            return None
+        return owned[id(most)][-1], least
+
+    def _move(self, number: int, owner: Worker) -> bool:
+        """From its present owner, which is alive, to another; whether it could be."""
         before = self._placed[number]
-        blob = np.asarray(self.ask(number, "dump"))
-        self._files.save(number, self._epoch[number], self._tick[number], blob)
-        self._trim(number)
+        self._dumped(number, keep=True)
         try:
             self._revive(number, owner)
         except Lost as why:
             log.warning("shard %d stays where it is: %s", number, why)
             owner.suspect()
             self._revive(number, self._placed[number])
-            return
+            return False
         try:
             before.drop(number)
         except Lost:
             before.suspect()
+        return True
 
-    def _trim(self, number: int) -> None:
+    def _dumped(self, number: int, keep: bool = False) -> NDArray[np.uint8]:
+        """Its state, kept for whoever takes it over."""
+        blob = np.asarray(self.ask(number, "dump"))
+        if self.mortal or keep:
+            tick = tick_of(blob)
+            self._files.save(number, self._epoch[number], tick, blob)
+            self._trim(number, tick)
+        return blob
+
+    def _trim(self, number: int, tick: int) -> None:
         """Nothing before the oldest kept state is told again."""
-        self._saves[number].append(self._tick[number])
+        self._saves[number].append(tick)
         buffer, oldest = self._buffer[number], self._saves[number][0]
-        while buffer and buffer[0][0] <= oldest:
-            self.unsaved -= _weight(buffer.popleft()[1])
+        with self._queue:
+            while buffer and buffer[0][0] <= oldest:
+                self.unsaved -= _weight(buffer.popleft()[1])
 
     def _note(self, number: int, answer: Answer) -> None:
         if answer.ready is not None:
