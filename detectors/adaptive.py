@@ -16,9 +16,11 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import LANES, Column, Columns, Detector, Layout
-from aiops.plugin.columns import WRITABLE
+from aiops.plugin.columns import plain
 from detectors import _adaptive_borrow, _adaptive_season
 from detectors import _adaptive_fields as k
+
+_FLOAT, _SLOT, _FLAG = np.dtype(np.float64), np.dtype(np.int32), np.dtype(np.bool_)
 
 
 class Adaptive(Detector):
@@ -56,7 +58,9 @@ class Adaptive(Detector):
             self._step(part, mask[start:end], *nothing)
 
     def update(self, frame: Frame, hold: NDArray[np.bool_]) -> Scores:
-        return self._scored(frame, np.broadcast_to(~hold, frame.values.shape))
+        learn = ~hold[None]
+        many = len(frame.times) != 1
+        return self._scored(frame, np.broadcast_to(learn, frame.values.shape) if many else learn)
 
     def ready(self) -> NDArray[np.bool_]:
         count = self._columns["blocks"][:, k.COUNT // LANES]
@@ -104,27 +108,22 @@ class Adaptive(Detector):
         """All times of `frame` lie in one bucket of the day, if any of it is learnt."""
         if frame.values.size == 0:
             return
-        given = (
-            np.require(frame.times, np.float64, WRITABLE),
-            np.require(frame.slots, np.int32, WRITABLE),
-            np.require(frame.values, np.float64, WRITABLE),
-            np.require(learn, np.bool_, WRITABLE),
-            LANES,
-            np.float32(self.warmup_samples),
-        )
+        columns, kernel, warmup = self._columns, self._advance, np.float32(self.warmup_samples)
+        times, slots = plain(frame.times, _FLOAT), plain(frame.slots, _SLOT)
+        values, wanted = plain(frame.values, _FLOAT), plain(learn, _FLAG)
 
         def advance(bucket: int) -> int:
-            state = self._columns["blocks"].reshape(-1), self._columns["bucket"].reshape(-1)
-            return self._advance(*state, bucket, *given, score, band)
+            state, buckets = columns["blocks"].reshape(-1), columns["bucket"].reshape(-1)
+            return kernel(state, buckets, bucket, times, slots, values, wanted, LANES, warmup, score, band)
 
         bucket = _adaptive_season.bucket_of(float(frame.times[0]))
         needed = advance(bucket)
         if needed > 0:
-            self._columns.ensure(needed)
+            columns.ensure(needed)
             needed = advance(bucket)
         if needed == k.BEHIND:
             if np.any(learn & np.isfinite(frame.values)):
-                _adaptive_season.turn(self._columns, frame.slots, bucket)
+                _adaptive_season.turn(columns, frame.slots, bucket)
             needed = advance(k.ANY)
         if needed < 0:
             raise ValueError("slots must not be negative")

@@ -18,11 +18,13 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import Column, Columns
-from aiops.plugin.columns import WRITABLE
+from aiops.plugin.columns import plain
 from detectors import _residual_fields as k
 from detectors._local_time import LocalTime
 
 SUNDAY = 6
+
+_FLOAT, _SLOT, _FLAG = np.dtype(np.float64), np.dtype(np.int32), np.dtype(np.bool_)
 
 
 class Residual(LocalTime):
@@ -111,16 +113,16 @@ class Residual(LocalTime):
         if int(frame.slots.min()) < 0:
             raise ValueError("slots must not be negative")
         self._columns.ensure(int(frame.slots.max()) + 1)
-        times = np.require(frame.times, np.float64, WRITABLE)
+        times = plain(frame.times, _FLOAT)
         seconds, weekdays = self._local(times)
         self._advance(
             *(self._columns[name] for name in ("core", "day", "day_n", "week", "week_n")),
             times,
             seconds,
             weekdays,
-            np.require(frame.slots, np.int32, WRITABLE),
-            np.require(frame.values, np.float64, WRITABLE),
-            np.require(learn, np.bool_, WRITABLE),
+            plain(frame.slots, _SLOT),
+            plain(frame.values, _FLOAT),
+            plain(learn, _FLAG),
             float(self.warmup_samples),
             score,
             band,

@@ -34,6 +34,7 @@ from tests.bench._event_scores import Counts, Pool, best, counted
 
 SETS = ("aiops", "wsd")
 SLOT = np.zeros(1, np.int32)
+REPEATS = 5
 KINDS: dict[str, type[Detector]] = {"adaptive": Adaptive, "residual": Residual, "novelty": Novelty}
 Series = NDArray[np.float64]
 
@@ -129,24 +130,28 @@ def summary(figures: dict[str, float]) -> dict[str, float]:
 
 
 def cost(turns: int, series: int = 1000) -> dict[str, float]:
-    """Microseconds of CPU time a point, frames of one time and 1,000 series, after 400 frames learnt."""
+    """Microseconds of CPU time a point, frames of one time and 1,000 series, after 400 frames learnt.
+
+    Each is a mean over `turns`, and the least of `REPEATS`: others on the machine can only make it more.
+    """
     rng = np.random.default_rng(0)
     values = (
         100
         + np.cumsum(rng.normal(size=(400 + turns, series)), axis=0)
         + rng.normal(size=(400 + turns, series))
     )
+    return {kind: round(min(_cost(kind, values) for _ in range(REPEATS)), 4) for kind in KINDS}
+
+
+def _cost(kind: str, values: NDArray[np.float64]) -> float:
+    detector, series = KINDS[kind](), len(values[0])
     slots, hold = np.arange(series, dtype=np.int32), np.zeros(series, np.bool_)
-    spent = {}
-    for kind in KINDS:
-        detector = KINDS[kind]()
-        times = []
-        for t, row in enumerate(values):
-            frame, began = Frame(np.array([1.7e9 + 60.0 * t]), slots, row[None]), time.process_time()
-            detector.update(frame, hold)
-            times.append(time.process_time() - began)
-        spent[kind] = round(float(np.mean(times[400:])) / series * 1e6, 4)
-    return spent
+    times = []
+    for t, row in enumerate(values):
+        frame, began = Frame(np.array([1.7e9 + 60.0 * t]), slots, row[None]), time.process_time()
+        detector.update(frame, hold)
+        times.append(time.process_time() - began)
+    return float(np.mean(times[400:])) / series * 1e6
 
 
 if __name__ == "__main__":
