@@ -137,7 +137,9 @@ class Metrics:
         )
         self.sample_age = Histogram(
             "forewarn_sample_age_seconds",
-            "Age of a row of samples once all that it brought about is stored.",
+            "Age of a row of samples once all that it brought about is stored; of pushed ones from the "
+            "start of the second (the source's `resolution`) in which they lie.",
+            ["source"],
             buckets=(*SECONDS, 30.0, 60.0, 120.0),
             registry=r,
         )

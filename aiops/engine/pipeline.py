@@ -228,7 +228,8 @@ class Pipeline:
             marks.passed("store")
             tell(self.spans, work, marks)
         if work.row is not None:
-            self._metrics.sample_age.observe(max(0.0, self._clock.now() - float(work.row.times[-1])))
+            age = max(0.0, self._clock.now() - float(work.row.times[-1]))
+            self._metrics.sample_age.labels(work.stream or work.source).observe(age)
 
     async def _record(self, work: Work) -> None:
         """Nothing is lost to a store that is away: the same work is tried until it is written.

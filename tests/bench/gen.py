@@ -114,9 +114,12 @@ class Sender:
 
     def requests(self, at: int, values: NDArray[np.float64]) -> Iterator[bytes]:
         """One tick at `at` (ms)."""
+        for start in range(0, len(self._heads), self.batch):
+            yield self.request(start // self.batch, at, values[start : start + self.batch])
+
+    def request(self, number: int, at: int, values: NDArray[np.float64]) -> bytes:
+        """The series of one request, by its number within a tick, at `at` (ms); `values` are theirs."""
         tail = b"\x10" + varint(at)
         raw = values.astype("<f8").tobytes()
-        for start in range(0, len(self._heads), self.batch):
-            heads = self._heads[start : start + self.batch]
-            parts = (head + raw[8 * (start + k) : 8 * (start + k) + 8] + tail for k, head in enumerate(heads))
-            yield pack(b"".join(parts))
+        heads = self._heads[number * self.batch : (number + 1) * self.batch]
+        return pack(b"".join(head + raw[8 * k : 8 * k + 8] + tail for k, head in enumerate(heads)))

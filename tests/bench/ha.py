@@ -10,7 +10,7 @@ one ticket, one repair, and to resolve. `kill -9` hits the leader every other ti
 ``doubled_tickets``: further tickets of one fall (a webhook that comes again under its id is one).
 ``doubled_actions``: further idempotency keys under which one fall was repaired. ``lost``: falls without a
 ticket or a repair. ``stuck_runs``: runs that have not ended. ``open_problems``: those not resolved.
-``takeover_p95``: seconds from the death of a leader to the next one that is ready. ``api_errors``: requests
+``takeovers``: seconds from the death of each leader to the next one that is ready. ``api_errors``: requests
 of a client that asks one replica after the other, for up to 15 s, and got no answer.
 
 ``lost_acknowledged_samples``: pushed samples that a replica has acknowledged, less those that are learnt
@@ -20,6 +20,7 @@ in the end, by series; ``doubled_samples``: what was learnt beyond them.
 import argparse
 import asyncio
 import json
+import os
 import random
 import sys
 import tempfile
@@ -206,10 +207,11 @@ async def measure(url: str, server: Postgres, folder: Path, world: Services, siz
             **pusher.judge(folder / "data" / "checkpoints"),
             "kills": fleet.kills,
             "postgres_restarts": size.postgres_restarts,
-            "takeovers": len(fleet.takeovers),
+            "takeovers": [round(seconds, 1) for seconds in sorted(fleet.takeovers)],
             "takeover_p95": round(_p95(fleet.takeovers), 1),
             "api_requests": client.asked,
             "api_errors": len(client.errors),
+            "load": os.getloadavg()[0],
         }
     finally:
         await fleet.stop()

@@ -3,18 +3,21 @@
     python -m tests.bench.soak [--minutes 60] [--series 300000] [--lines 20000] [--interval 15] [--warm-up 20]
 
 A whole ``forewarn run``: every `--interval` s all series are remote-written by kept connections, 2,000 a
-request, as Prometheus' shards do; a file grows by `--lines` lines a second; each minute three services breach
-a limit for 20 s, each a problem with a ticket and a run of a playbook, which ends and resolves.
+request, spread over the interval as scrapes are; a file grows by `--lines` lines a second; each minute three
+services breach a limit for 20 s: problems with a ticket and a run of a playbook, which end and resolve.
 
 ``rss_growth``: the median memory of the last tenth of the time over that of the tenth after the warm-up.
 ``errors``: requests that were refused or failed, error lines of the log, dead letters. ``p99_s``: of the time
-from a sample to all that it brought about (`forewarn_sample_age_seconds`), an upper bound by its buckets,
-after the warm-up.
+from when a pushed sample was due to all that it brought about (`forewarn_sample_age_seconds`), an upper
+bound by its buckets, after the warm-up; in it is ``p99_sender_late_s``, by which the bench itself was late.
+Rates of log lines (``p99_log_rates_s``) are of steps of 10 s, and wait for lines that were read late.
 """
 
 import argparse
 import http.client
 import json
+import math
+import os
 import random
 import statistics
 import sys
@@ -48,47 +51,76 @@ verify: {command: {argv: ["true"]}, times: 1, every: 1s, within: 10s}
 class Found:
     refused: int = 0
     sent: int = 0
-    ticks: int = 0
-    late_ticks: int = 0
+    shards: list["Shard"] = field(default_factory=list)
     rss: list[tuple[float, int]] = field(default_factory=list)
     lines: int = 0
 
 
-def remote_write(one: Stand, series: int, interval: float, over: threading.Event, found: Found) -> None:
-    """All series every `interval` seconds, spread over it, as shards do."""
-    sender, dice = Sender(kubelet(series)), np.random.default_rng(0)
-    levels = dice.normal(50, 2, series)
-    lines = [
-        http.client.HTTPConnection("127.0.0.1", one.forewarn.port, timeout=60) for _ in range(CONNECTIONS)
+@dataclass
+class Shard:
+    """One connection and its share of the series, each sent when it is due, spread over the interval.
+
+    Samples bear the time at which they were due, whenever they are sent: what a slow engine holds up is not
+    taken off its account, and neither is what this bench itself is late. They are due on whole seconds, the
+    receiver's `resolution`: it stamps a row with the second in which its samples lie, and what is measured
+    from there would be up to a second too much.
+    """
+
+    one: Stand
+    sender: Sender
+    numbers: range
+    """Of its requests, among those of all."""
+    interval: float
+    found: Found
+    ticks: int = 0
+    late: list[float] = field(default_factory=list)
+    """Seconds from when a request was due, and the former one answered, to its sending: the bench's own."""
+
+    def run(self, begun: float, over: threading.Event) -> None:
+        line = http.client.HTTPConnection("127.0.0.1", self.one.forewarn.port, timeout=60)
+        dice = np.random.default_rng(self.numbers.start)
+        levels = {number: dice.normal(50, 2, self.sender.batch) for number in self.numbers}
+        total, free = -(-len(self.sender) // self.sender.batch), time.time()
+        while not over.is_set():
+            for number in self.numbers:
+                due = math.floor(begun + self.interval * (self.ticks + number / total))
+                if over.wait(max(0.0, due - time.time())):
+                    return
+                levels[number] += dice.normal(0, 0.5, self.sender.batch)
+                body = self.sender.request(number, int(due * 1000), levels[number])
+                self.late.append(max(0.0, time.time() - max(due, free)))
+                self.found.refused += not _post(line, self.one, body, over)
+                self.found.sent += 1
+                free = time.time()
+            self.ticks += 1
+
+
+def remote_write(
+    one: Stand, series: int, interval: float, over: threading.Event, found: Found
+) -> list[threading.Thread]:
+    """All series every `interval` seconds, by connections that wait for nobody but their own answers."""
+    sender = Sender(kubelet(series))
+    total = -(-series // sender.batch)
+    found.shards = [
+        Shard(one, sender, range(start, total, CONNECTIONS), interval, found) for start in range(CONNECTIONS)
     ]
-    due = time.time()
-    while not over.is_set():
-        levels += dice.normal(0, 0.5, series)
-        at = int(time.time() * 1000)
-        for number, body in enumerate(sender.requests(at, levels)):
-            found.refused += not _post(lines, number % CONNECTIONS, one, body, over)
-            found.sent += 1
-        found.ticks += 1
-        due += interval
-        found.late_ticks += time.time() > due
-        over.wait(max(0.0, due - time.time()))
+    begun = math.ceil(time.time() + 1.0)
+    return [threading.Thread(target=shard.run, args=(begun, over)) for shard in found.shards]
 
 
-def _post(
-    lines: list[http.client.HTTPConnection], place: int, one: Stand, body: bytes, over: threading.Event
-) -> bool:
+def _post(line: http.client.HTTPConnection, one: Stand, body: bytes, over: threading.Event) -> bool:
     """Sent again when it is to be: 429 is backpressure and no error, if it is taken in the end."""
     for _ in range(20):
         try:
-            lines[place].request("POST", PUSH, body, {"Content-Encoding": "snappy"})
-            answer = lines[place].getresponse()
+            line.request("POST", PUSH, body, {"Content-Encoding": "snappy"})
+            answer = line.getresponse()
             answer.read()
             if answer.status == 204:
                 return True
             if answer.status != 429:
                 return False
         except (OSError, http.client.HTTPException):
-            lines[place].close()  # an idle connection was closed: Go's client does the same
+            line.close()  # an idle connection was closed: Go's client does the same
         if over.wait(0.2):
             return True
     return False
@@ -139,18 +171,22 @@ def scraped(one: Stand) -> dict[str, float]:
     return {name: float(value) for name, _, value in rows}
 
 
-def p99(before: dict[str, float], after: dict[str, float]) -> float:
-    """Upper end of the bucket in which the 99th of 100 samples lies, in seconds."""
-    name = 'forewarn_sample_age_seconds_bucket{le="'
+def p99(source: str, before: dict[str, float], after: dict[str, float]) -> float:
+    """Upper end of the bucket in which the 99th of 100 rows of `source` lies, in seconds."""
+    name, end = 'forewarn_sample_age_seconds_bucket{le="', f'",source="{source}"}}'
     grown = {
-        float(key.removeprefix(name).rstrip('"}')): after[key] - before.get(key, 0.0)
+        float(key.removeprefix(name).removesuffix(end)): after[key] - before.get(key, 0.0)
         for key in after
-        if key.startswith(name)
+        if key.startswith(name) and key.endswith(end)
     }
     total = max(grown.values(), default=0.0)
     return min(
         (edge for edge, count in grown.items() if total and count >= 0.99 * total), default=float("nan")
     )
+
+
+def _p99(seconds: list[float]) -> float:
+    return sorted(seconds)[int(0.99 * len(seconds))] if seconds else float("nan")
 
 
 def growth(rss: list[tuple[float, int]], warm: float, end: float) -> float:
@@ -172,7 +208,7 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
         alerting = {"resolve_after": "10s"}
         with stand(folder, sources=[files], checkpoint_every="60s", alerting=alerting, **keys) as one:
             work = [
-                threading.Thread(target=remote_write, args=(one, given.series, given.interval, over, found)),
+                *remote_write(one, given.series, given.interval, over, found),
                 threading.Thread(target=write_lines, args=(log, given.lines, over, found)),
                 threading.Thread(target=trouble, args=(one, over, found)),
             ]
@@ -211,8 +247,7 @@ def told(
         "bench": "soak",
         "minutes": given.minutes,
         "series": given.series,
-        "ticks": found.ticks,
-        "late_ticks": found.late_ticks,
+        "ticks": min(shard.ticks for shard in found.shards),
         "requests": found.sent,
         "log_lines": int(total["forewarn_log_lines_total"]),
         "log_lines_written": found.lines,
@@ -222,7 +257,11 @@ def told(
         "rss_mb": round(found.rss[-1][1] / 1e6),
         "rss_growth": round(grown, 4),
         "errors": found.refused + len(lines) + dead,
-        "p99_s": p99(warm, last),
+        "p99_s": p99("push", warm, last),
+        "p99_sender_late_s": round(_p99([late for shard in found.shards for late in shard.late]), 3),
+        "p99_host_s": p99("host", warm, last),
+        "p99_log_rates_s": p99("app logs", warm, last),
+        "load": os.getloadavg()[0],
     }
 
 
