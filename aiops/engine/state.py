@@ -134,7 +134,9 @@ class State:
         if not len(fresh):
             return
         self.slis.welcome(fresh)
-        fresh = np.union1d(fresh, self.index.take_fresh()).astype(np.int32)
+        fresh = np.concatenate([fresh, self.index.take_fresh()])
+        if not (fresh[1:] > fresh[:-1]).all():
+            fresh = np.unique(fresh)
         self.detection.welcome(fresh)
         self.anomalies.welcome(fresh)
         self.recent.welcome(fresh)
