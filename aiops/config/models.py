@@ -18,7 +18,7 @@ from aiops.config.scale import Scale
 from aiops.config.tickets import Tickets
 from aiops.config.web import Web
 from aiops.model.signal import Severity
-from aiops.plugin import Detector, Duration, Miner, SelectorText
+from aiops.plugin import Detector, Duration, Miner, Secret, SelectorText
 from aiops.plugin.egress import Egress
 
 
@@ -198,6 +198,11 @@ class Config(Block):
     """The whole file. ``sources: [{kind: host}]`` alone is a working installation."""
 
     store: str = Field("sqlite:///data/forewarn.db", description="SQLAlchemy URL: SQLite or PostgreSQL.")
+    store_keys: list[Secret] = Field(
+        default_factory=list,
+        description="Seal what may be secret in the store: texts of playbooks, what steps register, what was "
+        "pushed. The first seals, any opens; the same for all engines on it. Read at a start.",
+    )
     data: Path = Field(Path("data"), description="Folder for checkpoints and generated secrets.")
     team: str = Field("default", description="Owner of whatever names no other team.")
     sources: list[AnySource] = Field(min_length=1, description="Where metrics and logs come from.")

@@ -24,7 +24,8 @@ from aiops.engine.forward import Forward
 from aiops.engine.leadership import Leadership, reached_at
 from aiops.engine.lock import EngineLock
 from aiops.engine.receive import mount
-from aiops.store import tokens
+from aiops.store import tokens, vault
+from aiops.store.database import StoreError
 
 log = logging.getLogger("aiops")
 
@@ -41,6 +42,10 @@ async def serve(
     Raises `StoreError` when the store cannot be used and OSError when the address is taken.
     """
     ensure_secrets(config)
+    try:
+        vault.use([key.read().get_secret_value() for key in config.store_keys])
+    except ValueError as why:
+        raise StoreError(f"store_keys: {why}") from why
     engine = Engine(config, config_path)
     if engine.db.is_sqlite:
         only: AbstractContextManager[object] = EngineLock(engine.db)

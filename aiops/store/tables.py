@@ -12,6 +12,7 @@ from aiops.store.tables_cause import cause, change
 from aiops.store.tables_duty import leadership, lease, notice
 from aiops.store.tables_safety import approval, autonomy, hold, seal
 from aiops.store.tables_ties import answer, likeness, link, mark, trait
+from aiops.store.vault import SealedJson, SealedText
 
 __all__ = [
     "account",
@@ -187,7 +188,7 @@ playbook_revision = _table(
     "playbook_revision",
     sa.Column("revision", sa.String(64), primary_key=True),
     sa.Column("playbook", sa.Text, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("text", SealedText, nullable=False),
     sa.Column("seen", sa.Float, nullable=False),
 )
 
@@ -222,7 +223,7 @@ step = _table(
     sa.Column("ok", sa.Boolean),
     sa.Column("output", sa.Text, nullable=False, server_default=""),
     # What later steps may ask about, where the step is registered
-    sa.Column("data", sa.JSON),
+    sa.Column("data", SealedJson),
     sa.UniqueConstraint("run_id", "number"),
 )
 

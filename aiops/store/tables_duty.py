@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from aiops.store.columns import own_id, table
+from aiops.store.vault import SealedBytes
 
 lease = table(
     "lease",
@@ -44,5 +45,5 @@ spool = table(
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("headers", sa.JSON, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("body", SealedBytes, nullable=False),
 )

@@ -2,7 +2,7 @@
 
 import base64
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest_asyncio
 from aiops.engine.engine import Engine
 from aiops.plugin import Sink
 from aiops.plugin.load import load
-from aiops.store import views
+from aiops.store import vault, views
 from aiops.web.app import create_app
 from tests.json_server import Asked, serving
 from tests.world import config_in, running, token_of
@@ -24,6 +24,8 @@ PLANTED = {
     "step": "PLANTEDstep11bearer",
     "output": "PLANTEDoutput12",
     "account": "PLANTEDaccount13password",
+    "issued": "PLANTEDissued14",
+    "header": "PLANTEDheader15",
 }
 PLAYBOOK = """
 playbook: warm-cache
@@ -32,21 +34,28 @@ autonomy: auto
 steps:
   - ask:
       {{action: http, method: POST, url: "{url}/warm", bearer: {{env: PLANT_STEP}}, expect: "status == 401",
-        register: said}}
+        headers: {{X-Api-Key: {header}}}, register: said}}
+  - use:
+      {{action: command, argv: [/bin/sh, -c, 'echo "token=$TOKEN of $(printf %s "$TOKEN" | wc -c) bytes"'],
+        env: {{TOKEN: "{{{{ said.json.access_token }}}}"}}}}
   - tell: {{action: command, argv: [/bin/sh, -c, 'echo "logged in with password=$(cat {output})"']}}
 verify: {{command: {{argv: [/bin/true]}}, times: 1, every: 1s, within: 30s}}
 """
 
 
 def rude(asked: Asked) -> tuple[int, object]:
-    """A server that repeats what it was told."""
-    return 401, {"you said": asked.headers | {"body": str(asked.body)}}
+    """A server that repeats what it was told, and gives a token."""
+    said = {name: value for name, value in asked.headers.items() if name != "X-Api-Key"}
+    return 401, {"you said": said | {"body": str(asked.body)}, "access_token": PLANTED["issued"]}
 
 
 @pytest.fixture
-def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+def planted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("hook", "gateway", "step"):
         monkeypatch.setenv(f"PLANT_{name.upper()}", PLANTED[name])
+    vault.use(["the key of this store"])
+    yield
+    vault.use([])
 
 
 @pytest_asyncio.fixture
@@ -56,10 +65,11 @@ async def world(tmp_path: Path, db_url: str, planted: None) -> AsyncIterator[Eng
         shelf = tmp_path / "rude"
         shelf.mkdir()
         (tmp_path / "output").write_text(PLANTED["output"])
-        (shelf / "warm.yaml").write_text(PLAYBOOK.format(url=server.url, output=tmp_path / "output"))
+        about = {"url": server.url, "output": tmp_path / "output", "header": PLANTED["header"]}
+        (shelf / "warm.yaml").write_text(PLAYBOOK.format(**about))
         kind = load("connectors", "webhook", Sink)  # type: ignore[type-abstract]
-        about = {"name": "itsm", "url": server.url, "secret": {"env": "PLANT_HOOK"}}
-        sink = kind.model_validate(about | {"token": {"env": "PLANT_GATEWAY"}})
+        itsm = {"name": "itsm", "url": server.url, "secret": {"env": "PLANT_HOOK"}}
+        sink = kind.model_validate(itsm | {"token": {"env": "PLANT_GATEWAY"}})
         more: dict[str, Any] = {"sinks": [sink], "routes": [{"to": "itsm"}], "playbooks": [shelf]}
         async with running(config_in(tmp_path, store=db_url, **more), live=1500) as engine:
             yield engine
@@ -99,8 +109,10 @@ async def test_no_secret_lies_in_the_database(world: Engine, db_url: str, tmp_pa
     runs = await world.db.read(views.runs, views.RunFilter(playbook="warm-cache"), None, 9)
     assert runs, "the playbook ran"
     steps = (await world.db.read(views.steps_of, [runs[-1]["id"]]))[runs[-1]["id"]]
-    assert [one["ok"] for one in steps[:2]] == [True, True]
-    assert "logged in with password=***" in steps[1]["output"]
+    assert [one["ok"] for one in steps[:3]] == [True, True, True]
+    assert steps[0]["data"]["json"]["access_token"] == PLANTED["issued"], "who may read it can"
+    assert f"token=*** of {len(PLANTED['issued'])} bytes" in steps[1]["output"]
+    assert "logged in with password=***" in steps[2]["output"]
     assert "Bearer ***" in steps[0]["output"]
     dead = await world.db.read(views.deliveries, views.DeliveryFilter("dead"), None, 9)
     assert "401" in dead[0]["error"]
