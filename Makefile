@@ -35,9 +35,13 @@ secure: $(STAMP)           ## code, and secrets outside of tests, looked through
 audit: secure sbom         ## besides, tests, and packages among known vulnerabilities where that can be asked
 	@$(call no_secrets,$(LOOKED_THROUGH))
 	@rm -f build/advisories.json
-	$(BIN)/pip-audit --disable-pip --no-deps --progress-spinner off -r requirements.lock \
-	  -f json -o build/advisories.json || { test ! -s build/advisories.json && \
-	  echo "no advisory service answers: packages were not looked up"; }
+	@$(BIN)/pip-audit --disable-pip --no-deps --progress-spinner off -r requirements.lock \
+	  -f json -o build/advisories.json 2> build/pip-audit.log || test ! -s build/advisories.json || \
+	  { cat build/pip-audit.log build/advisories.json; exit 1; }
+	@if [ -s build/advisories.json ]; then \
+	  echo "of $$(grep -c == requirements.lock) packages the advisory service does not know" \
+	    "$$(grep -o skip_reason build/advisories.json | wc -l)"; \
+	else echo "no advisory service answers: packages were not looked up"; fi
 
 # 3: what is known stands in other lines than before
 define no_secrets
