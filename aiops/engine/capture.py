@@ -115,6 +115,7 @@ class Capture:
             yield [
                 Piece("index.text", part["text"], at=at),
                 Piece("index.ends", part["ends"] + at, at=2 * start),
+                Piece("index.hashes", part["hashes"], at=start),
             ]
             at += len(part["text"])
 

@@ -24,10 +24,11 @@ def digest(pair: Pair) -> int:
 class Pairs:
     """(name, value) -> a number; numbers of pairs that no series uses are given anew."""
 
-    def __init__(self, known: Sequence[Pair] = ()) -> None:
+    def __init__(self, known: Sequence[Pair] = (), hashes: bytes | None = None) -> None:
+        """`hashes`: those of `known`, where somebody has them: they take longer than all else."""
         self._ids = {pair: number for number, pair in enumerate(known)}
         self._pairs: list[Pair | None] = list(known)
-        self._hashes = array("Q", (digest(pair) for pair in known))
+        self._hashes = array("Q", hashes or (digest(pair) for pair in known))
         self._names: dict[str, int] = {}
         self._name = array("i", (self._names.setdefault(name, len(self._names)) for name, _ in known))
         """By number: the number of its name; -1 where no pair is."""
@@ -113,7 +114,7 @@ class Pairs:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """``text``: all UTF-8 end to end; ``ends[2 * len(self)]``: where each name and each value ends in it.
 
-        A number that is not in use stands as an empty name.
+        ``hashes``: as `hashes` has them. A number that is not in use stands as an empty name.
         """
         return self.part(0, len(self._pairs))
 
@@ -122,11 +123,16 @@ class Pairs:
         some = self._pairs[start:stop]
         words = [word.encode(errors="surrogatepass") for pair in some for word in pair or ("", "")]
         ends = np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))
-        return {"text": np.frombuffer(b"".join(words), np.uint8), "ends": ends}
+        hashes = np.frombuffer(self._hashes[start:stop].tobytes(), np.uint64)
+        return {"text": np.frombuffer(b"".join(words), np.uint8), "ends": ends, "hashes": hashes}
 
     @classmethod
-    def restore(cls, text: NDArray[np.uint8], ends: NDArray[np.int64]) -> "Pairs":
+    def restore(
+        cls, text: NDArray[np.uint8], ends: NDArray[np.int64], hashes: NDArray[np.uint64] | None = None
+    ) -> "Pairs":
         """The same numbers again. Raises ValueError when the arrays are not what `arrays` gives."""
+        if hashes is not None and (2 * len(hashes) != len(ends) or hashes.dtype != np.uint64):
+            raise ValueError("the hashes of the labels do not fit the labels")
         if len(ends) % 2 or (
             len(ends) and (int(ends[-1]) != len(text) or (np.diff(ends, prepend=0) < 0).any())
         ):
@@ -140,7 +146,8 @@ class Pairs:
             if stops
             else []
         )
-        found = cls(list(zip(words[::2], words[1::2], strict=True)))
+        given = None if hashes is None else hashes.tobytes()
+        found = cls(list(zip(words[::2], words[1::2], strict=True)), given)
         lengths = np.diff(ends, prepend=0).reshape(-1, 2)
         found.keep(lengths[:, 0] + lengths[:, 1] > 0)
         return found

@@ -214,7 +214,7 @@ class SeriesIndex:
     def restore(cls, data: Mapping[str, Any]) -> "SeriesIndex":
         """From `arrays`, its own from then on. Raises ValueError or LookupError when it is not that."""
         index = cls()
-        index.pairs = Pairs.restore(data["text"], data["ends"])
+        index.pairs = Pairs.restore(data["text"], data["ends"], data.get("hashes"))
         index._rows = Rows.restore(data["ids"], data["count"], len(index.pairs))
         index._capacity = len(data["count"])
         index._hash = np.require(data["hash"], np.uint64, ["W"])

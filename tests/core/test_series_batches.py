@@ -1,6 +1,7 @@
 """SeriesIndex many at a time: the same as one by one."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +113,35 @@ def test_arrays_give_the_same_index_again(batch: list[Labels], more: list[Labels
     # the free slots come again in another order, and no slot is given twice
     fresh = again.slots([labels_of({"new": str(k)}) for k in range(9)])
     assert len(set(fresh.tolist()) | set(again.slots(batch).tolist())) == 9 + len(set(batch))
+
+
+def test_an_index_of_before_hashes_were_kept_is_taken_up() -> None:
+    index = SeriesIndex()
+    slots = index.slots([labels_of({"a": str(k), "b": "x"}) for k in range(9)])
+    arrays = index.arrays()
+    hashes = arrays.pop("hashes")
+    again = SeriesIndex.restore(arrays)
+    assert again.arrays()["hashes"].tolist() == hashes.tolist()
+    assert again.slots([labels_of({"a": str(k), "b": "x"}) for k in range(9)]).tolist() == slots.tolist()
+    with pytest.raises(ValueError, match="hashes"):
+        SeriesIndex.restore(arrays | {"hashes": hashes[:-1]})
+
+
+@settings(max_examples=100, deadline=None)
+@given(many, many, st.lists(words, unique=True, max_size=3))
+def test_sets_of_few_labels_are_told_once_each(
+    gone: list[Labels], batch: list[Labels], asked: list[str]
+) -> None:
+    index = SeriesIndex()
+    index.slots(gone)
+    index.evict(0.0)
+    index.evict(1.0)
+    slots = index.slots(batch)
+    found, which = index.alike(slots, asked)
+    assert len(found) == len(set(found))
+    assert [found[k] for k in which] == [
+        tuple(pair for pair in index.labels(slot) if pair[0] in asked) for slot in slots.tolist()
+    ]
 
 
 @settings(max_examples=100, deadline=None)
