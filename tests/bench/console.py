@@ -13,6 +13,7 @@ came over the wire) and `lcp_s` (largest contentful paint, the median of three) 
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -115,6 +116,8 @@ async def measured(url: str, past: Past, asked: argparse.Namespace, folder: Path
         started = time.perf_counter() - began
         engine.index.slots([labels_of(labels_of_series(n)) for n in range(asked.series)])
         await engine.pipeline.call(lambda state: state.welcome())
+        gc.collect()
+        gc.freeze()  # as `forewarn run` does
         transport = httpx.ASGITransport(create_app(engine))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8750") as client:
             page = await timed(client, pages(past, asked.series, asked.alerts), asked.times)
