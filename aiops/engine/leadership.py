@@ -31,7 +31,7 @@ T = TypeVar("T")
 ADVISORY = 0x666F7265
 """Key of the advisory lock ("fore")."""
 
-BEAT = 1.0
+BEAT = 0.5
 """Seconds between two looks of the leader at its session."""
 LOOK = 0.25
 """Seconds between two looks of the others at the lock: one short query, on a session that stays."""
@@ -39,8 +39,8 @@ IDLE = 6.0
 """Seconds of silence after which the server ends the leader's session: it is frozen, or its host is gone."""
 AGAIN = 0.2
 """Seconds between the tries of a leader that lost its session."""
-GRACE = 3.0
-"""Seconds for which the others let a leader try that lost its session with the server."""
+GRACE = 2.0
+"""Seconds, once the server is back, for which the others let a leader try that lost its session with it."""
 
 _SESSION = (
     "SET tcp_keepalives_idle = 2",
@@ -95,7 +95,7 @@ class Leadership:
             except (SQLAlchemyError, OSError) as why:
                 self.leader = None
                 log.warning("standing by; the store is away: %s", _first_line(why))
-                await asyncio.sleep(GRACE)
+                await self._back()
 
     async def keep(self) -> None:
         """While we lead. Raises `Deposed` when another has begun to."""
@@ -119,6 +119,17 @@ class Leadership:
         self._thread.submit(self._drop).result()
         self._thread.shutdown()
 
+    async def _back(self) -> None:
+        """Until the server answers, and whoever led has had time to go on."""
+        while True:
+            await asyncio.sleep(AGAIN)
+            try:
+                await self._apart(self._ask)
+                break
+            except (SQLAlchemyError, OSError):
+                continue
+        await asyncio.sleep(GRACE)
+
     async def _regain(self) -> None:
         while True:
             try:
@@ -138,6 +149,10 @@ class Leadership:
     async def _apart(self, work: Callable[[], T]) -> T:
         """On a thread of its own: a server that does not answer holds up nothing else."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _ask(self) -> None:
+        with self._db.read_only() as conn:
+            conn.exec_driver_sql("SELECT 1")
 
     def _lock(self) -> bool:
         """Whether the lock is ours now; who led last is looked up with it."""

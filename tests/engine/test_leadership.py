@@ -38,6 +38,15 @@ class Two:
             one.close()
             db.close()
 
+    def cut_all(self) -> None:
+        """End every session of either engine's part, as a restart of the server would."""
+        ended = (
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = ANY(:who)"
+        )
+        own = "AND pid <> pg_backend_pid()"
+        with self.dbs[1].begin() as conn:
+            conn.execute(sa.text(f"{ended} {own}"), {"who": [self.a.owner, self.b.owner]})
+
     def cut(self) -> None:
         """End every session that holds an advisory lock, as a restart of the server would; wait for that."""
         ended = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
@@ -117,6 +126,21 @@ async def test_a_busy_event_loop_is_no_silence(two: Two, monkeypatch: pytest.Mon
     assert await two.a.claim()
     time.sleep(2)  # noqa: ASYNC251
     assert not await two.b.claim()
+
+
+async def test_after_a_restart_of_the_server_the_leader_goes_on_before_another_tries(two: Two) -> None:
+    await two.a.claim()
+    keeping, waiting = asyncio.create_task(two.a.keep()), asyncio.create_task(two.b.wait())
+    await eventually(lambda: two.b.leader)
+    two.cut_all()
+    await eventually(lambda: two.b.leader is None)
+    await eventually(lambda: two.b.leader, 30)
+    assert (two.b.leader.owner if two.b.leader else "") == two.a.owner
+    assert not keeping.done()
+    assert not waiting.done()
+    assert (two.a.leads, two.a.epoch) == (True, 1)
+    for task in (keeping, waiting):
+        task.cancel()
 
 
 def _free(db: Database) -> bool:
