@@ -55,6 +55,12 @@ class Metrics:
         )
         self.queue = Gauge("forewarn_queue_batches", "Batches waiting for the pipeline.", registry=r)
         self.alerts = Counter("forewarn_alert_transitions", "Alert transitions.", ["kind", "to"], registry=r)
+        self.relearnt = Counter(
+            "forewarn_series_relearnt",
+            "Series that had drifted and were learnt anew, by what had changed: level or noise.",
+            ["kind"],
+            registry=r,
+        )
         self.alerts_firing = Gauge("forewarn_alerts_firing", "Alerts that fire now.", registry=r)
         self.problems = Counter("forewarn_problem_transitions", "Problem transitions.", ["to"], registry=r)
         self.problems_open = Gauge(

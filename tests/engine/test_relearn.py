@@ -65,6 +65,8 @@ async def test_a_lasting_shift_is_learnt_anew_and_told(db: Database) -> None:
     assert one.made.state.drift.hint(one.made.state.index.slot(LOAD), one.made.clock.now()).endswith(
         "as its level had moved"
     )
+    counted = one.made.metrics.registry.get_sample_value("forewarn_series_relearnt_total", {"kind": "level"})
+    assert counted == 1.0
     (head,) = one.made.state.config.detection.detectors
     day = head.columns["day"][one.made.state.index.slot(LOAD)]
     assert np.median(day) > 101
