@@ -5,7 +5,7 @@ was obeyed is passed over, and one before which others are missing is refused.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -223,6 +223,12 @@ class Shard:
             looked_at[: len(covers)] |= covers
         self._settled = np.array_equal(ready, looked_at)
         return ready
+
+
+def weight_of(order: Order) -> int:
+    """Bytes of the arrays of an order."""
+    values = (getattr(order, field.name) for field in fields(order))
+    return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
 
 
 def tick_of(blob: NDArray[np.uint8]) -> int:

@@ -17,7 +17,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("ray")]
 
 @pytest.fixture
 def workers() -> Iterator[list[RayWorker]]:
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     try:
         started = _started()
         if isinstance(started, str):

@@ -1,7 +1,9 @@
 """Scoring in shards: the same to the bit as in one piece, whoever dies and wherever shards go."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -374,3 +376,24 @@ def test_what_goes_over_a_wire_in_short_is_the_same_to_the_bit(tmp_path: Path) -
     assert shorter > 30
     uneven = Answer(1, np.ones(3), np.zeros(3), np.full(3, -2.0), np.full(3, 1.5), np.zeros(3, np.int8))
     assert short(uneven) is uneven
+
+
+def test_a_checkpoint_beside_a_row_takes_none_of_its_answers(tmp_path: Path) -> None:
+    stand = Stand(ADAPTIVE, tmp_path)
+    workers = stand.mortals()
+    whole, parts = stand.whole(), stand.sharded(6, workers)
+    one, over = stand.walk(whole, 60), Event()
+
+    def dump() -> None:
+        while not over.is_set():
+            for _ in parts.dumps():
+                pass
+            workers[0].die()
+
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(dump)
+        try:
+            assert same(one, stand.walk(parts, 60))
+        finally:
+            over.set()
+        beside.result()

@@ -82,10 +82,11 @@ class ShardedDetection(Detection):
     def elsewhere(self, row: Frame, hold: NDArray[np.bool_]) -> Scored:
         parts, time = self._parts_of(row.slots), float(row.times[0])
         held = hold[row.slots] if hold.any() else None
+        orders = []
         for part in parts:
             own = part.take(held) if held is not None else None
-            self.runner.order(part.shard, Step(time, part.slots, part.take(row.values[0]), own))
-        answers = self.runner.flush()
+            orders.append((part.shard, Step(time, part.slots, part.take(row.values[0]), own)))
+        answers = self.runner.run(orders)
         said = unsaid(row) if parts else nothing_said(row)
         for part in parts:
             self._write(said, part, answers[part.shard])
@@ -101,8 +102,8 @@ class ShardedDetection(Detection):
             return took
         known = [self._lifted(int(one)) for one in siblings]
         shard = self.stripes.shard(slot)
-        self.runner.order(shard, Borrow(self.stripes.local(slot), known))
-        return self.runner.flush()[shard].took or took
+        answers = self.runner.run([(shard, Borrow(self.stripes.local(slot), known))])
+        return answers[shard].took or took
 
     def ready(self) -> NDArray[np.bool_]:
         ready = np.zeros(self.index.capacity, bool)

@@ -9,15 +9,14 @@ nobody has had yet are given then.
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.core.shard import Answer, Order, tick_of
+from aiops.core.shard import Answer, Order, tick_of, weight_of
 from aiops.engine.scale.group import Made, Question, Told
 from aiops.engine.scale.worker import LocalWorker, Lost, Worker
 from aiops.store.shards import KEEP, ShardFiles
@@ -91,7 +90,14 @@ class Runner:
             self._waiting.append((number, self._tick[number], order))
             if self.mortal:
                 self._buffer[number].append((self._tick[number], order))
-                self.unsaved += _weight(order)
+                self.unsaved += weight_of(order)
+
+    def run(self, orders: Iterable[tuple[int, Order]]) -> dict[int, Answer]:
+        """Tell shards, and have it obeyed: nobody else is given the answers."""
+        with self._lock:
+            for number, order in orders:
+                self.order(number, order)
+            return self.flush()
 
     def flush(self) -> dict[int, Answer]:
         """Have all that was told obeyed; per shard the last answer. Waits for lost workers to be replaced."""
@@ -284,14 +290,8 @@ class Runner:
         buffer, oldest = self._buffer[number], self._saves[number][0]
         with self._queue:
             while buffer and buffer[0][0] <= oldest:
-                self.unsaved -= _weight(buffer.popleft()[1])
+                self.unsaved -= weight_of(buffer.popleft()[1])
 
     def _note(self, number: int, answer: Answer) -> None:
         if answer.ready is not None:
             self.ready[number] = np.array(answer.ready)  # not a view of what a worker may take along
-
-
-def _weight(order: Order) -> int:
-    """Bytes of the arrays of an order."""
-    values = (getattr(order, field.name) for field in fields(order))
-    return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
