@@ -36,7 +36,7 @@ def use(keys: Sequence[str]) -> None:
 def seal(value: bytes) -> bytes:
     """`value` under the first key."""
     nonce = secrets.token_bytes(_NONCE)
-    return nonce + _cipher(_keys[0]).encrypt(nonce, value, None)
+    return nonce + bytes(_cipher(_keys[0]).encrypt(nonce, value, None))
 
 
 def unseal(sealed: bytes) -> bytes:
