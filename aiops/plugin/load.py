@@ -2,8 +2,9 @@
 
 import importlib
 import importlib.util
+import sys
 from difflib import get_close_matches
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +30,8 @@ def kinds(shelf: str) -> dict[str, str]:
     """Every kind on `shelf` (dotted: ``playbooks.actions``) -> module path; ours first, then entry points."""
     folder = HOUSE.joinpath(*shelf.split("."))
     changed = folder.stat().st_mtime_ns if folder.is_dir() else 0
-    return _theirs("forewarn." + shelf.rsplit(".", 1)[-1]) | _ours(folder, shelf, changed)
+    theirs = _theirs("forewarn." + shelf.rsplit(".", 1)[-1], tuple(sys.path))
+    return theirs | _ours(folder, shelf, changed)
 
 
 @lru_cache(maxsize=16)
@@ -38,9 +40,9 @@ def _ours(folder: Path, shelf: str, changed: int) -> dict[str, str]:
     return {p.stem: f"{shelf}.{p.stem}" for p in sorted(folder.glob("*.py")) if not p.name.startswith("_")}
 
 
-@cache
-def _theirs(group: str) -> dict[str, str]:
-    """Looked for once: to read what all installed packages say takes 16 ms, and a plan asks for each step."""
+@lru_cache(maxsize=16)
+def _theirs(group: str, _path: tuple[str, ...]) -> dict[str, str]:
+    """Looked for once in a path: what all packages say takes 16 ms to read, and a plan asks for each step."""
     return {e.name: e.value for e in entry_points(group=group)}
 
 
