@@ -261,6 +261,8 @@ class Pipeline:
             ident = change.alert.id
             log.info(sentence("alert", ident, change.current, change.to, change.reason))
             self._metrics.alerts.labels(change.alert.kind.value, change.to.value).inc()
+        for anew in work.relearnt:
+            self._metrics.relearnt.labels(anew.kind.value).inc()
         for moved in work.problem_changes:
             with self.spans.naming(moved.problem.key):
                 log.info(sentence("problem", moved.problem.id, moved.current, moved.to, moved.reason))
