@@ -9,7 +9,8 @@ the engine that follows the knob (`aiops.core.pages`) sets the bar from the days
 weeks, and pages are counted after 6. `ratio_min` and `ratio_max` are the worst observed / asked of all sets
 and knobs.
 
-The share above 4 is taken of 320 series of 12,000 samples after 3,000. The last line is one JSON object.
+The shares above 1 to 5 (a reliability diagram) are of 320 series of 12,000 samples after 3,000. The last line
+is one JSON object.
 """
 
 import argparse
@@ -79,9 +80,16 @@ def main() -> None:
         for asked, (pages, weeks) in count_pages(days).items():
             ratio = ratios[f"{name} {asked:g}"] = pages / weeks / asked
             print(f"{name:14s} asked {asked:g} a week: {pages} in {weeks:.0f} weeks, {ratio:.2f} of it")
-    shares = {f"{kind} {name}": share(kind, name) for kind in ("adaptive", "residual") for name in NOISES}
+    told = {
+        f"{kind} {name}": shares(kind, name, (1, 2, 3, 4, 5))
+        for kind in ("adaptive", "residual")
+        for name in NOISES
+    }
+    for name, each in told.items():
+        print(f"{name:24s} " + "  ".join(f"P(score > {level}) {one:.1e}" for level, one in each.items()))
+    above = {name: each[4] for name, each in told.items()}
     figures = {"ratio_min": round(min(ratios.values()), 3), "ratio_max": round(max(ratios.values()), 3)}
-    print(json.dumps(figures | {"ratios": {k: round(v, 2) for k, v in ratios.items()}, "above_4": shares}))
+    print(json.dumps(figures | {"ratios": {k: round(v, 2) for k, v in ratios.items()}, "above_4": above}))
 
 
 def made(make: Callable[[Rng, NDArray[np.int64], int], Matrix], weeks: int) -> Iterator[Matrix]:
@@ -198,12 +206,12 @@ NOISES: dict[str, Callable[[Rng, tuple[int, int]], Matrix]] = {
 }
 
 
-def share(kind: str, noise: str) -> float:
-    """Of samples that score above 4."""
+def shares(kind: str, noise: str, levels: tuple[int, ...]) -> dict[int, float]:
+    """Of samples that score above each level: a reliability diagram, with 10 ** -level as the diagonal."""
     values = NOISES[noise](np.random.default_rng(11), (15_000, 320))
     detector = Adaptive() if kind == "adaptive" else Residual()
-    scores = _scored(detector, values, START, 15.0)
-    return float(f"{np.mean(scores[3000:] > 4):.2e}")
+    scores = _scored(detector, values, START, 15.0)[3000:]
+    return {level: float(f"{np.mean(scores > level):.2e}") for level in levels}
 
 
 if __name__ == "__main__":
