@@ -16,7 +16,7 @@ from aiops.engine import checkpoint, tell
 from aiops.engine.clock import Clock
 from aiops.engine.items import SPOOL
 from aiops.engine.patience import RelaySettings
-from aiops.engine.scale.build import scaled
+from aiops.engine.scale.build import keep_signals, scaled
 from aiops.engine.state import State
 from aiops.engine.tenure import AWAY, first_line
 from aiops.model.lifecycle import AlertState
@@ -52,6 +52,8 @@ async def taken_up(
             await restore(db, state, clock.now(), alone)
             apart = arrays, config.data / "shards", config.scale, epoch * checkpoint.EPOCH
             state.detection = await asyncio.to_thread(scaled, state.detection, *apart)
+            if state.detection.away:
+                keep_signals()
             return state, facts
         except AWAY as why:
             if alone:

@@ -1,8 +1,10 @@
 """From a configuration and a checkpoint to a state that scores in shards, or no longer does."""
 
 import logging
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,16 @@ def scaled(detection: Detection, arrays: Arrays, folder: Path, scale: Scale, epo
     runner.start(blobs)
     log.info("series are scored in %d shards on %d workers", scale.parts, len(runner.workers))
     return ShardedDetection(detection.detectors, detection.index, runner)
+
+
+def keep_signals() -> None:
+    """SIGTERM goes on meaning what it did: a library that joins a cluster takes it for a crash, and aborts.
+
+    Only the main thread may, and has to.
+    """
+    if current_thread() is main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        signal.siginterrupt(signal.SIGTERM, False)
 
 
 def blobs_of(arrays: Arrays) -> list[NDArray[np.uint8]] | None:
