@@ -20,7 +20,7 @@ from aiops.model.frame import Frame
 from aiops.model.series import SeriesIndex, text_of
 from aiops.plugin import Action, Detector, Sink
 from aiops.plugin.connector import Connector, Source
-from aiops.plugin.load import HOUSE, load
+from aiops.plugin.load import HOUSE, _theirs, load
 
 DOCS = HOUSE / "docs"
 T0 = 1_767_225_600.0
@@ -128,7 +128,9 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     (meta / "entry_points.txt").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(tmp_path)
     invalidate_caches()
+    _theirs.cache_clear()  # a process looks once for what is installed
     yield tmp_path
+    _theirs.cache_clear()
     for name in [name for name in sys.modules if name.split(".")[0] == "my_forewarn"]:
         del sys.modules[name]
 
