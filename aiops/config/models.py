@@ -232,12 +232,12 @@ class Config(Block):
     egress: Egress = Field(default_factory=Egress)
     web: Web = Field(default_factory=Web)
     checkpoint_every: Duration = Field(30.0, description="How often learnt state is saved.", gt=0)
+    scale: Scale = Field(default_factory=Scale)
     spool: Spool = Field(default_factory=Spool)
     retention: Retention = Field(default_factory=Retention)
     reload_every: Duration = Field(
         0.0, description="How often file and playbooks are looked at, to take up changes; 0: only when asked."
     )
-    scale: Scale = Field(default_factory=Scale)
     watchdogs: list[Watchdog] = Field(default_factory=list, description="Who hears that all is well.")
     telemetry: Telemetry = Field(default_factory=Telemetry)
 
