@@ -63,7 +63,7 @@ def _whose(alert: Alert, faults: Sequence[Fault], sight: Sight) -> str:
     return next((one for one in (*below, *above) if one in at), faults[0].component)
 
 
-def _outwards(start: str, step: Callable[[str], set[str]]) -> list[str]:
+def _outwards(start: str, step: Callable[[str], Iterable[str]]) -> list[str]:
     """`start` and all that is reached from it, the nearest first."""
     found = [start]
     for one in found:
