@@ -61,7 +61,7 @@ class Pairs:
     def hashes(self, ids: NDArray[np.int32]) -> NDArray[np.uint64]:
         """The pairs' own hashes, of which `hash` is the sum."""
         # a view of the array must not outlive this call: an array that is looked at cannot grow
-        return np.frombuffer(self._hashes, np.uint64)[ids] if ids.size else np.zeros(ids.shape, np.uint64)
+        return np.frombuffer(self._hashes, np.uint64)[ids] if self._hashes else np.zeros(ids.shape, np.uint64)
 
     def fulfil(self, numbers: NDArray[np.int32], matcher: Matcher) -> NDArray[np.bool_]:
         """Which of `numbers`, pairs that bear the matcher's label or -1 for none, are what it asks for."""
