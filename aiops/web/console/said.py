@@ -44,6 +44,7 @@ STATES = (
     noted("run"),
     noted("delivery"),
     noted("ticket"),
+    noted("series"),
     noted("token"),
     noted("account"),
     noted("config"),
