@@ -111,8 +111,8 @@ async def test_a_selector_leads_to_workloads_pods_and_nodes(api: ApiServer, sour
     seen.take(batches)
     callees = seen.topology.callees
     assert set(callees["checkout"]) == {"checkout-v1", "checkout-v2"}
-    assert callees["checkout-v1"] >= {"checkout-v1-5d9-1"}
-    assert callees["checkout-v1-5d9-1"] == {"n1"}
+    assert set(callees["checkout-v1"]) >= {"checkout-v1-5d9-1"}
+    assert set(callees["checkout-v1-5d9-1"]) == {"n1"}
     assert "by-hand" not in callees
 
 
