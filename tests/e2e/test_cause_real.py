@@ -46,7 +46,7 @@ def test_each_fault_is_one_problem_with_the_true_tier_first(world: CauseWorld, f
     """`python -m tests.e2e.cause` is the long form.
 
     A GET slips in after its SET or waits for another turn of the script, as the machine will; and of what the
-    proxy tells, four in ten do not wait at all. Even so a redis as slow as here is past the limit at each tier.
+    proxy tells, four in ten do not wait at all. Even so redis is past the limit at each tier.
     """
     found = run_of(world, faults, lasting=25.0 if len(faults) == 1 else 40.0, at_most=120)
     assert sorted(found["first"]) == sorted(f.tier for f in faults), json.dumps(found, indent=1)
