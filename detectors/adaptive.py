@@ -16,11 +16,9 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import LANES, Column, Columns, Detector, Layout
-from aiops.plugin.columns import plain
+from aiops.plugin.columns import FLAG, FLOAT, SLOT, plain
 from detectors import _adaptive_borrow, _adaptive_season
 from detectors import _adaptive_fields as k
-
-_FLOAT, _SLOT, _FLAG = np.dtype(np.float64), np.dtype(np.int32), np.dtype(np.bool_)
 
 
 class Adaptive(Detector):
@@ -109,8 +107,8 @@ class Adaptive(Detector):
         if frame.values.size == 0:
             return
         columns, kernel, warmup = self._columns, self._advance, np.float32(self.warmup_samples)
-        times, slots = plain(frame.times, _FLOAT), plain(frame.slots, _SLOT)
-        values, wanted = plain(frame.values, _FLOAT), plain(learn, _FLAG)
+        times, slots = plain(frame.times, FLOAT), plain(frame.slots, SLOT)
+        values, wanted = plain(frame.values, FLOAT), plain(learn, FLAG)
 
         def advance(bucket: int) -> int:
             state, buckets = columns["blocks"].reshape(-1), columns["bucket"].reshape(-1)

@@ -16,11 +16,9 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import Column, Columns
-from aiops.plugin.columns import plain
+from aiops.plugin.columns import FLAG, FLOAT, SLOT, plain
 from detectors import _novelty_fields as k
 from detectors._local_time import LocalTime
-
-_FLOAT, _SLOT, _FLAG = np.dtype(np.float64), np.dtype(np.int32), np.dtype(np.bool_)
 
 
 class Novelty(LocalTime):
@@ -93,15 +91,15 @@ class Novelty(LocalTime):
         if int(frame.slots.min()) < 0:
             raise ValueError("slots must not be negative")
         self._columns.ensure(int(frame.slots.max()) + 1)
-        times = plain(frame.times, _FLOAT)
+        times = plain(frame.times, FLOAT)
         self._advance(
             *(self._columns[name] for name in ("core", "day", "day_n", "levels", "shapes", "peaks")),
             self._windows,
             times,
             self._days(times)[0],
-            plain(frame.slots, _SLOT),
-            plain(frame.values, _FLOAT),
-            plain(learn, _FLAG),
+            plain(frame.slots, SLOT),
+            plain(frame.values, FLOAT),
+            plain(learn, FLAG),
             float(self.warmup_samples),
             score,
             band,

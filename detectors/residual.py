@@ -18,13 +18,11 @@ from pydantic import Field, PrivateAttr
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
 from aiops.plugin import Column, Columns
-from aiops.plugin.columns import plain
+from aiops.plugin.columns import FLAG, FLOAT, SLOT, plain
 from detectors import _residual_fields as k
 from detectors._local_time import LocalTime
 
 SUNDAY = 6
-
-_FLOAT, _SLOT, _FLAG = np.dtype(np.float64), np.dtype(np.int32), np.dtype(np.bool_)
 
 
 class Residual(LocalTime):
@@ -113,16 +111,16 @@ class Residual(LocalTime):
         if int(frame.slots.min()) < 0:
             raise ValueError("slots must not be negative")
         self._columns.ensure(int(frame.slots.max()) + 1)
-        times = plain(frame.times, _FLOAT)
+        times = plain(frame.times, FLOAT)
         seconds, weekdays = self._local(times)
         self._advance(
             *(self._columns[name] for name in ("core", "day", "day_n", "week", "week_n")),
             times,
             seconds,
             weekdays,
-            plain(frame.slots, _SLOT),
-            plain(frame.values, _FLOAT),
-            plain(learn, _FLAG),
+            plain(frame.slots, SLOT),
+            plain(frame.values, FLOAT),
+            plain(learn, FLAG),
             float(self.warmup_samples),
             score,
             band,

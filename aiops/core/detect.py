@@ -94,8 +94,7 @@ class Detection:
         return self._heads.ready_of(self.index.capacity)
 
     def explain(self, slot: int) -> str:
-        words = (detector.explain(slot) for detector in self._heads.covering(slot))
-        return " ".join(filter(None, words))
+        return self._heads.explain(slot)
 
     def explained_by(self, place: int, slot: int) -> str:
         """Why detector `place` would call a sample of `slot` unusual, in words."""

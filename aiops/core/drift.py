@@ -48,7 +48,7 @@ class DriftKind(StrEnum):
 KINDS = (DriftKind.LEVEL, DriftKind.NOISE)
 SURE = {DriftKind.LEVEL: 32.0, DriftKind.NOISE: np.inf}
 """What the sums have to come to: three hours at least. Noise alone never does: a fault that lasts is loud as
-well, and to learn it unasked cost 0.025 of 0.726 of the events of labelled series (`docs/evaluation.md`)."""
+well, and to learn it unasked cost 0.026 of the 0.726 of labelled series (`docs/evaluation.md`)."""
 HINTED = 8.0
 """The same where a deploy or a config change explains it: three quarters of an hour."""
 
@@ -227,11 +227,4 @@ class DriftWatch:
         since, blocks, total = state["risen" if rises else "fallen"][row, test].tolist()
         mean = total / max(1.0, blocks)
         moved, widened = (mean, 1.0) if kind is DriftKind.LEVEL else (0.0, float(np.exp(mean)))
-        return Drift(
-            int(state["owner"][row]),
-            kind,
-            strength,
-            moved,
-            widened,
-            since,
-        )
+        return Drift(int(state["owner"][row]), kind, strength, moved, widened, since)

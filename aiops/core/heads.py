@@ -79,6 +79,10 @@ class Heads:
         """The detectors that look at `slot`."""
         return [one for place, one in enumerate(self.detectors) if self.covers[place][slot]]
 
+    def explain(self, slot: int) -> str:
+        """Why a sample of `slot` would be called unusual, in the words of all that look at it."""
+        return " ".join(filter(None, (detector.explain(slot) for detector in self.covering(slot))))
+
     def _part(self, place: int, frame: Frame) -> Frame:
         where = self.covers[place][frame.slots]
         return frame if where.all() else Frame(frame.times, frame.slots[where], frame.values[:, where])

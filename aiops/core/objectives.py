@@ -131,13 +131,8 @@ class ObjectiveWatch:
 
         Below 0: more was spent than there is. NaN: there is no series yet.
         """
-        state = self.dense.rows
-        rows = np.flatnonzero((state["owner"] >= 0) & ~np.isnan(state["last"]))
-        if not len(rows):
-            return float("nan")
-        begun = state["coarse_step"][rows] - COARSE + 1
-        bad = state["total"][rows] - state["coarse"][rows, begun % (COARSE + 1)]
-        return 1.0 - float(bad.max()) / self.rule.budget
+        _, bad = self._worst()
+        return 1.0 - bad / self.rule.budget
 
     def rates(self) -> list[tuple[float, float]]:
         """``(seconds, rate)`` of the long windows of `BURNS`, for the series that has the least left.
@@ -145,19 +140,26 @@ class ObjectiveWatch:
         `rate`: how many times as fast as the budget lasts it is spent, as of that series' last sample. None
         when there is no series yet.
         """
-        state = self.dense.rows
-        rows = np.flatnonzero((state["owner"] >= 0) & ~np.isnan(state["last"])).astype(np.int32)
-        if not len(rows):
+        worst, _ = self._worst()
+        if not len(worst):
             return []
-        begun = state["coarse_step"][rows] - COARSE + 1
-        bad = state["total"][rows] - state["coarse"][rows, begun % (COARSE + 1)]
-        worst = rows[[int(np.argmax(bad))]]
-        now, found = float(state["last"][worst[0]]), []
+        now, found = float(self.dense.rows["last"][worst[0]]), []
         for burn in BURNS:
             size = self.rule.window / (FINE if burn.fine else COARSE)
             pace = float(self._pace(worst, now, burn.long, fine=burn.fine)[0])
             found.append((burn.long * size, pace / (1 - self.rule.target)))
         return found
+
+    def _worst(self) -> tuple[Slots, float]:
+        """Row ``[1]`` of the series that has the least left, and what was bad of it; ``[0]``, NaN: none."""
+        state = self.dense.rows
+        rows = np.flatnonzero((state["owner"] >= 0) & ~np.isnan(state["last"])).astype(np.int32)
+        if not len(rows):
+            return rows, float("nan")
+        begun = state["coarse_step"][rows] - COARSE + 1
+        bad = state["total"][rows] - state["coarse"][rows, begun % (COARSE + 1)]
+        worst = int(np.argmax(bad))
+        return rows[[worst]], float(bad[worst])
 
     def _learn(self, row: Frame) -> Slots:
         """Add what was bad since the last samples. The slots that had one."""

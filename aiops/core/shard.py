@@ -170,7 +170,7 @@ class Shard:
         return self.detectors[place].explain(slot)
 
     def explain(self, slot: int) -> str:
-        return " ".join(filter(None, (one.explain(slot) for one in self._heads.covering(slot))))
+        return self._heads.explain(slot)
 
     def quiet_at(self, place: int, slot: int, at: float, inside: float, outside: float, bar: float) -> float:
         return quiet_at(self.detectors[place], slot, at, inside, outside, bar)

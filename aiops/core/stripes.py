@@ -95,9 +95,12 @@ class Stripes:
         for shard in np.unique(owners).tolist():
             where = np.flatnonzero(owners == shard)
             mine = slots[where]
-            local = (mine // (WIDTH * self.count) * WIDTH + mine % WIDTH).astype(np.int32)
-            found.append(Part(shard, local, where))
+            found.append(Part(shard, self._locals(mine), where))
         return found
+
+    def _locals(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
+        """As `local`, of many."""
+        return (slots // (WIDTH * self.count) * WIDTH + slots % WIDTH).astype(np.int32)
 
     def _of_run(self, start: int, stop: int) -> list[Part]:
         """Of a run of slots: a beginning of a stripe, whole ones, and an end."""
@@ -117,6 +120,5 @@ class Stripes:
                 where.append(slice(last - start, stop - start))
             if where:
                 mine = Part(shard, run, where).take(run)
-                local = (mine // period * WIDTH + mine % WIDTH).astype(np.int32)
-                found.append(Part(shard, local, where))
+                found.append(Part(shard, self._locals(mine), where))
         return found

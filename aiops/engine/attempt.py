@@ -67,9 +67,9 @@ async def once(action: Action, key: str) -> Outcome:
         async with asyncio.timeout(action.timeout + BACKSTOP):
             came = await action.run(key)
         mine = _secrets(action)
-        return replace(came, output=_discreet(action, came.output), data=_without(came.data, mine))
+        return replace(came, output=_discreet(mine, came.output), data=_without(came.data, mine))
     except PluginError as why:
-        why.args = (_discreet(action, str(why)), *why.args[1:])
+        why.args = (_discreet(_secrets(action), str(why)), *why.args[1:])
         raise
     except TimeoutError as why:
         text = f"{action.kind} did not end within {format_duration(action.timeout)}"
@@ -77,15 +77,15 @@ async def once(action: Action, key: str) -> Outcome:
     except Exception as why:
         log.exception("%s: the action %s broke", key, action.kind)
         said = f"the action {action.kind} broke: {type(why).__name__}: {why}"
-        raise Fatal(_discreet(action, said)) from why
+        raise Fatal(_discreet(_secrets(action), said)) from why
 
 
-def _discreet(action: Action, text: str) -> str:
-    """`text` without the action's own secrets, which servers echo, nor what looks like one.
+def _discreet(secrets: Sequence[str], text: str) -> str:
+    """`text` without `secrets`, those of the action, which servers echo, nor what looks like one.
 
     It is stored, told to tickets and shown.
     """
-    return masked(str(_without(text, _secrets(action))))
+    return masked(str(_without(text, secrets)))
 
 
 def _secrets(action: Action) -> list[str]:

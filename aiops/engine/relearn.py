@@ -20,7 +20,7 @@ log = logging.getLogger("aiops.detect")
 
 def relearn(state: State, work: Work) -> None:
     """What the tests for drift make of the row that was just learnt."""
-    if work.scored is None:
+    if work.scored is None or not any(one.tells_drifts for _, one in state.detection.here()):
         return
     time, slots = work.scored.time, work.scored.slots[~np.isnan(work.scored.values)]
     slots, deviations = _deviations(state, slots)
@@ -34,6 +34,8 @@ def _deviations(state: State, slots: Slots) -> tuple[Slots, NDArray[np.float64]]
     """Those of `slots` that a head tells deviations of (the first, where several do); ``[2, S]``."""
     parts: list[tuple[Slots, NDArray[np.float64]]] = []
     for place, detector in state.detection.here():
+        if not detector.tells_drifts:
+            continue
         covered = state.detection.covers(place)[slots]
         told = detector.deviation(slots[covered])
         if told is not None:

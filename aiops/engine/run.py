@@ -153,8 +153,7 @@ class RunWorker:
         if self._halt.is_set():
             return
         await self._start(run, playbook)
-        with of_run(self._spans, run, context):
-            await self._carry_out(run, playbook, context)
+        await self._carry_out(run, playbook, context)
 
     async def _start(self, run: Run, playbook: Playbook) -> None:
         """Make the transition, under a lease. Raises `RunChanged` when somebody else was first."""
@@ -191,10 +190,13 @@ class RunWorker:
         acted = any(step.phase == "step" for step in await self._db.read(runs.steps, run.id))
         if playbook.guards.only_while_firing and not (firing or acted):
             return await self._end(run, RunState.SUCCEEDED, "the problem resolved before anything was done")
-        with of_run(self._spans, run, context):
-            await self._carry_out(run, playbook, context)
+        await self._carry_out(run, playbook, context)
 
     async def _carry_out(self, run: Run, playbook: Playbook, context: Context) -> None:
+        with of_run(self._spans, run, context):
+            await self._interpreted(run, playbook, context)
+
+    async def _interpreted(self, run: Run, playbook: Playbook, context: Context) -> None:
         steps = await self._db.read(runs.steps, run.id)
         interpreter = Interpreter(
             run,

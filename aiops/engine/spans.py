@@ -100,12 +100,18 @@ class Spans:
             exporter.close()
 
     def begin(
-        self, name: str, parent: Span | None, begun: float | None = None, about: Told | None = None
+        self,
+        name: str,
+        parent: Span | None,
+        begun: float | None = None,
+        about: Told | None = None,
+        kind: str = INTERNAL,
     ) -> Span:
         """A span that has begun; without a parent the first of a trace."""
         at = self._clock.now() if begun is None else begun
         trace = parent.trace if parent else _number(128)
-        return Span(name, trace, _number(64), parent.ident if parent else 0, at, about=dict(about or {}))
+        under = parent.ident if parent else 0
+        return Span(name, trace, _number(64), under, at, kind=kind, about=dict(about or {}))
 
     def tell(self, span: Span, ended: float | None = None) -> None:
         """It has ended: now, if not before."""
@@ -144,9 +150,7 @@ class Spans:
         """A part of the trace of the problem with that key, which has begun; None while nothing is told."""
         if self._exporter is None or not key:
             return None
-        span = self.begin(name, first_of(key), about=about)
-        span.kind = kind
-        return span
+        return self.begin(name, first_of(key), about=about, kind=kind)
 
     @contextmanager
     def naming(self, key: str) -> Iterator[None]:
@@ -167,9 +171,7 @@ class Spans:
         far = remote(sender)
         if far is None and random.random() >= self._wanted.sample:
             return None
-        span = self.begin(name, far, about=about)
-        span.kind = kind
-        return span
+        return self.begin(name, far, about=about, kind=kind)
 
 
 _open: ContextVar[tuple[Spans, Span] | None] = ContextVar("span", default=None)
@@ -189,9 +191,7 @@ def within(name: str, about: Told, kind: str = INTERNAL) -> Iterator[Span | None
         yield None
         return
     spans, parent = found
-    span = spans.begin(name, parent, about=about)
-    span.kind = kind
-    with spans.opened(span):
+    with spans.opened(spans.begin(name, parent, about=about, kind=kind)) as span:
         yield span
 
 

@@ -11,7 +11,7 @@ told by its own tail: the farther apart the two, the heavier it is, and the fart
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.plugin.columns import WRITABLE, Column, Layout
+from aiops.plugin.columns import FLAG, FLOAT, SLOT, Column, Layout, plain
 
 HIGH, BODY = 0, 1  # log: what RARE and USUAL of the distances exceed
 RUN, SINCE = 2, 3  # exceedances of HIGH in this episode, and samples since the last of them
@@ -83,9 +83,9 @@ class Calibrator:
         scores = np.zeros(distances.shape)
         self._advance(
             rows,
-            np.require(at, np.int32, WRITABLE),
-            np.require(distances, np.float64, WRITABLE),
-            np.require(learn, np.bool_, WRITABLE),
+            plain(at, SLOT),
+            plain(distances, FLOAT),
+            plain(learn, FLAG),
             float(self._warmup),
             scores,
         )
@@ -94,7 +94,7 @@ class Calibrator:
     def edges(self, rows: NDArray[np.float64], at: NDArray[np.int32]) -> NDArray[np.float64]:
         """The distance ``[S]`` that would score BAR now."""
         told = np.empty(len(at))
-        self._edges(rows, np.require(at, np.int32, WRITABLE), told)
+        self._edges(rows, plain(at, SLOT), told)
         return told
 
 

@@ -20,6 +20,10 @@ would compile twice."""
 _SMALLEST = 64
 
 
+FLOAT, SLOT, FLAG = np.dtype(np.float64), np.dtype(np.int32), np.dtype(np.bool_)
+"""What kernels take: times, values and distances; slots and rows; whether to learn."""
+
+
 def plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """`array` as a kernel takes it, of `dtype` and as `WRITABLE` asks; a copy where it is not so already.
 

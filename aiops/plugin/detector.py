@@ -77,6 +77,11 @@ class Detector(Plugin):
         """
         return False
 
+    @property
+    def tells_drifts(self) -> bool:
+        """Whether `deviation` says anything: heads that learn drifts by themselves are never asked."""
+        return type(self).deviation is not Detector.deviation
+
     def deviation(self, slots: NDArray[np.int32]) -> NDArray[np.float64] | None:
         """Of the last sample learnt of each slot, what tells of a drift; ``[2, S]``.
 

@@ -47,5 +47,10 @@ def release(conn: Connection, key: str, holder: str) -> None:
     conn.execute(answer.delete().where((answer.c.key == key) & (answer.c.holder == holder)))
 
 
+def old(now: float) -> sa.ColumnElement[bool]:
+    """Kept for long enough at `now` (epoch s)."""
+    return answer.c.at < now - KEEP
+
+
 def purge(conn: Connection, now: float) -> int:
-    return conn.execute(answer.delete().where(answer.c.at < now - KEEP)).rowcount
+    return conn.execute(answer.delete().where(old(now))).rowcount

@@ -155,13 +155,18 @@ def load_firing(conn: Connection) -> list[Alert]:
     return [_alert(row) for row in conn.execute(query).mappings()]
 
 
+def over(before: float) -> sa.ColumnElement[bool]:
+    """Resolved before then (epoch s)."""
+    c = problem_table.c
+    return (c.state == ProblemState.RESOLVED.value) & (c.resolved < before)
+
+
 def purge(conn: Connection, before: float) -> int:
     """Delete problems resolved before then, with all that belongs to them; returns how many."""
-    c, a = problem_table.c, alert_table.c
-    old = (c.state == ProblemState.RESOLVED.value) & (c.resolved < before)
-    ids = sa.select(c.id).where(old)
+    old = over(before)
+    ids = sa.select(problem_table.c.id).where(old)
     conn.execute(audit.delete().where(audit.c.problem_id.in_(ids)))
-    conn.execute(alert_table.delete().where(a.problem_id.in_(ids)))
+    conn.execute(alert_table.delete().where(alert_table.c.problem_id.in_(ids)))
     return conn.execute(problem_table.delete().where(old)).rowcount
 
 

@@ -41,10 +41,6 @@ class Part:
     over: Condition
 
 
-def _problems(before: float) -> sa.ColumnElement[bool]:
-    return (problem.c.state == ProblemState.RESOLVED) & (problem.c.resolved < before)
-
-
 def _alerts(before: float) -> sa.ColumnElement[bool]:
     loose = alert.c.problem_id.is_(None) & (alert.c.state == AlertState.RESOLVED)
     return loose & (alert.c.resolved < before)
@@ -66,7 +62,7 @@ PARTS = (
     Part("holds", "ended", hold, lambda before: hold.c.lifted < before),
     Part("sessions", "ended", session, lambda before: session.c.expires < before),
     Part("tokens", "ended", token, lambda before: token.c.expires < before),
-    Part("problems", "problems", problem, _problems),
+    Part("problems", "problems", problem, problems.over),
 )
 """Problems last: what goes with them has been counted by then."""
 
@@ -74,7 +70,7 @@ PARTS = (
 def due(conn: Connection, keep: Mapping[str, float], now: float) -> dict[str, int]:
     """Part -> rows that a purge would take now. `keep`: seconds, by the key under `retention`."""
     found = {part.name: _count(conn, part, now - keep[part.keep]) for part in PARTS}
-    old = sa.select(sa.func.count()).select_from(answer).where(answer.c.at < now - answers.KEEP)
+    old = sa.select(sa.func.count()).select_from(answer).where(answers.old(now))
     return {**found, "answers": int(conn.execute(old).scalar_one())}
 
 

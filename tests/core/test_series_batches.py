@@ -55,7 +55,7 @@ def test_a_large_batch_on_a_small_table() -> None:
     st.integers(0, 40),
 )
 def test_a_selector_matches_many_as_it_matches_one(batch: list[Labels], text: str, more: int) -> None:
-    """More pairs than series, or fewer: two ways inside."""
+    """More pairs than series, or fewer."""
     index, selector = SeriesIndex(), Selector.parse(text)
     index.pairs.take([("unused", str(k)) for k in range(more)])
     slots = index.slots(batch)
@@ -99,6 +99,15 @@ def test_a_generation_tells_a_reused_slot_apart() -> None:
     assert index.evictions == 1
 
 
+def used(gone: list[Labels]) -> SeriesIndex:
+    """One whose slots and numbers of pairs were given before."""
+    index = SeriesIndex()
+    index.slots(gone)
+    index.evict(0.0)
+    index.evict(1.0)
+    return index
+
+
 @settings(max_examples=60, deadline=None)
 @given(many, many)
 def test_arrays_give_the_same_index_again(batch: list[Labels], more: list[Labels]) -> None:
@@ -132,10 +141,7 @@ def test_an_index_of_before_hashes_were_kept_is_taken_up() -> None:
 def test_sets_of_few_labels_are_told_once_each(
     gone: list[Labels], batch: list[Labels], asked: list[str]
 ) -> None:
-    index = SeriesIndex()
-    index.slots(gone)
-    index.evict(0.0)
-    index.evict(1.0)
+    index = used(gone)
     slots = index.slots(batch)
     found, which = index.alike(slots, asked)
     assert len(found) == len(set(found))
@@ -149,10 +155,7 @@ def test_sets_of_few_labels_are_told_once_each(
 def test_what_many_have_as_a_label_is_what_each_has(
     gone: list[Labels], batch: list[Labels], asked: list[str]
 ) -> None:
-    index = SeriesIndex()
-    index.slots(gone)
-    index.evict(0.0)
-    index.evict(1.0)
+    index = used(gone)
     slots = index.slots(batch)
     for label, found in zip(asked, index.bearing(slots, asked).tolist(), strict=True):
         texts = [dict(index.pairs.pairs([number])) if number >= 0 else {} for number in found]
