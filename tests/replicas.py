@@ -144,6 +144,8 @@ class Replica:
             str(self._config),
         ]
         env = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        # as installed: to compile every module anew costs each start 1.4 s of a processor
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(argv, cwd=self._folder, stdout=out, stderr=out, env=env)
 
