@@ -25,6 +25,7 @@ from aiops.engine.deliver import Relay
 from aiops.engine.heirs import Heirs
 from aiops.engine.housekeeping import Housekeeping
 from aiops.engine.inbound import Inbound
+from aiops.engine.laps import Laps
 from aiops.engine.leadership import Leadership
 from aiops.engine.messages import Handling, Message, concerned
 from aiops.engine.metrics import Metrics
@@ -99,11 +100,8 @@ class Engine:
 
     def ready(self) -> bool:
         """Whether every source has been asked once and the store takes writes."""
-        return (
-            bool(self._tasks)
-            and all(p.started.is_set() for p in self.pullers)
-            and not self.pipeline.store_error
-        )
+        asked = all(puller.started.is_set() for puller in self.pullers)
+        return bool(self._tasks) and asked and not self.pipeline.store_error
 
     def ready_slots(self) -> NDArray[np.bool_]:
         return self.pipeline.state.detection.ready()
@@ -161,17 +159,17 @@ class Engine:
     async def _lead(self) -> None:
         """Take up the learnt state and the open problems, and start what only one engine does."""
         folder, known = self.config.data / "checkpoints", self.pipeline.state.remediation.playbooks
-        epoch, metrics = self.leadership.epoch if self.leadership else 0, self.metrics
+        epoch, metrics, laps = self.leadership.epoch if self.leadership else 0, self.metrics, Laps()
         state, facts = await taken_up(self.db, self.config, known, self.clock, self.leadership is None, epoch)
+        laps.lap("learnt state and problems")
         self.pipeline.state, index = state, state.index
         turning = self.pipeline, self._connectors(), self.clock, metrics, epoch
         self.checkpointer = Checkpointer(folder, *turning)
         self.housekeeping = Housekeeping(self.db, self.pipeline, self.checkpointer, self.clock, metrics)
         open_sources(self.config, index, facts.get("connectors", {}))
         self.inbound = Inbound(self.db, self.clock, self._sinks, self.tell, self.pipeline.call)
-        self.reconciler = Reconciler(
-            self.db, self.clock, self._sinks, self.inbound.take, metrics.tickets_wrong, metrics.tickets_healed
-        )
+        mended = metrics.tickets_wrong, metrics.tickets_healed
+        self.reconciler = Reconciler(self.db, self.clock, self._sinks, self.inbound.take, *mended)
         self._tasks.begin(
             pipeline=self.pipeline.run(),
             ticks=self.pipeline.ticks(),
@@ -182,9 +180,11 @@ class Engine:
             **self._upkeep,
         )
         await self.receiving.take_up(self.db, self.leadership, self.checkpointer, self._tasks)
+        laps.lap("what was pushed")
         self._start_pulls()
         metrics.up_since.set(self.clock.now())
         self._leads = True
+        log.info("took up all in %s", laps)
 
     async def _follow_leadership(self, leadership: Leadership) -> None:
         if not self._leads:

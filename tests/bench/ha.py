@@ -1,7 +1,8 @@
 """Several engines on one PostgreSQL, killed while the database is restarted: what is lost, what doubled?
 
     python -m tests.bench.ha [--replicas 3] [--minutes 3] [--series 2000] [--problems-per-minute 20]
-                             [--kill-every 20] [--postgres-restarts 3] [--push-every 5]
+                             [--kill-every 20] [--postgres-restarts 3] [--push-every 5] [--checkpoint-every 3]
+                             [--folder PATH]
 
 Replicas are ``forewarn run`` processes that share a PostgreSQL and a folder of learnt state, and are started
 anew as a supervisor would when they die. Services fall one after the other; each is to become one problem,
@@ -14,7 +15,8 @@ ticket or a repair. ``stuck_runs``: runs that have not ended. ``open_problems``:
 of a client that asks one replica after the other, for up to 15 s, and got no answer.
 
 ``lost_acknowledged_samples``: pushed samples that a replica has acknowledged, less those that are learnt
-in the end, by series; ``doubled_samples``: what was learnt beyond them.
+in the end, by series; ``doubled_samples``: what was learnt beyond them. ``cpu_seconds``: of the bench itself,
+which sends, serves and asks, and of the replicas with PostgreSQL. ``--folder`` keeps logs and data.
 """
 
 import argparse
@@ -22,10 +24,11 @@ import asyncio
 import json
 import os
 import random
+import resource
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,8 @@ class Size:
     postgres_restarts: int = 3
     push_every: float = 5.0
     """Seconds between two samples of a pushed series."""
+    checkpoint_every: float = 3.0
+    """Seconds."""
     settle: float = 150.0
     """Seconds that the last falls get at the end: a message that a dead relay held is free after 75."""
 
@@ -176,7 +181,7 @@ async def falls(world: Services, size: Size) -> None:
 async def measure(url: str, server: Postgres, folder: Path, world: Services, size: Size) -> dict[str, Any]:
     """One bout; what was counted in the end."""
     world.idle |= {f"s{number}" for number in range(size.falls)}
-    config = configured(folder, url, world)
+    config = configured(folder, url, world) | {"checkpoint_every": f"{size.checkpoint_every}s"}
     config["sources"].append({"kind": "remote_write", "name": "push"})
     fleet = Fleet([Replica(folder, f"replica{n}", config) for n in range(size.replicas)])
     for one in fleet.replicas:
@@ -226,8 +231,8 @@ def judge(db: Database, world: Services, size: Size) -> dict[str, int]:
             said = ("id", "title", "state", "labels", "reason", "escalation")
             print(f"not resolved: { ({key: row[key] for key in said}) }", file=sys.stderr)
         for row in conn.execute(sa.select(delivery).where(delivery.c.state != "sent")).mappings():
-            said = ("id", "problem_id", "reason", "state", "attempts", "due", "lease_owner", "error")
-            print(f"not sent: { ({key: row[key] for key in said}) }", file=sys.stderr)
+            told = ("id", "problem_id", "reason", "state", "attempts", "due", "lease_owner", "error")
+            print(f"not sent: { ({key: row[key] for key in told}) }", file=sys.stderr)
         counted = {
             "stuck_runs": int(conn.execute(stuck).scalar_one()),
             "open_problems": int(conn.execute(still).scalar_one()),
@@ -250,15 +255,22 @@ def _p95(seconds: list[float]) -> float:
     return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))] if ordered else 0.0
 
 
-def bout(size: Size) -> dict[str, Any]:
-    """On a PostgreSQL of its own."""
-    with (
-        postgres() as server,
-        server.fresh() as url,
-        tempfile.TemporaryDirectory(prefix="fw-ha-") as folder,
-        Services(filler=200).serve() as world,
-    ):
-        return asyncio.run(measure(url, server, Path(folder), world, size))
+def bout(size: Size, kept: Path | None = None) -> dict[str, Any]:
+    """On a PostgreSQL of its own; logs and data of the replicas are in `kept`, if that is given."""
+    with ExitStack() as stack:
+        server = stack.enter_context(postgres())
+        folder = kept or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fw-ha-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        with server.fresh() as url, Services(filler=200).serve() as world:
+            found = asyncio.run(measure(url, server, folder, world, size))
+    return found | {
+        "cpu_seconds": {"bench": _used(resource.RUSAGE_SELF), "others": _used(resource.RUSAGE_CHILDREN)}
+    }
+
+
+def _used(who: int) -> int:
+    used = resource.getrusage(who)
+    return round(used.ru_utime + used.ru_stime)
 
 
 def main() -> None:
@@ -270,10 +282,13 @@ def main() -> None:
     asking.add_argument("--kill-every", type=float, default=20.0)
     asking.add_argument("--postgres-restarts", type=int, default=3)
     asking.add_argument("--push-every", type=float, default=5.0)
+    asking.add_argument("--checkpoint-every", type=float, default=3.0)
     asking.add_argument("--seed", type=int, default=0)
+    asking.add_argument("--folder", type=Path, help="Keep the replicas' logs and data here.")
     given = vars(asking.parse_args())
     random.seed(given.pop("seed"))
-    print(json.dumps({"bench": "ha", **given, **bout(Size(**given))}))
+    kept = given.pop("folder")
+    print(json.dumps({"bench": "ha", **given, **bout(Size(**given), kept)}))
 
 
 if __name__ == "__main__":

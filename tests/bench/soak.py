@@ -11,6 +11,8 @@ services breach a limit for 20 s: problems with a ticket and a run of a playbook
 from when a pushed sample was due to all that it brought about (`forewarn_sample_age_seconds`), an upper
 bound by its buckets, after the warm-up; in it is ``p99_sender_late_s``, by which the bench itself was late.
 Rates of log lines (``p99_log_rates_s``) are of steps of 10 s, and wait for lines that were read late.
+``state_grown_mb``: by how much learnt state grew after the warm-up, by its parts; ``processors``: how many
+the process took meanwhile.
 """
 
 import argparse
@@ -36,6 +38,7 @@ from tests.fault_stand import PUSH, Stand, stand
 CONNECTIONS = 4
 BREACHES = 3
 LASTS = 20.0
+CPU = "forewarn_cpu_seconds"
 PLAYBOOK = """\
 playbook: soak
 match: 'problem.labels.service.startsWith("soak")'
@@ -196,6 +199,17 @@ def growth(rss: list[tuple[float, int]], warm: float, end: float) -> float:
     return statistics.median(last) / statistics.median(first) - 1 if first and last else float("nan")
 
 
+def state_grown(warm: dict[str, float], last: dict[str, float]) -> dict[str, float]:
+    """Parts of the learnt state that have become larger, in MB."""
+    name, end = 'forewarn_state_bytes{part="', '"}'
+    grown = {
+        key.removeprefix(name).removesuffix(end): round((last[key] - warm.get(key, 0.0)) / 1e6, 1)
+        for key in last
+        if key.startswith(name)
+    }
+    return {part: size for part, size in grown.items() if size}
+
+
 def bench(given: argparse.Namespace) -> dict[str, Any]:
     found, over = Found(), threading.Event()
     with tempfile.TemporaryDirectory(prefix="forewarn-soak-") as place:
@@ -204,7 +218,7 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
         log = folder / "app.log"
         log.write_text("")
         files = {"kind": "file", "name": "app", "path": str(log), "every": "1s"}
-        keys = {"playbooks": [str(folder / "soak.yaml")], "remediation": {"enabled": True}}
+        keys: dict[str, Any] = {"playbooks": [str(folder / "soak.yaml")], "remediation": {"enabled": True}}
         alerting = {"resolve_after": "10s"}
         with stand(folder, sources=[files], checkpoint_every="60s", alerting=alerting, **keys) as one:
             work = [
@@ -214,7 +228,8 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
             ]
             for thread in work:
                 thread.start()
-            started, warm = time.time(), {}
+            started = time.time()
+            warm: dict[str, float] = {}
             try:
                 while (past := time.time() - started) < 60 * given.minutes:
                     if not warm and past >= 60 * given.warm_up:
@@ -256,6 +271,8 @@ def told(
         "runs": len(runs),
         "rss_mb": round(found.rss[-1][1] / 1e6),
         "rss_growth": round(grown, 4),
+        "state_grown_mb": state_grown(warm, last),
+        "processors": round((last[CPU] - warm.get(CPU, 0.0)) / (60 * (given.minutes - given.warm_up)), 2),
         "errors": found.refused + len(lines) + dead,
         "p99_s": p99("push", warm, last),
         "p99_sender_late_s": round(_p99([late for shard in found.shards for late in shard.late]), 3),

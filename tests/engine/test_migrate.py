@@ -7,9 +7,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from aiops.store.database import Database, StoreError
-from aiops.store.migrate import current, head, upgrade
+from aiops.store.migrate import FOLDER, current, head, known, upgrade
 from aiops.store.tables import metadata
 
 
@@ -32,6 +33,22 @@ def test_the_migrations_end_at_what_the_tables_say(db: Database) -> None:
     with db.read_only() as conn:
         context = MigrationContext.configure(conn, opts=compared)
         assert compare_metadata(context, metadata) == []
+
+
+def test_the_files_of_migrations_bear_the_names_of_their_revisions() -> None:
+    """Which is how a start knows, without loading Alembic, that there is nothing to do."""
+    found = ScriptDirectory(str(FOLDER))
+    assert known() == {script.revision for script in found.walk_revisions()}
+    assert head() == found.get_current_head()
+
+
+def test_a_start_that_has_nothing_to_migrate_does_without_alembic(db: Database) -> None:
+    script = (
+        "import sys; from aiops.store.database import Database; from aiops.store.migrate import upgrade; "
+        "upgrade(Database(sys.argv[1])); sys.exit('alembic' in sys.modules)"
+    )
+    url = db.url.render_as_string(hide_password=False)
+    subprocess.run([sys.executable, "-c", script, url], check=True, timeout=60)
 
 
 def test_every_table_carries_its_team(db: Database) -> None:
