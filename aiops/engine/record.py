@@ -1,6 +1,6 @@
 """What a work brings about, in one transaction: problems, alerts, their evidence, outbox, runs, audit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import getrandbits
 from typing import Any, TypeAlias
@@ -8,15 +8,15 @@ from typing import Any, TypeAlias
 from sqlalchemy.engine import Connection
 
 from aiops.core.notify import Told
-from aiops.core.problems import ProblemChange
 from aiops.engine import effects
 from aiops.engine.messages import RunEnded, RunStarted
 from aiops.engine.state import State
 from aiops.engine.tell import tell
-from aiops.engine.work import Relearnt, Work
+from aiops.engine.work import Work
 from aiops.model.lifecycle import AlertState, RunState
 from aiops.model.problem import Problem, Run
 from aiops.model.signal import Alert
+from aiops.store import alerts as alert_rows
 from aiops.store import audit, causes, notices, runs
 from aiops.store import problems as problem_rows
 from aiops.store.database import Database
@@ -83,18 +83,11 @@ class Recorder:
         self._fence(conn)
         note_number(conn, doubt.number)
         touched = _problems(state, work)
-        for problem in touched:
-            problem_rows.save_problem(conn, problem)
+        problem_rows.save_problems(conn, touched)
         ids = {p.key: p.id for p in (*state.problems.known, *touched)}
-        for alert in alerts:
-            problem_rows.save_alert(conn, alert, ids.get(alert.problem_key))
-            if alert.key in courses:
-                problem_rows.save_evidence(conn, alert.id, courses[alert.key])
-        _audit_alerts(conn, work, ids)
-        for change in work.problem_changes:
-            _audit_problem(conn, change)
-        for one in work.relearnt:
-            _audit_relearnt(conn, one)
+        alert_rows.save_alerts(conn, [(alert, ids.get(alert.problem_key)) for alert in alerts])
+        alert_rows.save_evidence(conn, {a.id: courses[a.key] for a in alerts if a.key in courses})
+        audit.note_all(conn, [*_alert_notes(work, ids), *_problem_notes(work), *_relearnt_notes(work)])
         effects.record(conn, work.problem_changes, state.config.grouping.by)
         for problem, run in work.runs:
             run.problem_id = problem.id
@@ -150,44 +143,44 @@ def _wants_course(alert: Alert) -> bool:
     return alert.state is not AlertState.PENDING
 
 
-def _audit_alerts(conn: Connection, work: Work, ids: dict[str, int]) -> None:
+def _alert_notes(work: Work, ids: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     for change in work.alert_changes:
-        audit.note(
-            conn,
+        one = change.alert
+        yield audit.row(
             at=change.at,
             entity="alert",
-            entity_id=change.alert.id,
+            entity_id=one.id,
             current=change.current,
             to=change.to,
             reason=change.reason,
-            problem_id=ids.get(change.alert.problem_key),
-            team=change.alert.team,
+            problem_id=ids.get(one.problem_key),
+            team=one.team,
         )
 
 
-def _audit_problem(conn: Connection, change: ProblemChange) -> None:
-    audit.note(
-        conn,
-        at=change.at,
-        entity="problem",
-        entity_id=change.problem.id,
-        current=change.current,
-        to=change.to,
-        reason=change.reason,
-        problem_id=change.problem.id,
-        actor=change.actor,
-        team=change.problem.team,
-    )
+def _problem_notes(work: Work) -> Iterator[dict[str, Any]]:
+    for change in work.problem_changes:
+        yield audit.row(
+            at=change.at,
+            entity="problem",
+            entity_id=change.problem.id,
+            current=change.current,
+            to=change.to,
+            reason=change.reason,
+            problem_id=change.problem.id,
+            actor=change.actor,
+            team=change.problem.team,
+        )
 
 
-def _audit_relearnt(conn: Connection, one: Relearnt) -> None:
-    audit.note(
-        conn,
-        at=one.at,
-        entity="series",
-        entity_id=one.series[:LONGEST_ID],
-        current="learnt",
-        to="learnt",
-        reason=one.reason,
-        team=one.team,
-    )
+def _relearnt_notes(work: Work) -> Iterator[dict[str, Any]]:
+    for one in work.relearnt:
+        yield audit.row(
+            at=one.at,
+            entity="series",
+            entity_id=one.series[:LONGEST_ID],
+            current="learnt",
+            to="learnt",
+            reason=one.reason,
+            team=one.team,
+        )

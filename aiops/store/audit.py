@@ -1,11 +1,13 @@
 """The audit trail: one row for every transition of anything."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from aiops.model.problem import Run
+from aiops.store import rows
 from aiops.store.tables import audit
 
 ACTOR = "forewarn"
@@ -25,19 +27,39 @@ def note(
     team: str = "default",
 ) -> None:
     """Write one row, in the caller's transaction; ``at`` in seconds since the epoch."""
-    conn.execute(
-        audit.insert().values(
-            at=at,
-            actor=actor,
-            entity=entity,
-            entity_id=str(entity_id),
-            from_state=current,
-            to_state=to,
-            reason=reason,
-            problem_id=problem_id,
-            team=team,
-        )
-    )
+    made = row(at, entity, entity_id, current, to, reason, problem_id, actor, team)
+    conn.execute(audit.insert(), made)
+
+
+def note_all(conn: Connection, made: Sequence[Mapping[str, Any]]) -> None:
+    """Write many, in their order, of what `row` gave."""
+    for batch in rows.batches(made):
+        conn.execute(audit.insert(), batch)
+
+
+def row(
+    at: float,
+    entity: str,
+    entity_id: object,
+    current: str,
+    to: str,
+    reason: str,
+    problem_id: int | None = None,
+    actor: str = ACTOR,
+    team: str = "default",
+) -> dict[str, Any]:
+    """What `note` writes, by its columns."""
+    return {
+        "at": at,
+        "actor": actor,
+        "entity": entity,
+        "entity_id": str(entity_id),
+        "from_state": current,
+        "to_state": to,
+        "reason": reason,
+        "problem_id": problem_id,
+        "team": team,
+    }
 
 
 def note_run(

@@ -1,7 +1,6 @@
 """Problems and their alerts in the store. Plain functions; the caller owns the transaction."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -10,9 +9,11 @@ from sqlalchemy.engine import Connection, RowMapping
 from aiops.model.lifecycle import AlertState, ProblemState, Stage
 from aiops.model.problem import EscalationReason, Problem, Verdict
 from aiops.model.signal import Alert, AlertKind, Severity
+from aiops.store import rows
+from aiops.store.alerts import ALERT_NUMBERS
 from aiops.store.rows import labels_in, labels_out, nan, null
 from aiops.store.tables import alert as alert_table
-from aiops.store.tables import audit, evidence, watermark
+from aiops.store.tables import audit, watermark
 from aiops.store.tables import problem as problem_table
 
 Known: TypeAlias = Mapping[str, Any] | RowMapping
@@ -32,17 +33,18 @@ _PROBLEM_NUMBERS = (
     "acknowledged",
     "snoozed_until",
 )
-_ALERT_NUMBERS = tuple(f.name for f in fields(Alert) if f.type is float or f.type == "float")
-
-
 NUMBER = "(number of the last work)"
 """Stands among the watermarks, where no source bears such a name."""
 
 
-def save_problem(conn: Connection, problem: Problem) -> None:
-    """Insert it, which gives it its id, or update its row."""
+def save_problems(conn: Connection, problems: Iterable[Problem]) -> None:
+    """Insert each that has no id yet, which gives it its id, or update its row."""
+    rows.save(conn, problem_table, [(problem, _columns(problem)) for problem in problems])
+
+
+def _columns(problem: Problem) -> dict[str, Any]:
     values: dict[str, Any] = {name: null(getattr(problem, name)) for name in _PROBLEM_NUMBERS}
-    values |= {
+    return values | {
         "key": problem.key,
         "title": problem.title,
         "state": problem.state.value,
@@ -57,44 +59,6 @@ def save_problem(conn: Connection, problem: Problem) -> None:
         "verdict": problem.verdict.value if problem.verdict else "",
         "team": problem.team,
     }
-    if problem.id == 0:
-        inserted = conn.execute(problem_table.insert().values(values)).inserted_primary_key
-        problem.id = int(inserted[0]) if inserted else 0
-    else:
-        conn.execute(problem_table.update().where(problem_table.c.id == problem.id).values(values))
-
-
-def save_alert(conn: Connection, alert: Alert, problem_id: int | None) -> None:
-    """Insert it, which gives it its id, or update its row."""
-    values: dict[str, Any] = {name: null(getattr(alert, name)) for name in _ALERT_NUMBERS}
-    values |= {
-        "problem_id": problem_id,
-        "fingerprint": alert.fingerprint,
-        "kind": alert.kind.value,
-        "rule": alert.rule,
-        "source": alert.source,
-        "labels": labels_in(alert.labels),
-        "state": alert.state.value,
-        "severity": alert.severity.value,
-        "flaps": alert.flaps,
-        "silenced_by": alert.silenced_by,
-        "reason": alert.reason,
-        "examples": alert.examples,
-        "joined": alert.joined,
-        "team": alert.team,
-    }
-    if alert.id == 0:
-        inserted = conn.execute(alert_table.insert().values(values)).inserted_primary_key
-        alert.id = int(inserted[0]) if inserted else 0
-    else:
-        conn.execute(alert_table.update().where(alert_table.c.id == alert.id).values(values))
-
-
-def save_evidence(conn: Connection, alert_id: int, points: dict[str, list[float | None]]) -> None:
-    """The course of the alert's series around it; replaces what was kept before."""
-    changed = conn.execute(evidence.update().where(evidence.c.alert_id == alert_id).values(points=points))
-    if changed.rowcount == 0:
-        conn.execute(evidence.insert().values(alert_id=alert_id, points=points))
 
 
 def save_watermark(conn: Connection, source: str, acted_until: float) -> None:
@@ -205,7 +169,7 @@ def _problem(row: Known) -> Problem:
 
 def _alert(row: Known) -> Alert:
     alert = Alert(AlertKind(row["kind"]), labels_out(row["labels"]), row["started"], row["rule"])
-    for name in _ALERT_NUMBERS:
+    for name in ALERT_NUMBERS:
         setattr(alert, name, nan(row[name]))
     alert.id, alert.team, alert.source = row["id"], row["team"], row["source"]
     alert.state, alert.severity = AlertState(row["state"]), Severity(row["severity"])

@@ -71,7 +71,7 @@ async def test_what_people_said_reaches_the_bars_from_the_store(db: Database) ->
     alert = firing("queue_length", service="web", pod="web-7")
     judged = Problem("fw-1", NOW, "queue", alerts=[alert], updated=NOW)
     with db.begin() as conn:
-        problems.save_problem(conn, judged)
+        problems.save_problems(conn, [judged])
         ties.judge(conn, judged, Mark(Verdict.FALSE), NOW, "sre")
         rows = ties.standing(conn, NOW - 1)
     heed(made.state, [Said.of(row) for row in rows], NOW)

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from aiops.engine.engine import Engine
 from aiops.model.problem import Step
 from aiops.model.signal import Alert, AlertKind, AlertState
-from aiops.store import problems, runs, sessions, silences, tokens
+from aiops.store import alerts, problems, runs, sessions, silences, tokens
 from aiops.store.tables import alert as alert_table
 from aiops.store.tables import problem as problem_table
 from aiops.web.app import create_app
@@ -166,8 +166,8 @@ async def test_markup_from_outside_renders_as_text(engine: Engine, ana: httpx.As
         assert kept
         kept.id, kept.key, kept.title, kept.labels, kept.reason = 0, "fw-evil", EVIL, labels, EVIL
         kept.assignee = EVIL
-        problems.save_problem(conn, kept)  # type: ignore[arg-type]
-        problems.save_alert(conn, alert, kept.id)  # type: ignore[arg-type]
+        problems.save_problems(conn, [kept])  # type: ignore[arg-type]
+        alerts.save_alerts(conn, [(alert, kept.id)])  # type: ignore[arg-type]
         run = runs.get(conn, 1)  # type: ignore[arg-type]
         assert run
         run.problem_id, run.reason, run.target, run.playbook = kept.id, EVIL, EVIL, EVIL

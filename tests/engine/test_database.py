@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from aiops.model.series import Labels, labels_of
-from aiops.store import problems, rows
+from aiops.store import alerts, problems, rows
 from aiops.store.database import Database, StoreError
 from aiops.store.tables import alert as alert_table
 from aiops.store.tables import problem, token, watermark
@@ -83,14 +83,14 @@ async def test_constraints_are_enforced(db: Database) -> None:
     with pytest.raises(IntegrityError), db.begin() as conn:
         conn.execute(one)
     with pytest.raises(IntegrityError), db.begin() as conn:
-        problems.save_alert(conn, firing(), problem_id=4711)
+        alerts.save_alerts(conn, [(firing(), 4711)])
 
 
 async def test_one_live_alert_a_fingerprint(db: Database) -> None:
     with db.begin() as conn:
-        problems.save_alert(conn, firing("load"), None)
+        alerts.save_alerts(conn, [(firing("load"), None)])
     with pytest.raises(IntegrityError), db.begin() as conn:
-        problems.save_alert(conn, firing("load"), None)
+        alerts.save_alerts(conn, [(firing("load"), None)])
 
 
 async def test_numbers_of_deleted_rows_are_not_given_again(db: Database) -> None:

@@ -5,7 +5,7 @@ from aiops.model.lifecycle import AlertState, ProblemState, RunState
 from aiops.model.problem import Mark, Problem, Run, Verdict
 from aiops.model.series import labels_of
 from aiops.model.signal import Alert, AlertKind
-from aiops.store import ledger, problems, runs, ties
+from aiops.store import alerts, ledger, problems, runs, ties
 from aiops.store.database import Database
 
 
@@ -18,9 +18,8 @@ def test_rows_tell_first_anomaly_repair_and_order(db: Database) -> None:
     two.breached = 260.0
     one.updated, two.updated, alert.updated = 300.0, 260.0, 95.0
     with db.begin() as conn:
-        for each in (one, two):
-            problems.save_problem(conn, each)
-        problems.save_alert(conn, alert, one.id)
+        problems.save_problems(conn, [one, two])
+        alerts.save_alerts(conn, [(alert, one.id)])
         run = runs.insert(conn, Run(one.id, "fix", "r", "t", dry_run=False), "playbook: fix")
         for to in (RunState.RUNNING, RunState.VERIFYING, RunState.SUCCEEDED):
             was, run.state = run.state, to
@@ -50,7 +49,7 @@ def test_a_page_is_false_until_something_bears_it_out(db: Database) -> None:
                 one.resolved, one.state = 200.0, ProblemState.RESOLVED
             if one.title == "breached":
                 one.breached = 150.0
-            problems.save_problem(conn, one)
+            problems.save_problems(conn, [one])
         for at, (number, verdict) in enumerate(verdicts):
             ties.judge(conn, made[number], Mark(verdict), 300.0 + at, "sre")
         assert ledger.unconfirmed(conn, 0.0) == {"web": 1, "default": 2}

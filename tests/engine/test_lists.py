@@ -7,8 +7,7 @@ import pytest
 from aiops.model.lifecycle import AlertState
 from aiops.model.series import labels_of
 from aiops.model.signal import Alert, AlertKind
-from aiops.store import audit, lists
-from aiops.store import problems as rows
+from aiops.store import alerts, audit, lists
 from aiops.store.database import Database
 from aiops.store.lists import AlertFilter, Looked, TrailFilter
 from aiops.web.api.paging import Paging, decode
@@ -28,7 +27,7 @@ def filled(db: Database) -> Database:
             one.score = one.peak = 4.0
             one.updated = float(n)
             one.resolved = math.nan if n % 3 == 0 else n + 1.0
-            rows.save_alert(conn, one, None)
+            alerts.save_alerts(conn, [(one, None)])
             note = {"current": "a", "to": "b", "reason": one.reason}
             actor = "ana" if n % 5 == 0 else audit.ACTOR
             audit.note(conn, at=float(n), entity="alert", entity_id=n, actor=actor, **note)  # type: ignore[arg-type]

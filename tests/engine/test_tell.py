@@ -42,7 +42,7 @@ def a_problem() -> Problem:
 
 def record(conn: Connection, change: ProblemChange) -> None:
     """What the recorder writes before it tells."""
-    problem_rows.save_problem(conn, change.problem)
+    problem_rows.save_problems(conn, [change.problem])
     audit.note(
         conn,
         at=change.at,

@@ -13,6 +13,7 @@ from aiops.model.lifecycle import AlertState, RunState
 from aiops.model.problem import Problem, Run, Verdict
 from aiops.model.signal import Alert, Severity
 from aiops.store import likeness, problems, runs, tables, ties
+from aiops.store.alerts import save_alerts
 from aiops.store.database import Database
 from tests.making import NOW, firing
 
@@ -22,10 +23,10 @@ BY = ["service", "host"]
 def a_problem(conn: Connection, key: str, *alerts: Alert, at: float = NOW) -> Problem:
     made = Problem(key, opened=at, title=f"{key} is wrong", severity=Severity.MAJOR, alerts=list(alerts))
     made.updated = at
-    problems.save_problem(conn, made)
+    problems.save_problems(conn, [made])
     for alert in alerts:
         alert.problem_key = key
-        problems.save_alert(conn, alert, made.id)
+    save_alerts(conn, [(alert, made.id) for alert in alerts])
     effects.record(conn, [ProblemChange(made, "new", "open", "opened", at)], BY)
     return made
 
@@ -33,7 +34,7 @@ def a_problem(conn: Connection, key: str, *alerts: Alert, at: float = NOW) -> Pr
 def store(conn: Connection, changes: Sequence[ProblemChange]) -> None:
     """What the recorder does with changes."""
     for problem in {change.problem.key: change.problem for change in changes}.values():
-        problems.save_problem(conn, problem)
+        problems.save_problems(conn, [problem])
     effects.record(conn, changes, BY)
 
 
@@ -48,7 +49,7 @@ def test_a_merge_takes_all_firings_along_and_links_both_ways(db: Database) -> No
         web = a_problem(conn, "fw-web", former, firing("errors", service="web"))
         web.alerts.remove(former)  # a later firing has taken its place in memory
         again = firing("load", service="web")
-        problems.save_alert(conn, again, web.id)
+        save_alerts(conn, [(again, web.id)])
         web.alerts.append(again)
         db_ = a_problem(conn, "fw-db", firing("locks", service="db"))
         every = alerts_of(conn, web.id) | alerts_of(conn, db_.id)

@@ -8,7 +8,7 @@ from aiops.model.lifecycle import AlertState, ProblemState, RunState, Stage
 from aiops.model.problem import NotifyReason, Problem, Run, Step
 from aiops.model.series import labels_of
 from aiops.model.signal import Alert, AlertKind, Severity
-from aiops.store import likeness, outbox, problems, runs, silences, views
+from aiops.store import alerts, likeness, outbox, problems, runs, silences, views
 from aiops.store.database import Database
 
 NOW = 1_767_974_400.0
@@ -35,12 +35,11 @@ def filled(db: Database) -> Database:
     full = problem("db-100%", labels=labels_of({"service": "db"}), **over)
     api = problem("api", labels=labels_of({"service": "web"}), stage=Stage.ACTIVE, breached=NOW - 60)
     with db.begin() as conn:
-        for one in (web, full, api):
-            problems.save_problem(conn, one)
-        for one in (alert("web", 9, AlertState.RESOLVED), alert("web", 4), alert("web", 5)):
-            problems.save_alert(conn, one, web.id)
-        problems.save_alert(conn, alert("db", 7, AlertState.RESOLVED), full.id)
-        problems.save_evidence(conn, 3, {"times": [1.0, 2.0], "observed": [1.5, None]})
+        problems.save_problems(conn, [web, full, api])
+        of_web = (alert("web", 9, AlertState.RESOLVED), alert("web", 4), alert("web", 5))
+        alerts.save_alerts(conn, [(one, web.id) for one in of_web])
+        alerts.save_alerts(conn, [(alert("db", 7, AlertState.RESOLVED), full.id)])
+        alerts.save_evidence(conn, {3: {"times": [1.0, 2.0], "observed": [1.5, None]}})
         for number in (1, 2):
             run = runs.insert(conn, Run(web.id, f"p{number}", "rev", "t", queued=NOW + number), "playbook: p")
             runs.intend(conn, Step(run.id, 0, "a", "precheck", f"look {number}", NOW))
@@ -110,7 +109,7 @@ def test_urgency_weighs_impact_and_chance_against_the_time_left(db: Database) ->
     made = [problem(f"p{place:02d}", **values) for place, values in enumerate(ranked)]
     with db.begin() as conn:
         for late in made[::-1]:
-            problems.save_problem(conn, late)
+            problems.save_problems(conn, [late])
         assert [row["key"] for row in views.open_problems(conn, NOW)] == [one.key for one in made]
         assert [row["key"] for row in views.open_problems(conn, NOW, 4, 2)] == ["p04", "p05"]
 
