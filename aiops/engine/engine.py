@@ -25,7 +25,6 @@ from aiops.engine.deliver import Relay
 from aiops.engine.heirs import Heirs
 from aiops.engine.housekeeping import Housekeeping
 from aiops.engine.inbound import Inbound
-from aiops.engine.laps import Laps
 from aiops.engine.leadership import Leadership
 from aiops.engine.messages import Handling, Message, concerned
 from aiops.engine.metrics import Metrics
@@ -41,6 +40,7 @@ from aiops.engine.sources import close, close_all, connectors, open_sources, war
 from aiops.engine.spans import Spans
 from aiops.engine.standby import stand_by
 from aiops.engine.state import State
+from aiops.engine.stopwatch import Stopwatch
 from aiops.engine.tasks import Tasks
 from aiops.engine.upkeep import upkeep
 from aiops.model.series import SeriesIndex
@@ -159,9 +159,8 @@ class Engine:
     async def _lead(self) -> None:
         """Take up the learnt state and the open problems, and start what only one engine does."""
         folder, known = self.config.data / "checkpoints", self.pipeline.state.remediation.playbooks
-        epoch, metrics, laps = self.leadership.epoch if self.leadership else 0, self.metrics, Laps()
+        epoch, metrics, watch = self.leadership.epoch if self.leadership else 0, self.metrics, Stopwatch()
         state, facts = await taken_up(self.db, self.config, known, self.clock, self.leadership is None, epoch)
-        laps.lap("learnt state and problems")
         self.pipeline.state, index = state, state.index
         turning = self.pipeline, self._connectors(), self.clock, metrics, epoch
         self.checkpointer = Checkpointer(folder, *turning)
@@ -179,12 +178,12 @@ class Engine:
             housekeeping=self.housekeeping.run(),
             **self._upkeep,
         )
-        await self.receiving.take_up(self.db, self.leadership, self.checkpointer, self._tasks)
-        laps.lap("what was pushed")
+        if self.leadership is not None:
+            self.receiving.take_up(self.db, self.leadership, self.checkpointer, self._tasks)
         self._start_pulls()
         metrics.up_since.set(self.clock.now())
         self._leads = True
-        log.info("took up all in %s", laps)
+        log.info("took up what was left: %s", watch)
 
     async def _follow_leadership(self, leadership: Leadership) -> None:
         if not self._leads:
@@ -197,7 +196,7 @@ class Engine:
     async def stop(self) -> None:
         """Drain: no more pulls, what was pulled is acted on, runs finish their step, a last checkpoint."""
         tasks = self._tasks
-        tasks.cancel("follow", "leadership")  # either would start pulls again
+        tasks.cancel("catching_up", "follow", "leadership")  # the latter would start pulls again
         await self._stop_pulls()
         self.worker.stop()
         self.relay.stop()

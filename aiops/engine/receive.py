@@ -19,6 +19,7 @@ from aiops.engine.pipeline import Pipeline
 from aiops.engine.pull import SourceHealth
 from aiops.engine.spans import SERVER
 from aiops.engine.spool import Saved, Spool, StoreShelf
+from aiops.engine.stopwatch import Stopwatch
 from aiops.engine.tasks import Tasks
 from aiops.model.series import SeriesIndex
 from aiops.plugin.connector import Batch, Emit, LetIn, Receiver, Reply, Route
@@ -69,22 +70,26 @@ class Receiving:
         self._turn = asyncio.Lock()
         self.spool: Spool | None = None
         """What is taken is stored there first; None: it is in memory until the next checkpoint."""
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
 
-    async def take_up(self, db: Database, leadership: Leadership | None, saved: Saved, tasks: Tasks) -> None:
-        """Take in what a former process was sent and the checkpoint lacks, and store what comes from now on.
+    def take_up(self, db: Database, leadership: Leadership, saved: Saved, tasks: Tasks) -> None:
+        """Take in what a former process was sent and the checkpoint lacks, and store what comes then.
 
-        The pipeline turns already. Raises SQLAlchemyError.
+        The pipeline turns already. Senders wait for that; nothing else does.
         """
-        if leadership is None:
-            return
-        shelf = StoreShelf(db, leadership.fence)
-        pipeline = self._engine.pipeline
-        covered = pipeline.state.spooled
-        spool = Spool(shelf, pipeline, self._engine.config.spool.most)
-        if taken := await spool.replay(self.again, covered):
-            log.info("took in %d requests that a former engine had acknowledged", taken)
+        self._caught_up.clear()
+        pipeline, most = self._engine.pipeline, self._engine.config.spool.most
+        spool = Spool(StoreShelf(db, leadership.fence), pipeline, most)
+        tasks.begin(catching_up=self._catch_up(spool, pipeline.state.spooled, saved, tasks))
+
+    async def _catch_up(self, spool: Spool, covered: int, saved: Saved, tasks: Tasks) -> None:
+        watch = Stopwatch()
+        taken = await spool.replay(self.again, covered)
         tasks.begin(spool=spool.run(), shedding=spool.follow(saved, covered))
         self.spool = spool
+        self._caught_up.set()
+        log.info("took in %d requests that a former engine had acknowledged: %s", taken, watch)
 
     async def drain(self, within: float) -> None:
         """Wait for what has been taken to be with the pipeline, at most so many seconds."""
@@ -216,6 +221,10 @@ class Receiving:
 
     async def _room(self) -> bool:
         """Whether the pipeline takes more; asked before anything is decoded: nothing is taken twice."""
+        try:
+            await asyncio.wait_for(self._caught_up.wait(), PATIENCE)
+        except TimeoutError:
+            return False
         queue, clock, spool = self._engine.pipeline.queue, self._engine.clock, self.spool
         until = clock.now() + PATIENCE
         while queue.full() or (spool is not None and spool.full):
@@ -280,15 +289,9 @@ class _First:
     here there is nothing to read, and `Receiving` refuses whatever comes from a page.
     """
 
-    def __init__(self, app: ASGIApp, receiving: Receiving) -> None:
+    def __init__(self, app: ASGIApp, receiving: ASGIApp) -> None:
         self._app, self._receiving = app, receiving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         pushed = scope["type"] == "http" and scope["path"].startswith(PREFIX)
         await (self._receiving if pushed else self._app)(scope, receive, send)
-
-
-def mount(app: Starlette, receiving: Receiving) -> Receiving:
-    """Let the receivers of an engine answer under ``/receive``, before all that `app` has so far."""
-    app.add_middleware(_First, receiving=receiving)
-    return receiving
