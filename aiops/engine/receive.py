@@ -289,9 +289,15 @@ class _First:
     here there is nothing to read, and `Receiving` refuses whatever comes from a page.
     """
 
-    def __init__(self, app: ASGIApp, receiving: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, receiving: Receiving) -> None:
         self._app, self._receiving = app, receiving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         pushed = scope["type"] == "http" and scope["path"].startswith(PREFIX)
         await (self._receiving if pushed else self._app)(scope, receive, send)
+
+
+def mount(app: Starlette, receiving: Receiving) -> Receiving:
+    """Let the receivers of an engine answer under ``/receive``, before all that `app` has so far."""
+    app.add_middleware(_First, receiving=receiving)
+    return receiving
