@@ -23,7 +23,7 @@ from aiops.engine.engine import Engine
 from aiops.engine.forward import Forward
 from aiops.engine.leadership import Leadership, reached_at
 from aiops.engine.lock import EngineLock
-from aiops.engine.receive import mount
+from aiops.engine.receive import Front
 from aiops.store import tokens, vault
 from aiops.store.database import StoreError
 
@@ -59,9 +59,9 @@ async def serve(
         gc.freeze()  # what was built lives on: to look at it all again and again takes 0.1 s each time
         token = await engine.db.run(_first_token, config, engine.clock.now())
         app = create_app(engine)
-        mount(app, engine.receiving)
         app.add_middleware(Forward, engine=engine)
-        server = _Server(_uvicorn(app, config))
+        front = Front(app, Forward(engine.receiving, engine))
+        server = _Server(_uvicorn(front, config))
         web = asyncio.create_task(server.serve([address]), name="web")
         greeting = asyncio.create_task(_greet_when_ready(engine, token, greet))
         failed = asyncio.create_task(engine.failed.wait())

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
 
 import numpy as np
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -17,6 +16,7 @@ from aiops.engine import messages as say
 from aiops.engine.answer import answer
 from aiops.engine.clock import Clock
 from aiops.engine.explain import explain, hear
+from aiops.engine.gather import WAIT, joined
 from aiops.engine.items import SPOOL, Call, History, Item, Kept, Pulled, Sampled, Tick
 from aiops.engine.metrics import Metrics
 from aiops.engine.record import Recorder
@@ -28,7 +28,7 @@ from aiops.engine.step_spans import Marks, tell
 from aiops.engine.watch import look
 from aiops.engine.watermark import acted_until
 from aiops.engine.work import Work
-from aiops.model.frame import Change, Frame, Lines, beside
+from aiops.model.frame import Change, Frame, Lines
 from aiops.model.lifecycle import AlertState, sentence
 from aiops.plugin.connector import Batch, Reports
 
@@ -43,9 +43,6 @@ TICK = 5.0
 """Seconds between two looks at the watching itself."""
 
 PATH = (answer, detect, hear, alert, correlate, explain, remediate, remind, refresh)
-
-WAIT: Any = object()
-"""Nothing has been taken out of the queue yet."""
 
 
 class Pipeline:
@@ -76,34 +73,9 @@ class Pipeline:
         item = await self.queue.get()
         while item is not None:
             self._metrics.queue.set(self.queue.qsize())
-            item, after = self._joined(item)
+            item, after = await joined(item, self.queue, self.state)
             await self._one(item)
             item = after if after is not WAIT else await self.queue.get()
-
-    def _joined(self, item: Item) -> tuple[Item, Item]:
-        """What is next, with the pushed frames of the same time that wait behind it; and what comes after.
-
-        A step costs as much as the scores of 1,000 samples, and a receiver gives a slot once at a time.
-        """
-        match item:
-            case (source, Frame(times=times)) if source in self.state.pushed and len(times) == 1:
-                pass
-            case Kept(source, Frame(times=times), place) if len(times) == 1:
-                if place <= self.state.acted_before:
-                    return item, WAIT
-            case _:
-                return item, WAIT
-        frames, after = [_frame_of(item)], WAIT
-        while after is WAIT and not self.queue.empty():
-            after = self.queue.get_nowait()
-            match after:
-                case (other, Frame(times=at)) | Kept(other, Frame(times=at)) if other == source and list(
-                    at
-                ) == list(times):
-                    frames.append(_frame_of(after))
-                    item, after = after, WAIT
-        whole = beside(frames)
-        return (Kept(source, whole, item.place) if isinstance(item, Kept) else (source, whole)), after
 
     async def ticks(self, every: float = TICK) -> None:
         """For ever; cancelled at the end. While the queue is full, time passes with what is in it."""
@@ -276,7 +248,3 @@ class Pipeline:
             self._metrics.runs.labels(name, work.message.state.value).inc()
         firing = [a for a in self.state.alerting.live.values() if a.state is AlertState.FIRING]
         self._metrics.alerts_firing.set(len(firing))
-
-
-def _frame_of(item: Any) -> Frame:
-    return cast(Frame, item.batch if isinstance(item, Kept) else item[1])

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from prometheus_client import Counter
-from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aiops.config import Config
@@ -281,23 +280,19 @@ class Receiving:
             metrics.source_lag.labels(health.name).set(health.lag)
 
 
-class _First:
-    """ASGI middleware: what is pushed passes by the routes, which take 0.6 ms to look up.
+class Front:
+    """ASGI: what is pushed goes to `receiving`, before all that `app` does with a request.
+
+    Its routes take 0.6 ms to look up, and what stands around them 50 us, as long as 200 samples do.
 
     It passes by the web's check of the Host header too: senders call us by whatever name they have. That
     check keeps a page in somebody's browser from reading through a name that it has bound to 127.0.0.1;
     here there is nothing to read, and `Receiving` refuses whatever comes from a page.
     """
 
-    def __init__(self, app: ASGIApp, receiving: Receiving) -> None:
+    def __init__(self, app: ASGIApp, receiving: ASGIApp) -> None:
         self._app, self._receiving = app, receiving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         pushed = scope["type"] == "http" and scope["path"].startswith(PREFIX)
         await (self._receiving if pushed else self._app)(scope, receive, send)
-
-
-def mount(app: Starlette, receiving: Receiving) -> Receiving:
-    """Let the receivers of an engine answer under ``/receive``, before all that `app` has so far."""
-    app.add_middleware(_First, receiving=receiving)
-    return receiving

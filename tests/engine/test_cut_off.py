@@ -17,7 +17,7 @@ from aiops.engine.callers import Caller
 from aiops.engine.door import CutOff, read_body
 from aiops.engine.engine import Engine
 from aiops.engine.forward import Forward
-from aiops.engine.receive import mount
+from aiops.engine.receive import Front
 from aiops.testing import FakeClock
 from tests.bench.gen import field
 
@@ -78,8 +78,7 @@ async def engine_at(folder: Path) -> AsyncIterator[tuple[Engine, int]]:
     }
     engine = Engine(Config.model_validate(made), clock=FakeClock(START))
     await engine.start()
-    app = Starlette()
-    mount(app, engine.receiving)
+    app = Front(Starlette(), engine.receiving)
     async with serving(app) as port:
         yield engine, port
     await engine.stop()

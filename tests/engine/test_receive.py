@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from aiops.config import Config
 from aiops.engine.engine import Engine
-from aiops.engine.receive import Receiving, mount
+from aiops.engine.receive import Front, Receiving
 from aiops.model.frame import Frame
 from aiops.model.series import labels_of
 from aiops.testing import FakeClock, eventually
@@ -38,9 +38,8 @@ async def receiving(
     )
     engine = Engine(config, clock=FakeClock(START))
     await engine.start()
-    app = Starlette()
-    mounted = mount(app, engine.receiving)
-    transport = httpx.ASGITransport(app)
+    mounted = engine.receiving
+    transport = httpx.ASGITransport(Front(Starlette(), mounted))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield engine, client, mounted
     await engine.stop()

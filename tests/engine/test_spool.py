@@ -12,11 +12,12 @@ from sqlalchemy.engine import Connection
 from starlette.applications import Starlette
 
 from aiops.config import Config
+from aiops.engine import receive as receive_module
 from aiops.engine import spool as spool_module
 from aiops.engine.engine import Engine
 from aiops.engine.items import Kept
 from aiops.engine.leadership import Leadership
-from aiops.engine.receive import mount
+from aiops.engine.receive import Front
 from aiops.engine.spans import Spans
 from aiops.engine.spool import Spool, StoreShelf
 from aiops.store import checkpoints, problems
@@ -53,8 +54,7 @@ async def leading(
     engine = Engine(config, clock=clock)
     engine.leadership = Leadership(engine.db, clock, "http://127.0.0.1:1")
     await engine.start()
-    app = Starlette()
-    mount(app, engine.receiving)
+    app = Front(Starlette(), engine.receiving)
     try:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://127.0.0.1"
@@ -130,7 +130,36 @@ async def test_a_decoder_knows_the_counters_of_before(cluster: Postgres, tmp_pat
             raw = gen.pack(gen.message([(pairs, [((START + 10) * 1000, 150.0)])]))
             assert (await client.post(WRITE, content=raw)).status_code == 204
             await eventually(lambda: len(engine.index) == 1)
-            await eventually(lambda: engine.recent.points(0)["observed"] == [5.0])
+            await eventually(lambda: engine.recent.points(0)["observed"].tolist() == [5.0])
+
+
+async def test_only_senders_wait_until_what_was_pushed_before_is_in(
+    cluster: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, entries = asyncio.Event(), StoreShelf.entries
+
+    async def late(shelf: StoreShelf) -> AsyncIterator[Entry]:
+        await gate.wait()
+        async for one in entries(shelf):
+            yield one
+
+    with cluster.fresh() as url:
+        async with leading(url, tmp_path) as (engine, client, _):
+            await push(client, 0, 1)
+        monkeypatch.setattr(StoreShelf, "entries", late)
+        async with leading(url, tmp_path) as (engine, client, _):
+            assert engine.leads
+            monkeypatch.setattr(receive_module, "PATIENCE", 0.01)
+            refused = await client.post(WRITE, content=body(START + 2))
+            assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
+            monkeypatch.setattr(receive_module, "PATIENCE", 60.0)
+            waiting = asyncio.create_task(push(client, 2))
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            gate.set()
+            await waiting
+            await engine.checkpointer.write()
+        assert learnt(tmp_path) == {"a": 3}
 
 
 def _alerts(url: str) -> int:
