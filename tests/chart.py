@@ -61,7 +61,10 @@ MATRIX: dict[str, dict[str, Any]] = {
         "serviceMonitor": {"enabled": True},
     },
     "everything": {
-        "store": {"mode": "bundled"},
+        "store": {
+            "mode": "bundled",
+            "keys": [{"name": "sealing", "key": "2026"}, {"name": "sealing-old", "key": "key"}],
+        },
         "replicas": 2,
         "rbac": {"act": {"enabled": True, "nodes": True}},
         "ingress": {

@@ -23,6 +23,7 @@ from aiops.cli import (
     purge,
     replay,
     run,
+    seal,
     support_bundle,
 )
 from aiops.cli.failure import Failure
@@ -50,6 +51,7 @@ app.add_typer(playbook.playbook, name="playbook")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(accounts.accounts, name="accounts")
 app.add_typer(accounts.tokens, name="tokens")
+seal.register(run.database)
 app.add_typer(run.database, name="db")
 
 

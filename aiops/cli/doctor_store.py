@@ -6,6 +6,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from aiops.cli import doctor_keys
 from aiops.cli.doctor_there import skew
 from aiops.cli.finding import Finding, fail, ok, warn
 from aiops.config import Config
@@ -27,7 +28,7 @@ def store(config: Config, now: float) -> list[Finding]:
     except (StoreError, OSError) as why:
         return [fail("store", str(why), "correct `store`")]
     try:
-        return list(_asked(db))
+        return [*_asked(db), *doctor_keys.keys(db, config)]
     except SQLAlchemyError as why:
         said = str(getattr(why, "orig", None) or why).strip().splitlines()[0]
         damaged = "malformed" in said or "not a database" in said

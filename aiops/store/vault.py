@@ -30,7 +30,42 @@ class Locked(Exception):
 def use(keys: Sequence[str]) -> None:
     """From now on the first of `keys` seals, and any of them opens; without any, nothing is sealed."""
     global _keys
-    _keys = tuple(sha256(b"forewarn store\0" + one.encode()).digest() for one in keys)
+    _keys = _digests(keys)
+
+
+def opener(stored: Any, keys: Sequence[str]) -> int | None:
+    """Which of `keys`, by its place, opens a value as it lies there: -1: none, None: it is not sealed."""
+    try:
+        sealed = _sealed(stored)
+    except ValueError:  # the mark, and no base64 behind it
+        return -1
+    if sealed is None:
+        return None
+    from cryptography.exceptions import InvalidTag
+
+    for place, key in enumerate(_digests(keys)):
+        try:
+            _cipher(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        except (InvalidTag, ValueError):
+            continue
+        return place
+    return -1
+
+
+def _digests(keys: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(sha256(b"forewarn store\0" + one.encode()).digest() for one in keys)
+
+
+def _sealed(stored: Any) -> bytes | None:
+    """Nonce and ciphertext of a value that is sealed, of any of the kinds below."""
+    match stored:
+        case {"fw-sealed-1": str(text)} if len(stored) == 1:
+            return base64.b64decode(text)
+        case str() if stored.startswith(_TEXT):
+            return base64.b64decode(stored.removeprefix(_TEXT))
+        case bytes() | memoryview() if bytes(stored).startswith(_MARK):
+            return bytes(stored)[len(_MARK) :]
+    return None
 
 
 def seal(value: bytes) -> bytes:

@@ -102,6 +102,13 @@ sqlite:////var/lib/forewarn/forewarn.db
 {{- if and .Values.ray.enabled (not (hasKey .Values.config "scale")) -}}
 {{- $_ := set $config "scale" (dict "runner" "ray" "address" (printf "ray://%s-ray-head-svc:10001" $full) "workers" (int .Values.ray.workers.replicas)) -}}
 {{- end -}}
+{{- if .Values.store.keys -}}
+{{- $keys := list -}}
+{{- range $place, $_ := .Values.store.keys -}}
+{{- $keys = append $keys (dict "file" (printf "/etc/forewarn-store-keys/%d" $place)) -}}
+{{- end -}}
+{{- $_ := set $config "store_keys" $keys -}}
+{{- end -}}
 {{- if .Values.playbooks -}}
 {{- $_ := set $config "playbooks" (append (default list .Values.config.playbooks) "/etc/forewarn-playbooks" | uniq) -}}
 {{- end -}}
@@ -181,6 +188,9 @@ seccompProfile:
 {{- end -}}
 
 {{- define "forewarn.refusals" -}}
+{{- if and .Values.store.keys (hasKey (default dict .Values.config) "store_keys") -}}
+{{- fail "store.keys and config.store_keys: give the keys in one place" -}}
+{{- end -}}
 {{- if and (eq .Values.store.mode "sqlite") (include "forewarn.many" .) -}}
 {{- fail "more than one replica needs store.mode bundled or external: SQLite is one file of one process" -}}
 {{- end -}}

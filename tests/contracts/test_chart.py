@@ -179,6 +179,26 @@ def test_replicas_may_share_one_volume(rendered: dict[str, str], tmp_path: Path)
     assert "PersistentVolumeClaim" not in [one["kind"] for one in documents(text)]
 
 
+def test_keys_of_the_store_are_files_of_secrets_in_their_order(rendered: dict[str, str]) -> None:
+    maps = {d["metadata"]["name"]: d["data"] for d in _of_kind(rendered, "everything", "ConfigMap")}
+    config, _ = check(maps["fw-forewarn"]["forewarn.yaml"], "forewarn.yaml")
+    assert config
+    (engine,) = [
+        d for d in _of_kind(rendered, "everything", "StatefulSet") if d["metadata"]["name"] == "fw-forewarn"
+    ]
+    pod = engine["spec"]["template"]["spec"]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "store-keys"]
+    (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "store-keys"]
+    given = {
+        f"{mount['mountPath']}/{item['path']}": (one["secret"]["name"], item["key"])
+        for one in volume["projected"]["sources"]
+        for item in one["secret"]["items"]
+    }
+    asked = [given[str(key.file)] for key in config.store_keys]
+    assert asked == [("sealing", "2026"), ("sealing-old", "key")]
+    assert mount["readOnly"] is True
+
+
 def test_limits_that_are_ready_hold_by_default(rendered: dict[str, str]) -> None:
     (text,) = [
         one["data"]["forewarn.yaml"]
@@ -201,6 +221,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "no volume to share",
     ),
     "external_nowhere": ({"store": {"mode": "external"}}, "host"),
+    "key_of_no_secret": ({"store": {"keys": [{"name": "", "key": "k"}]}}, "keys"),
+    "key_by_value": ({"store": {"keys": ["open-sesame"]}}, "keys"),
+    "keys_twice": (
+        {
+            "store": {"keys": [{"name": "s", "key": "k"}]},
+            "config": {"sources": [{"kind": "host"}], "store_keys": [{"env": "K"}]},
+        },
+        "in one place",
+    ),
     "own_store": ({"config": {"store": "sqlite:///x.db"}}, "store"),
     "no_sources": ({"config": {"sources": []}}, "sources"),
     "ingress_nowhere": ({"ingress": {"enabled": True}}, "hosts"),
