@@ -52,9 +52,10 @@ class Links:
             self._hear_of(part)
 
     def _hear_of(self, fresh: NDArray[np.int32]) -> None:
-        named = sorted({*chain.from_iterable(self._pairs)})
+        pairs = [ends for ends in self._pairs if all(map(self._index.pairs.named, ends))]
+        named = sorted({*chain.from_iterable(pairs)})
         bearing = dict(zip(named, self._index.bearing(fresh, named), strict=True))
-        for labels in self._pairs:
+        for labels in pairs:
             one, other = (bearing[label] for label in labels)
             both = np.flatnonzero((one >= 0) & (other >= 0))
             which = both[_first((one[both].astype(np.int64) << 32) | other[both], WITNESSES)]

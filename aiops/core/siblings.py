@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.model.pairs import Pairs, digest
-from aiops.model.rows import chunks
+from aiops.model.rows import grown
 from aiops.model.series import Labels, SeriesIndex
 from aiops.plugin import Column, Columns
 
@@ -52,6 +52,7 @@ class Siblings:
     def __init__(self, index: SeriesIndex) -> None:
         self._index = index
         self.columns = Columns(kind=Column(np.uint64))
+        self._weighed, self._weights = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
         self._waiting = np.zeros(0, np.int32)
         self._look_at = -np.inf
         self._note(index.live())
@@ -95,21 +96,26 @@ class Siblings:
 
     def _note(self, slots: NDArray[np.int32]) -> None:
         self.columns.ensure(self._index.capacity)
-        for part in chunks(slots):
-            self.columns["kind"][part] = self._kinds(part)
+        if len(slots):
+            self._weigh()
+            self.columns["kind"][slots] = self._index.sums(slots, self._weights)
 
-    def _kinds(self, slots: NDArray[np.int32]) -> NDArray[np.uint64]:
-        """64 bits of all labels but those of an instance."""
-        kinds, pairs = self._index.hashes(slots), self._index.pairs
-        for label, numbers in zip(INSTANCE, self._index.bearing(slots, INSTANCE), strict=True):
-            bears = numbers >= 0
-            kinds[bears] -= pairs.hashes(numbers[bears])
-            if label in PODS and bears.any():
-                which, back = np.unique(numbers[bears], return_inverse=True)
-                names = [workload_of(name) for _, name in pairs.pairs(which.tolist())]
-                digests = {name: _digest(name) for name in set(names)}
-                kinds[bears] += np.array([digests[name] for name in names], np.uint64)[back]
-        return kinds
+    def _weigh(self) -> None:
+        """What each pair of labels adds to 64 bits of a kind; told by its hash whether that is known."""
+        pairs = self._index.pairs
+        hashes = pairs.hashes(np.arange(len(pairs), dtype=np.int32))
+        if len(self._weighed) < len(hashes):
+            self._weighed, self._weights = (
+                grown(self._weighed, len(hashes)),
+                grown(self._weights, len(hashes)),
+            )
+        new = np.flatnonzero(hashes != self._weighed[: len(hashes)]).astype(np.int32)
+        which = pairs.which(new, INSTANCE)
+        self._weighed[new] = hashes[new]
+        self._weights[new] = np.where(which < 0, hashes[new], np.uint64(0))
+        pods = new[np.isin(which, [INSTANCE.index(label) for label in PODS])]
+        digests = (_digest(workload_of(pod)) for _, pod in pairs.pairs(pods.tolist()))
+        self._weights[pods] = np.fromiter(digests, np.uint64, len(pods))
 
 
 def workload_of(pod: str) -> str:

@@ -97,8 +97,13 @@ class Pairs:
         if not len(ids):
             return place[:0]
         names, many = np.frombuffer(self._name, np.int32), len(ids) > len(self._pairs)
-        found: NDArray[np.int8] = place[names][ids] if many else place[names[ids]]  # copies, as in `hashes`
+        # copies, as in `hashes`; `take` needs half the time of brackets
+        found: NDArray[np.int8] = place.take(names).take(ids) if many else place.take(names.take(ids))
         return found
+
+    def named(self, label: str) -> bool:
+        """Whether a pair may have that name; when not, none has."""
+        return label in self._names
 
     def keep(self, used: NDArray[np.bool_]) -> None:
         """Forget the pairs whose number is not in ``used[len(self)]``."""

@@ -151,6 +151,16 @@ class SeriesIndex:
             found[which[where], row] = ids[where]
         return found
 
+    def sums(self, slots: NDArray[np.int32], weights: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Of each of `slots`, none free, the sum of the ``weights[number in pairs]`` of its labels."""
+        found = np.empty(len(slots), np.uint64)
+        for at in range(0, len(slots), CHUNK):
+            ids, begins = self._rows.flat(slots[at : at + CHUNK])
+            totals = np.zeros(len(ids) + 1, np.uint64)
+            np.cumsum(weights[ids], out=totals[1:])
+            found[at : at + CHUNK] = np.diff(totals[begins])
+        return found
+
     def alike(
         self, slots: NDArray[np.int32], labels: Sequence[str]
     ) -> tuple[list[Labels], NDArray[np.int64]]:
@@ -191,8 +201,12 @@ class SeriesIndex:
         self._asked[:] = False
         if not len(gone):
             return gone
-        self._table.remove(gone, self._hash)
-        self._rows.clear(gone)
+        if 4 * len(gone) < len(live):
+            self._table.remove(gone, self._hash)
+            self._rows.clear(gone)
+        else:  # no longer than to take so many out, and no cell of theirs is left to pass by
+            self._rows.clear(gone)
+            self._table.rebuild(self.live(), self._hash, 0)
         self._seen[gone] = 0.0
         self._generation[gone] += np.uint32(1)
         self._free.frombytes(gone.tobytes())
@@ -256,14 +270,16 @@ class SeriesIndex:
         reused = min(len(keys), len(self._free))
         slots = np.arange(self._capacity - reused, self._capacity - reused + len(keys), dtype=np.int32)
         if reused:
-            slots[:reused] = sorted(self._free[-reused:])
+            slots[:reused] = np.sort(np.array(self._free[-reused:], np.int32))
             del self._free[-reused:]
         self._capacity += len(keys) - reused
         self._grow(self._capacity)
         if self._table.full(len(keys)):
             self._table.rebuild(self.live(), self._hash, len(keys))
         self._rows.put_all(slots, ids, begins)
-        self._name[slots] = self.bearing(slots, [NAME])[0]
+        named = np.flatnonzero(self.pairs.which(ids, [NAME]) >= 0)
+        self._name[slots] = -1
+        self._name[slots[np.searchsorted(begins, named, "right") - 1]] = ids[named]
         self._hash[slots] = keys
         self._table.add_all(slots, self._hash)
         self._live += len(keys)

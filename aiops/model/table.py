@@ -68,8 +68,8 @@ class SlotTable:
         """Enter slots that are not in it; ``hashes`` by slot."""
         cells = self._home(hashes[slots])
         while len(slots):
-            free = self._cells[cells] < 0
-            empty = self._cells[cells] == _EMPTY
+            there = self._cells[cells]
+            free, empty = there < 0, there == _EMPTY
             self._cells[cells[free]] = slots[free]
             entered = self._cells[cells] == slots
             self._used += int(np.count_nonzero(entered & empty))

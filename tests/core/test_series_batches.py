@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiops.model.selector import Selector
-from aiops.model.series import Labels, SeriesIndex, labels_of
+from aiops.model.series import NAME, Labels, SeriesIndex, labels_of
 from aiops.model.table import SlotTable
 
 words = st.sampled_from(["a", "b", "up", "x=y"])
@@ -160,6 +160,44 @@ def test_what_many_have_as_a_label_is_what_each_has(
     for label, found in zip(asked, index.bearing(slots, asked).tolist(), strict=True):
         texts = [dict(index.pairs.pairs([number])) if number >= 0 else {} for number in found]
         assert texts == [{k: v for k, v in labels if k == label} for labels in batch]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from([NAME, "a", "b"]), words, max_size=3).map(labels_of), max_size=9
+    ),
+    many,
+)
+def test_a_batch_is_found_by_its_names_and_sums_what_its_labels_weigh(
+    batch: list[Labels], gone: list[Labels]
+) -> None:
+    index = used(gone)
+    slots = index.slots_of(*numbers(index, batch))
+    for name in ("up", "a"):
+        found = index.matches(slots, Selector.exact({NAME: name}))
+        assert found.tolist() == [dict(labels).get(NAME) == name for labels in batch]
+    weights = np.arange(1, len(index.pairs) + 1, dtype=np.uint64)
+    rows = [index.pairs.find(labels) or [] for labels in batch]
+    assert index.sums(slots, weights).tolist() == [sum(row) + len(row) for row in rows]
+    assert index.sums(slots, index.pairs.hashes(np.arange(len(weights), dtype=np.int32))).tolist() == (
+        index.hashes(slots).tolist()
+    )
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_whatever_share_of_the_series_goes_the_others_are_found(share: float) -> None:
+    index = SeriesIndex()
+    kept = [labels_of({"n": str(k)}) for k in range(2000)]
+    index.slots(kept)
+    index.evict(-1.0)
+    alive = kept[int(share * len(kept)) :]
+    index.touch(slots := np.array([index.find(labels) for labels in alive], np.int32), 2.0)
+    assert len(index.evict(1.0)) == len(kept) - len(alive)
+    assert [index.find(labels) for labels in alive] == slots.tolist()
+    assert all(index.find(labels) is None for labels in kept[: -len(alive)])
+    assert index.slots_of(*numbers(index, alive)).tolist() == slots.tolist()
+    assert set(index.slots(kept)) == set(range(2000))
 
 
 def test_homes_at_the_end_of_the_table_go_on_at_its_begin() -> None:

@@ -73,6 +73,17 @@ def test_pods_of_one_workload_are_siblings_whatever_they_are_called(pod_name: st
     assert kinds[0] == kinds[1] != kinds[2]
 
 
+def test_a_kind_is_that_of_the_labels_also_where_their_numbers_were_anothers() -> None:
+    stand = Stand()
+    for service in ("gone", "shop"):
+        fresh = stand.come(pod(9, service), pod(8, service, metric="other"), labels("load", node="n"))
+        kinds = stand.siblings.columns["kind"][fresh].tolist()
+        assert kinds == [siblings.kind_of(stand.index.labels(slot)) for slot in fresh.tolist()]
+        stand.index.evict(-np.inf)
+        stand.index.touch(stand.elder, 2.0)
+        assert len(stand.index.evict(1.0)) == 3, "so the next ones are given their numbers"
+
+
 def test_a_series_waits_for_samples_of_its_own_and_is_looked_at_once() -> None:
     stand = Stand()
     fresh = stand.come(pod(9), pod(8))
