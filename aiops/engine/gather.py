@@ -17,32 +17,41 @@ WAIT: Any = object()
 """Nothing has been taken out of the queue yet."""
 
 
-async def joined(item: Item, queue: Queue, state: State) -> tuple[Item, Item]:
-    """What is next, with what of the queue joins it; and what comes after, or `WAIT`.
+class Joining:
+    """Takes frames together that are in `queue`, and those on their way while senders push side by side."""
 
-    A receiver gives a slot once at a time, so frames of one time have no slot in common.
-    """
-    if not _joins(item, state):
-        return item, WAIT
-    await _more(queue)
-    source, frame = _parts(item)
-    frames, after = [frame], WAIT
-    while after is WAIT and not queue.empty():
-        after = queue.get_nowait()
-        if _pushed(after) and _alike(_parts(after), source, frame):
-            frames.append(_parts(after)[1])
-            item, after = after, WAIT
-    whole = beside(frames)
-    return (Kept(source, whole, item.place) if isinstance(item, Kept) else (source, whole)), after
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._many = False
+        """Whether several came together the last time: one that comes alone waits for no other."""
 
+    async def joined(self, item: Item, state: State) -> tuple[Item, Item]:
+        """What is next, with what joins it; and what of the queue comes after, or `WAIT`.
 
-async def _more(queue: Queue) -> None:
-    """While some wait already, let come what is on its way: its senders push side by side."""
-    while 0 < (had := queue.qsize()) < GATHERED:
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
-        if queue.qsize() == had:
-            return
+        A receiver gives a slot once at a time, so frames of one time have no slot in common.
+        """
+        if not _joins(item, state):
+            return item, WAIT
+        await self._more()
+        source, frame = _parts(item)
+        frames, after = [frame], WAIT
+        while after is WAIT and not self._queue.empty():
+            after = self._queue.get_nowait()
+            if _pushed(after) and _alike(_parts(after), source, frame):
+                frames.append(_parts(after)[1])
+                item, after = after, WAIT
+        self._many = len(frames) > 1
+        whole = beside(frames)
+        return (Kept(source, whole, item.place) if isinstance(item, Kept) else (source, whole)), after
+
+    async def _more(self) -> None:
+        had = self._queue.qsize()
+        while had < GATHERED and (had or self._many):
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            had, before = self._queue.qsize(), had
+            if had == before:
+                return
 
 
 def _joins(item: Item, state: State) -> bool:

@@ -16,7 +16,7 @@ from aiops.engine import messages as say
 from aiops.engine.answer import answer
 from aiops.engine.clock import Clock
 from aiops.engine.explain import explain, hear
-from aiops.engine.gather import WAIT, joined
+from aiops.engine.gather import WAIT, Joining
 from aiops.engine.items import SPOOL, Call, History, Item, Kept, Pulled, Sampled, Tick
 from aiops.engine.metrics import Metrics
 from aiops.engine.record import Recorder
@@ -70,10 +70,10 @@ class Pipeline:
 
     async def run(self) -> None:
         """Until `None` comes through the queue."""
-        item = await self.queue.get()
+        joining, item = Joining(self.queue), await self.queue.get()
         while item is not None:
             self._metrics.queue.set(self.queue.qsize())
-            item, after = await joined(item, self.queue, self.state)
+            item, after = await joining.joined(item, self.state)
             await self._one(item)
             item = after if after is not WAIT else await self.queue.get()
 
