@@ -1,5 +1,6 @@
 """``forewarn run``, ``prepare``, ``db upgrade`` and ``version``."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -38,9 +39,13 @@ def run(config: ConfigOption = None, data: DataOption = None) -> None:
 
     Exit codes: 0 stopped cleanly, 1 could not start or failed, 2 wrong usage.
     """
-    from aiops.cli.serving import serve
+    gc.disable()  # to look for garbage while all is loaded and built takes a fifth of a start
+    try:
+        from aiops.cli.serving import serve
 
-    raise typer.Exit(serve(config, data))
+        raise typer.Exit(serve(config, data))
+    finally:
+        gc.enable()
 
 
 def upgrade(config: ConfigOption = None, data: DataOption = None) -> None:

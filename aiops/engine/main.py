@@ -55,13 +55,15 @@ async def serve(
     with only, _listen(config) as address:
         stop = _stop_on_signals()
         await engine.start()
-        gc.collect()
-        gc.freeze()  # what was built lives on: to look at it all again and again takes 0.1 s each time
         token = await engine.db.run(_first_token, config, engine.clock.now())
         app = create_app(engine)
         app.add_middleware(Forward, engine=engine)
         front = Front(app, Forward(engine.receiving, engine))
         server = _Server(_uvicorn(front, config))
+        if engine.leads:
+            gc.collect()  # reading what was learnt leaves some; all else that was built is no garbage
+        gc.freeze()  # what was built lives on: to look at it all again and again takes 0.1 s each time
+        gc.enable()
         web = asyncio.create_task(server.serve([address]), name="web")
         greeting = asyncio.create_task(_greet_when_ready(engine, token, greet))
         failed = asyncio.create_task(engine.failed.wait())
