@@ -38,6 +38,7 @@ from tests.fault_stand import PUSH, Stand, stand
 CONNECTIONS = 4
 BREACHES = 3
 LASTS = 20.0
+LOOK = 2.0  # seconds between two looks at the memory
 CPU = "forewarn_cpu_seconds"
 PLAYBOOK = """\
 playbook: soak
@@ -236,7 +237,7 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
                         warm = scraped(one)
                     found.rss.append((past, one.forewarn.rss_bytes()))
                     one.alive()
-                    time.sleep(2)
+                    time.sleep(LOOK)
                 last = scraped(one)
             finally:
                 over.set()
@@ -269,7 +270,7 @@ def told(
         "problems": len(problems),
         "tickets": len(one.itsm.tickets()),
         "runs": len(runs),
-        "rss_mb": round(found.rss[-1][1] / 1e6),
+        "rss_mb_each_minute": [round(size / 1e6) for _, size in found.rss[:: round(60 / LOOK)]],
         "rss_growth": round(grown, 4),
         "state_grown_mb": state_grown(warm, last),
         "processors": round((last[CPU] - warm.get(CPU, 0.0)) / (60 * (given.minutes - given.warm_up)), 2),
