@@ -5,7 +5,7 @@ from prometheus_client import generate_latest
 
 from aiops.engine.metrics import Metrics
 from tests.bench.gen import Sender, kubelet
-from tests.bench.soak import p99
+from tests.bench.soak import p99, state_grown
 
 
 def rows(metrics: Metrics) -> dict[str, float]:
@@ -36,3 +36,10 @@ def test_a_request_is_the_same_alone_and_within_its_tick() -> None:
     assert len(whole) == 3
     for number, body in enumerate(whole):
         assert sender.request(number, 1_700_000_000_000, values[20 * number : 20 * number + 20]) == body
+
+
+def test_parts_of_the_state_that_grew_are_told_in_mb() -> None:
+    name = 'forewarn_state_bytes{part="%s"}'
+    warm = {name % "ramps": 1e6, name % "drift": 2e6, "forewarn_series": 1.0}
+    last = {name % "ramps": 3.5e6, name % "drift": 2e6, name % "new": 1e5, "forewarn_series": 9.0}
+    assert state_grown(warm, last) == {"ramps": 2.5, "new": 0.1}
