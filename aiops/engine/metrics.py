@@ -186,6 +186,58 @@ class Metrics:
         )
         self.up_since = Gauge("forewarn_start_time_seconds", "When the engine started.", registry=r)
 
+        self._of_shards(r)
+
+    def _of_shards(self, r: CollectorRegistry) -> None:
+        """Where series are scored in shards (`scale`)."""
+        self.shards = Gauge(
+            "forewarn_shards",
+            "Shards by the place of the worker that owns them; `engine`: the engine's own process.",
+            ["worker"],
+            registry=r,
+        )
+        self.workers = Gauge(
+            "forewarn_workers", "Workers that are wanted, and that own shards.", ["which"], registry=r
+        )
+        self.shard_samples = Counter(
+            "forewarn_shard_samples", "Samples that a shard has scored.", ["shard"], registry=r
+        )
+        self.round_trip = Histogram(
+            "forewarn_shard_round_trip_seconds",
+            "Time from a batch of orders to a worker's answers, a lost worker's replacement included.",
+            ["worker"],
+            buckets=(*SECONDS, 30.0, 60.0),
+            registry=r,
+        )
+        self.worker_losses = Counter(
+            "forewarn_worker_losses",
+            "Workers that died or hung, by who owned their shards then: itself, started anew, or others.",
+            ["owned_by"],
+            registry=r,
+        )
+        self.answers_dropped = Counter(
+            "forewarn_shard_answers_dropped",
+            "Answers nobody listened to any more (lost: of a lost worker, told again to another; fenced: a "
+            "state that was not kept, for another engine owns the shard).",
+            ["why"],
+            registry=r,
+        )
+        self.orders_replayed = Counter(
+            "forewarn_shard_orders_replayed", "Orders told once more from the replay buffer.", registry=r
+        )
+        self.replay_orders = Gauge(
+            "forewarn_shard_replay_orders", "Orders in the replay buffer.", ["shard"], registry=r
+        )
+        self.replay_bytes = Gauge(
+            "forewarn_shard_replay_bytes", "Bytes of all orders in the replay buffer.", registry=r
+        )
+        self.shard_checkpoint_age = Gauge(
+            "forewarn_shard_checkpoint_age_seconds",
+            "Age of a shard's last kept state, from which another worker would go on.",
+            ["shard"],
+            registry=r,
+        )
+
     def delivered(self, sink: str, outcome: str, _seconds: float) -> None:
         """One attempt: sent, retried or dead."""
         self.deliveries.labels(sink, outcome).inc()

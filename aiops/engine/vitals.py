@@ -13,6 +13,7 @@ import aiops
 from aiops.core.objectives import ObjectiveWatch
 from aiops.engine.capture import parts
 from aiops.engine.metrics import Metrics
+from aiops.engine.scale.gauges import of_shards
 from aiops.engine.state import State
 from aiops.model.lifecycle import RunState
 from aiops.store.database import Database
@@ -46,6 +47,7 @@ def of_state(metrics: Metrics, state: State) -> None:
         metrics.state_bytes.labels(name).set(columns.nbytes)
         whole += columns.nbytes
     metrics.series_bytes.set(whole / max(1, len(state.index)))
+    of_shards(metrics, state.detection, state.config.scale)
     runs = [run.state for run in state.remediation.recent()]
     for one in WAITING:
         metrics.runs_waiting.labels(one.value).set(runs.count(one))

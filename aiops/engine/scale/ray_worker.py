@@ -20,6 +20,8 @@ from aiops.plugin.extras import needed
 
 log = logging.getLogger("aiops.scale")
 
+CLIENT = "ray://"
+"""How the address of a cluster begins that this machine is no node of: Ray Client's."""
 LOOK = 0.02
 """Seconds for which a look at a lost worker waits for its answer."""
 STARTING = 120.0
@@ -42,6 +44,7 @@ class RayWorker(Worker):
             ray.exceptions.RayActorError,
             ray.exceptions.GetTimeoutError,
             ray.exceptions.ObjectLostError,
+            ConnectionError,
         )
 
     def compile(self) -> Any:
@@ -76,9 +79,12 @@ class RayWorker(Worker):
         self._got(self._told(lambda: self._actor.remake.remote(list(made))), STARTING)
 
     def suspect(self) -> None:
-        self._look = self._told(self._actor.pid.remote) if self._look is None else self._look
+        if self._look is None and self._ray.is_initialized():
+            self._look = self._told(self._actor.pid.remote)
 
     def alive(self) -> bool:
+        if not self._ray.is_initialized():
+            return False
         if self._look is None:
             return True
         done, _ = self._ray.wait([self._look], timeout=LOOK)
@@ -93,22 +99,27 @@ class RayWorker(Worker):
         return True
 
     def close(self) -> None:
-        self._ray.kill(self._actor)
+        if self._ray.is_initialized():
+            self._ray.kill(self._actor)
+
+    def _got(self, reference: Any, limit: float) -> Any:
+        """Raises `Lost`, and what the worker itself raised."""
+        return self._told(lambda: self._ray.get(reference, timeout=limit))
 
     def _told(self, call: Callable[[], Any]) -> Any:
+        # without a connection the next call would start a cluster here
+        if not self._ray.is_initialized():
+            raise Lost("the connection to the cluster is gone")
         try:
             return call()
         except self._gone as why:
             raise Lost(_first_line(why)) from why
-
-    def _got(self, reference: Any, limit: float) -> Any:
-        """Raises `Lost`, and what the worker itself raised."""
-        try:
-            return self._ray.get(reference, timeout=limit)
-        except self._gone as why:
-            raise Lost(_first_line(why)) from why
         except Gap as why:  # it was started anew before it was missed
             raise Lost(_first_line(why)) from why
+        except Exception as why:
+            if self._ray.is_initialized():
+                raise
+            raise Lost(_first_line(why)) from why  # an exception of no kind
 
 
 def join(address: str, workers: int, memory: int) -> ModuleType:
@@ -121,8 +132,8 @@ def join(address: str, workers: int, memory: int) -> ModuleType:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray = needed("ray", "ray")
     common = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": "forewarn"}
-    if address.startswith("ray://"):
-        ray.init(address=address, namespace="forewarn")
+    if address.startswith(CLIENT):
+        _join_from_outside(ray, address)
     elif address == "local":
         ray.init(
             address="local",
@@ -135,6 +146,16 @@ def join(address: str, workers: int, memory: int) -> ModuleType:
     else:
         ray.init(address=address, **common)
     return ray
+
+
+def _join_from_outside(ray: ModuleType, address: str) -> None:
+    """By Ray Client. A cluster that asks for a token does not say so: the connection never gets ready."""
+    try:
+        ray.init(address=address, namespace="forewarn", logging_level=logging.ERROR)
+    except ConnectionError as why:
+        told = os.environ.get("RAY_AUTH_MODE") == "token"
+        hint = "" if told else "; if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here too"
+        raise ConnectionError(f"{why}{hint}") from why
 
 
 def start_workers(ray: ModuleType, count: int, made: Made, limit: float) -> list[RayWorker]:

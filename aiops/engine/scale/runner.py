@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from aiops.core.shard import Answer, Order, tick_of, weight_of
 from aiops.engine.scale.group import Made, Question, Told
-from aiops.engine.scale.worker import LocalWorker, Lost, Worker
+from aiops.engine.scale.placing import uneven
+from aiops.engine.scale.tally import HERE, Tally
+from aiops.engine.scale.worker import LocalWorker, Lost, Worker, sent_to
 from aiops.store.shards import KEEP, ShardFiles
 
 log = logging.getLogger("aiops.scale")
@@ -51,12 +53,14 @@ class Runner:
         """Workers lost, and orders told once more."""
         self.unsaved = 0
         """Bytes of orders in the replay buffer."""
+        self.tally = Tally()
         self._made = list(made)
         self._files, self._least, self._patience = files, least_epoch, patience
         self._placed = [self.workers[n % len(self.workers)] for n in range(shards)]
         self._epoch, self._tick = [0] * shards, [0] * shards
         self._buffer: list[deque[tuple[int, Order]]] = [deque() for _ in range(shards)]
         self._saves: list[deque[int]] = [deque(maxlen=KEEP) for _ in range(shards)]
+        self._saved = [time.monotonic()] * shards
         self._waiting: list[tuple[int, int, Order]] = []
         self._spare: LocalWorker | None = None
         self._lock, self._queue = RLock(), Lock()
@@ -82,6 +86,14 @@ class Runner:
     def owners(self) -> list[Worker]:
         """Of each shard."""
         return list(self._placed)
+
+    def name_of(self, worker: Worker) -> str:
+        """Its place among the workers, or that it is this process."""
+        return str(self.workers.index(worker)) if worker.mortal and worker in self.workers else HERE
+
+    def kept(self) -> list[tuple[int, float]]:
+        """Of each shard, orders in the replay buffer, and when (monotonic s) its state was last kept."""
+        return [(len(orders), saved) for orders, saved in zip(self._buffer, self._saved, strict=True)]
 
     def order(self, number: int, order: Order) -> None:
         """Tell shard `number`, at the latest with the next `flush`."""
@@ -109,10 +121,13 @@ class Runner:
                 share = shares.setdefault(id(self._placed[number]), [])
                 share.append(Told(number, self._epoch[number], tick, order))
             sent = [(self._placed[share[0].shard], share) for share in shares.values()]
-            calls = [(worker, share, self._send(worker, share)) for worker, share in sent]
+            began = time.monotonic()
+            calls = [(worker, share, sent_to(worker, share)) for worker, share in sent]
             answers: dict[int, Answer] = {}
             for worker, share, call in calls:
-                for told, answer in zip(share, self._answers(worker, share, call), strict=True):
+                said = self._answers(worker, share, call)
+                self.tally.answered(self.name_of(worker), share, time.monotonic() - began)
+                for told, answer in zip(share, said, strict=True):
                     if answer is not None:
                         answers[told.shard] = answer
                         self._note(told.shard, answer)
@@ -149,7 +164,7 @@ class Runner:
             if workers is not None:
                 self.workers = list(workers)
             alive = [worker for worker in self.workers if worker.alive()]
-            while alive and (due := self._uneven(alive)):
+            while alive and (due := uneven(self._placed, alive)):
                 if not self._move(*due):
                     break
             for worker in before:
@@ -172,12 +187,6 @@ class Runner:
 
     # -- what happens when a worker is gone
 
-    def _send(self, worker: Worker, share: list[Told]) -> Any:
-        try:
-            return worker.obey(share)
-        except Lost as why:
-            return why
-
     def _answers(self, worker: Worker, share: list[Told], call: Any) -> list[Answer | None]:
         if isinstance(call, Lost):
             return self._mend(worker, share, call)
@@ -189,6 +198,7 @@ class Runner:
     def _mend(self, worker: Worker, share: list[Told], why: Lost) -> list[Answer | None]:
         """New owners for the shards of `worker`; the answers to what it was told last."""
         self.losses += 1
+        self.tally.lost(share)
         log.warning("a worker is lost, its shards are taken over: %s", why)
         worker.suspect()
         began, found = time.monotonic(), dict[tuple[int, int], Answer | None]()
@@ -203,6 +213,7 @@ class Runner:
                 log.warning("whoever was to take over is lost as well: %s", another)
             if left:
                 time.sleep(AGAIN)
+        self.tally.mended(back=worker in self._placed)
         log.info("shards of a lost worker are whole again after %.1f s", time.monotonic() - began)
         return [found.get((told.shard, told.tick)) for told in share]
 
@@ -227,6 +238,7 @@ class Runner:
         answers = owner.obey(again)()
         self._placed[number], self._epoch[number] = owner, epoch
         self.replayed += len(again)
+        self.tally.told_again(len(again))
         for answer in answers:
             if answer is not None:
                 self._note(number, answer)
@@ -245,18 +257,6 @@ class Runner:
                 f"no kept state of shard {number} can be used; the checkpoint is to be taken up"
             )
         return owner.take(number, epoch, None)
-
-    def _uneven(self, alive: Sequence[Worker]) -> tuple[int, Worker] | None:
-        """A shard that ought to be elsewhere, and where; as few as need be are moved."""
-        owned: dict[int, list[int]] = {id(worker): [] for worker in alive}
-        for number, owner in enumerate(self._placed):
-            if id(owner) not in owned:
-                return number, min(alive, key=lambda one: len(owned[id(one)]))
-            owned[id(owner)].append(number)
-        least, most = (pick(alive, key=lambda one: len(owned[id(one)])) for pick in (min, max))
-        if len(owned[id(most)]) - len(owned[id(least)]) < 2:
-            return None
-        return owned[id(most)][-1], least
 
     def _move(self, number: int, owner: Worker) -> bool:
         """From its present owner, which is alive, to another; whether it could be."""
@@ -280,8 +280,10 @@ class Runner:
         blob = np.asarray(self.ask(number, "dump"))
         if self.mortal or keep:
             tick = tick_of(blob)
-            self._files.save(number, self._epoch[number], tick, blob)
+            with self.tally.saving():
+                self._files.save(number, self._epoch[number], tick, blob)
             self._trim(number, tick)
+            self._saved[number] = time.monotonic()
         return blob
 
     def _trim(self, number: int, tick: int) -> None:

@@ -86,3 +86,11 @@ class LocalWorker(Worker):
 
     def close(self) -> None:
         pass
+
+
+def sent_to(worker: Worker, told: Sequence[Told]) -> Callable[[], list[Answer | None]] | Lost:
+    """What waits for the answers, or why there is nothing to wait for."""
+    try:
+        return worker.obey(told)
+    except Lost as why:
+        return why

@@ -1,0 +1,121 @@
+"""Shards on a Ray cluster that this process is no node of, through Ray Client.
+
+    python -m tests.e2e.ray_client FOLDER
+
+Starts the cluster (one node, two processors, with a token), kills a worker on the way, and in the end the
+whole cluster. The last line is one JSON object. A process of its own: Ray reads settings when it is imported.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.database import free_port
+from tests.engine.test_scale import ADAPTIVE, Stand, same
+
+WITHIN = 120.0
+"""Seconds for a head to start in, on a host that does other things too."""
+SETTINGS = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "ab" * 24,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # else 127.0.0.1 is taken for the address by which others reach this host, where nobody listens
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "2",
+}
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[str]:
+    """The address for clients."""
+    port = free_port()
+    argv = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block"]
+    argv += [
+        "--node-ip-address=127.0.0.1",
+        f"--port={free_port()}",
+        f"--ray-client-server-port={port}",
+        "--include-dashboard=false",
+    ]
+    argv += ["--num-cpus=2", "--object-store-memory=90000000", f"--temp-dir={folder}"]
+    with (folder / "head.log").open("wb") as out:
+        head = subprocess.Popen(argv, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield f"ray://127.0.0.1:{port}"
+    finally:
+        kill(head.pid, folder)
+
+
+def kill(head: int, folder: Path) -> None:
+    """All of the cluster at once: each has the head for an ancestor, or the folder among its words."""
+    found = [
+        one for one in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(one.info["cmdline"] or ())
+    ]
+    if psutil.pid_exists(head):
+        whole = psutil.Process(head)
+        found += [whole, *whole.children(recursive=True)]
+    for one in {one.pid: one for one in found if one.pid != os.getpid()}.values():
+        if one.is_running():
+            one.send_signal(signal.SIGKILL)
+
+
+def walked(address: str, folder: Path, end: Any) -> dict[str, Any]:
+    from aiops.engine.scale import runner
+    from aiops.engine.scale.ray_worker import start_workers
+
+    ray = joined(address)
+    workers = start_workers(ray, 2, ADAPTIVE, 30.0)
+    stand = Stand(ADAPTIVE, folder / "shards")
+    whole, parts = stand.whole(), stand.sharded(4, workers)
+    one, other = stand.walk(whole, 52), stand.walk(parts, 20)
+    parts.runner.save()
+    other += stand.walk(parts, 10, 20)
+    os.kill(workers[0].pid(), signal.SIGKILL)
+    other += stand.walk(parts, 10, 30)
+    killed = parts.runner.losses
+    parts.runner.save()
+    runner.LAST_RESORT = 3.0  # a minute, for clusters that come back
+    end()
+    other += stand.walk(parts, 12, 40)
+    parts.close()
+    return {
+        "same": same(one, other),
+        "killed": killed,
+        "replayed": parts.runner.replayed,
+        "here": sorted({parts.runner.name_of(owner) for owner in parts.runner.owners()}),
+        "explained": whole.explain(3) == parts.explain(3),
+        "nothing_started": not ray.is_initialized(),
+    }
+
+
+def joined(address: str) -> Any:
+    """As soon as there is a cluster."""
+    from aiops.engine.scale.ray_worker import join
+
+    until = time.monotonic() + WITHIN
+    while True:
+        try:
+            return join(address, 2, 80 << 20)
+        except ConnectionError:
+            if time.monotonic() > until:
+                raise
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    os.environ |= SETTINGS
+    with cluster(folder) as address:
+        (head,) = (one.pid for one in psutil.Process().children())
+        print(json.dumps(walked(address, folder, lambda: kill(head, folder))))
+
+
+if __name__ == "__main__":
+    main()
