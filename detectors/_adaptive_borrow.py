@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aiops.plugin import LANES, Columns
 from detectors import _adaptive_fields as k
 
-SHAPE = (k.Q10, k.Q1, k.Q01, k.RHO, k.FLAT)
+SHAPE = (k.SHAPE, k.EDGE, k.RHO, k.FLAT, k.SUMS)
 """Of these the siblings' median is taken."""
 BURSTY = (k.BURSTS, k.BURST_SIZE, k.BURST_SPREAD)
 """These together, from the sibling that has known most bursts."""
@@ -40,7 +40,10 @@ def borrow(columns: Columns, slot: int, siblings: NDArray[np.int32]) -> bool:
     if not max(theirs, least) / ALIKE <= max(own, least) <= ALIKE * max(theirs, least, burst):
         return False
     own = min(own, ALIKE * max(theirs, least))  # with one of the usual bursts in it, it may be more
-    mine[k.SCALE // LANES] = (own * count + theirs * WORTH) / (count + WORTH)
+    spread = (own * count + theirs * WORTH) / (count + WORTH)
+    mine[k.SCALE // LANES] = spread
+    young = np.where(of(k.COUNT) < k.YOUNG, np.maximum(of(k.SCALE), least), 1.0)
+    mine[k.HIGH // LANES] = np.median(of(k.HIGH) * young) * max(spread, least) / max(theirs, least)
     for field in SHAPE:
         mine[field // LANES] = np.median(of(field))
     for field in BURSTY:

@@ -109,39 +109,63 @@ def _noise(scale: f32, magnitude: f32, flat: f32) -> f32:
 
 
 @compiled
-def _body(block: Block, j: int, size: f32, rare: bool) -> tuple[f32, f32]:
-    """``score, reach``: -log10 p of a size under the tracked quantiles, and the size that scores `BAND`.
-
-    Beyond 0.1 % a generalised Pareto tail: each further decade of rarity is wider than the last by the ratio
-    that the last two have (Pickands 1975, on decades). Only `rare` ones come there.
-    """
-    q10, q1, q01 = block[k.Q10 + j], block[k.Q1 + j], block[k.Q01 + j]
-    first, second = q1 - q10, q01 - q1
-    per_both = k.ONE / (first * second)
-    per_first, per_second = per_both * second, per_both * first
-    ratio = clip(second * per_first, k.LIGHTEST, k.HEAVIEST)
-    within = clip(k.ONE + (size - q10) * per_first, k.ZERO, k.TWO) + clip(
-        (size - q1) * per_second, k.ZERO, k.ONE
-    )
-    if not rare:
-        return within, q01 + second * ratio
-    per_ratio = clip(first * per_second, k.ONE / k.HEAVIEST, k.ONE / k.LIGHTEST)
-    base = ratio if ratio > k.STRAIGHT else k.STRAIGHT
-    over = size - q01
-    over = over if over > k.ZERO else k.ZERO
-    beyond = log2(k.ONE + over * (base - k.ONE) * per_second * per_ratio) / log2(base)
-    return within + beyond, q01 + second * ratio
+def high_of(block: Block, j: int, noise: f32) -> f32:
+    """HIGH in the metric's unit."""
+    high: f32 = block[k.HIGH + j]
+    return high * noise if block[k.COUNT + j] < k.YOUNG else high
 
 
 @compiled
-def _slow_score(up: f32, down: f32, z: f32) -> f32:
+def _lifted(block: Block, j: int, noise: f32) -> f32:
+    """What a size is compared with, in the metric's unit: HIGH, or what is lively right now."""
+    high, lively = high_of(block, j, noise), k.LIVELY * noise
+    return high if high > lively else lively
+
+
+@compiled
+def _body(block: Block, j: int, size: f32, noise: f32, rare: bool) -> tuple[f32, f32]:
+    """``score, reach``: -log10 p of a size (unit) under the tail, and the size that scores `BAND`.
+
+    1 where 10 % are, START where 0.7 % are, and `BAND` at EDGE times that. Beyond, what ranks events across
+    series: the ratio to HIGH in decades that are as wide for all (`aiops.plugin.calibration`); its own tail
+    does not, which its events have shaped. Only `rare` ones come there.
+    """
+    lifted, shape, edge = _lifted(block, j, noise), block[k.SHAPE + j], block[k.EDGE + j]
+    heavy = edge > k.HEAVY
+    knee = (k.KNEE if heavy else edge) - k.ONE
+    rest = edge - k.KNEE if heavy else k.ONE
+    per_knee = k.ONE / ((shape - k.ONE) * knee * rest)
+    per_shape, per_rest = per_knee * knee * rest, per_knee * (shape - k.ONE) * knee
+    per_knee = per_knee * (shape - k.ONE) * rest
+    ratio = size / lifted
+    within = clip(k.ONE + (k.START - k.ONE) * (ratio * shape - k.ONE) * per_shape, k.ZERO, k.START)
+    height = (k.KNEE_SCORE if heavy else k.BAND) - k.START
+    within = within + height * clip((ratio - k.ONE) * per_knee, k.ZERO, k.ONE)
+    last = (k.BAND - k.KNEE_SCORE) * clip((ratio - k.KNEE) * per_rest, k.ZERO, k.ONE)
+    within = within + (last if heavy else k.ZERO)
+    if not rare:
+        return within, lifted * edge
+    far = k.LN2 * log2(ratio)
+    past = far - k.LN2 * log2(edge)
+    decades = k.START + far * (k.ONE / k.DECADE)
+    steep, slow = k.BAND + past * (k.ONE / k.STEEP), k.BAND + past * (k.ONE / k.SLOW)
+    light = decades if decades > slow else slow
+    steep = decades if decades < steep else steep
+    return (steep if heavy else light) if past > k.ZERO else within, lifted * edge
+
+
+@compiled
+def _slow_score(up: f32, down: f32, sums: f32, z: f32) -> f32:
     """Two-sided CUSUM (Page 1954): P(C > h) falls as exp(-2 * SLACK * h) for whitened z.
 
-    It speaks only through samples that are off themselves: a frozen sum must not outlive its fault.
+    Where the sums are usually more than noise makes them, it falls as much slower. It speaks only through
+    samples that are off themselves: a frozen sum must not outlive its fault.
     """
     bounded = clip(z, -k.CLIP, k.CLIP)
     strength = (up + bounded if z > k.ZERO else down - bounded) - k.SLACK - k.CUSUM_START
-    return k.LOG10_E * strength if abs(z) > k.CUSUM_NEEDS else k.ZERO
+    score = k.LOG10_E * strength * (k.SUMS_USUAL / (sums if sums > k.SUMS_USUAL else k.SUMS_USUAL))
+    score = score if score < k.CUSUM_CAP else k.CUSUM_CAP
+    return score if abs(z) > k.CUSUM_NEEDS else k.ZERO
 
 
 @compiled
@@ -185,13 +209,22 @@ def _spread(block: Block, j: int, step: f32, magnitude: f32) -> tuple[f32, f32]:
 
 
 @compiled
+def _enough(block: Block, j: int) -> f32:
+    """Bursts beyond which they are usual. What seldom stands still needs many: fewer are its events."""
+    count = block[k.COUNT + j]
+    often = k.OFTEN * (count if count < k.MEMORY else k.MEMORY)
+    often = k.ZERO if block[k.FLAT + j] > k.HALF else often
+    return often if often > k.USUAL else k.USUAL
+
+
+@compiled
 def _burst_score(block: Block, j: int, surprise: f32) -> tuple[f32, f32]:
     """``score, reach``: -log10 p if it is one of the series' usual bursts, and the burst that scores `BAND`.
 
     Bursts' peaks are taken as log-normal, so half exceed their mean; 30 and 0 while none are usual.
     """
     count, bursts, spread = block[k.COUNT + j], block[k.BURSTS + j], block[k.BURST_SPREAD + j]
-    usual = bursts > k.USUAL
+    usual = bursts > _enough(block, j)
     rarity = k.LOG10_2 * (log2(count if count < k.MEMORY else k.MEMORY) - log2(k.HALF * bursts))
     excess = log2(abs(surprise)) - block[k.BURST_SIZE + j]
     ratio = excess / (k.BURST_SIGMA * spread) if excess > k.ZERO else k.ZERO
@@ -203,7 +236,7 @@ def _burst_score(block: Block, j: int, surprise: f32) -> tuple[f32, f32]:
 
 @compiled
 def foresee(block: Block, j: int, time_high: f32, time_low: f32) -> None:
-    """Set RARE to 1 where a raw sample is beyond the tail's last quantile, or bursts have a part in it.
+    """Set RARE to 1 where a raw sample is beyond EDGE, or bursts have a part in it.
 
     Errs to that side. Everything else needs neither the tail's logarithms nor the bursts', and 63 blocks of
     64 hold nothing else.
@@ -211,12 +244,14 @@ def foresee(block: Block, j: int, time_high: f32, time_low: f32) -> None:
     high, low = block[k.RAW_HIGH + j], block[k.RAW_LOW + j]
     since = (time_high - block[k.SEEN_HIGH + j]) + (time_low - block[k.SEEN_LOW + j])
     step, _, expected = _expect(block, j, since if since > k.ZERO else k.ZERO)
-    _, unit = _spread(block, j, step, abs(high))
+    noise, unit = _spread(block, j, step, abs(high))
     value = (high - block[k.ANCHOR_HIGH + j]) + (low - block[k.ANCHOR_LOW + j])
     size = abs((value - expected) * (k.ONE / unit))
-    far = (size > block[k.Q01 + j]) | (size > k.TWO * k.CLIP)
-    bursts = (block[k.EPISODE + j] > k.ZERO) | (block[k.BURSTS + j] > k.USUAL)
-    block[k.RARE + j] = k.ONE if far | bursts else k.ZERO
+    known = block[k.BURSTS + j]
+    far = size * noise > _lifted(block, j, noise) * block[k.EDGE + j]
+    alike = (size > k.TWO * k.CLIP) & (known > k.HALF)
+    bursts = (block[k.EPISODE + j] > k.ZERO) | (known > _enough(block, j))
+    block[k.RARE + j] = k.ONE if far | alike | bursts else k.ZERO
 
 
 @compiled
@@ -228,12 +263,13 @@ def look(block: Block, j: int, rare: bool) -> tuple[f32, View]:
     root = math.sqrt(k.NEARLY_ONE - rho * rho)
     surprise = block[k.VALUE + j] - expected
     z = surprise * per_unit
-    body, reach = _body(block, j, abs(z), rare)
+    body, reach = _body(block, j, abs(z) * noise, noise, rare)
+    reach = reach * (unit / noise)
     burst, burst_reach = _burst_score(block, j, surprise) if rare else (k.MAX_SCORE, k.ZERO)
-    slow = _slow_score(block[k.CUSUM_UP + j], block[k.CUSUM_DOWN + j], z)
+    slow = _slow_score(block[k.CUSUM_UP + j], block[k.CUSUM_DOWN + j], block[k.SUMS + j], z)
     score = burst if burst < body else body
     score = slow if slow > score else score
-    reach = burst_reach if burst_reach > unit * reach else unit * reach
+    reach = burst_reach if burst_reach > reach else reach
     lag = block[k.RESIDUAL + j] * per_unit * root
     view = View(step, predicted, expected, noise, unit / root, surprise, z, lag, body, reach)
     return clip(score, k.ZERO, k.MAX_SCORE), view

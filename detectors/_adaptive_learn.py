@@ -6,7 +6,19 @@ Each step writes its own fields, and reads the others as they were unless it say
 from aiops.plugin.columns import LANES
 from detectors import _adaptive_fields as k
 from detectors._adaptive_fields import f
-from detectors._adaptive_judge import Block, View, clip, compiled, f32, flush, keep, log2, look, take_in
+from detectors._adaptive_judge import (
+    Block,
+    View,
+    clip,
+    compiled,
+    f32,
+    flush,
+    high_of,
+    keep,
+    log2,
+    look,
+    take_in,
+)
 
 
 @compiled
@@ -71,8 +83,8 @@ def _learn_scale(block: Block, j: int, learn: bool, v: View) -> None:
     """Mean absolute surprise, clipped as Huber's proposal 2, in units of a Gaussian's sigma."""
     count, scale, patience = block[k.COUNT + j], block[k.SCALE + j], block[k.PATIENCE + j]
     size = abs(v.z) * v.noise
-    bound = block[k.Q10 + j] if block[k.Q10 + j] > k.CLIP else k.CLIP
-    bound = (patience if patience > k.SHIFTED else bound) * v.noise
+    usual, least = high_of(block, j, v.noise) / block[k.SHAPE + j], k.CLIP * v.noise
+    bound = patience * v.noise if patience > k.SHIFTED else (usual if usual > least else least)
     bounded = size if (size < bound) | (count < f(4.5)) else bound
     target = k.GAUSSIAN * bounded
     moved = scale + _young(count, k.SCALE_GAIN) * (target - scale)
@@ -81,29 +93,30 @@ def _learn_scale(block: Block, j: int, learn: bool, v: View) -> None:
 
 
 @compiled
-def _quantile(q: f32, size: f32, share: f32, low: f32, gain: f32) -> f32:
-    """One multiplicative stochastic step towards the size that `share` of the samples exceed."""
-    moved = q * (k.ONE + gain * ((k.ONE if size > q else k.ZERO) - share))
-    return moved if moved > low else low
-
-
-@compiled
 def _learn_tail(block: Block, j: int, learn: bool, v: View) -> None:
-    """The three quantiles, each above the one before. A long outlier teaches with its first samples only.
+    """Multiplicative stochastic steps (Robbins and Monro 1951) towards the sizes that 0.7 % and 10 % exceed.
 
-    After those that ask what the quantiles were when the sample was judged.
+    In the metric's unit, not in scales: these rise with an event, and fall with the quiet of a night. A long
+    outlier teaches with its first samples only, until it is the new normal. After those that ask what the
+    tail was when the sample was judged.
     """
-    count = block[k.COUNT + j]
-    young, gain = count < f(9.5), _young(count, k.TAIL_GAIN)
-    q10 = k.PRIOR10 if young else _quantile(block[k.Q10 + j], abs(v.z), k.P10, k.LOW10, gain)
-    q1 = k.PRIOR1 if young else _quantile(block[k.Q1 + j], abs(v.z), k.P1, k.LOW1, gain)
-    q01 = k.PRIOR01 if young else _quantile(block[k.Q01 + j], abs(v.z), k.P01, k.LOW01, gain)
-    q1 = q1 if q1 > q10 * f(1.25) else q10 * f(1.25)
-    q01 = q01 if q01 > q1 * f(1.15) else q1 * f(1.15)
-    fresh = learn & (block[k.PATIENCE + j] < k.FRESH)
-    keep(block, k.Q10 + j, q10, fresh)
-    keep(block, k.Q1 + j, q1, fresh)
-    keep(block, k.Q01 + j, q01, fresh)
+    count, patience = block[k.COUNT + j], block[k.PATIENCE + j]
+    begins, last = count < f(9.5), (count < k.YOUNG) & (count > k.YOUNG - k.ONE)
+    size = abs(v.z) * (k.ONE if count < k.YOUNG else v.noise)
+    high, shape, edge = block[k.HIGH + j], block[k.SHAPE + j], block[k.EDGE + j]
+    gain = clip(k.TAIL_EARLY / (count + k.ONE), k.TAIL_GAIN, k.TAIL_FASTEST)
+    grown = k.ONE + gain * ((k.ONE if size > high else k.ZERO) - k.P_HIGH)
+    body = k.ONE - k.BODY_GAIN * gain * ((k.ONE if size * shape > high else k.ZERO) - k.P_BODY)
+    target = clip(k.BEND * shape * shape, k.NEAREST, k.FARTHEST)
+    fresh = (patience < k.FRESH) | (patience > k.SHIFTED)
+    moved = high * grown if fresh else high
+    bent = clip(shape * grown * body, k.LEAST_SHAPE, k.MOST_SHAPE) if fresh else shape
+    moved = k.PRIOR_HIGH if begins else moved
+    moved = moved * v.noise if last else moved
+    keep(block, k.HIGH + j, moved if moved > k.ABSOLUTE_FLOOR else k.ABSOLUTE_FLOOR, learn)
+    keep(block, k.SHAPE + j, k.PRIOR_SHAPE if begins else bent, learn)
+    edge = edge + _young(count + k.EDGE_DOUBT, k.EDGE_GAIN) * (target - edge)
+    keep(block, k.EDGE + j, k.PRIOR_EDGE if begins else edge, learn)
 
 
 @compiled
@@ -123,7 +136,7 @@ def _learn_bursts(block: Block, j: int, learn: bool, v: View) -> None:
     deviation = abs(v.surprise)
     alike = (bursts > k.HALF) & (abs(v.z) > k.TWO * k.CLIP) & (log2(deviation) > mean - spread)
     high = alike | (v.body > k.BURST_SCORE)
-    lasting = (high | (abs(v.z) > block[k.Q1 + j])) & (block[k.PATIENCE + j] < k.SHIFTED)
+    lasting = (high | (v.body > k.START)) & (block[k.PATIENCE + j] < k.SHIFTED)
     ended = learn & (episode > k.ZERO) & ~lasting
     counts = ended & (v.step < f(1.5))
     gain = k.BURST_GAIN if bursts > k.HALF else k.ONE
@@ -144,6 +157,9 @@ def _learn_slow(block: Block, j: int, learn: bool, v: View) -> None:
     counts = (block[k.COUNT + j] > f(9.5)) & (block[k.PATIENCE + j] < k.SHIFTED)
     up = clip(block[k.CUSUM_UP + j] + bounded - k.SLACK, k.ZERO, k.CUSUM_MAX) if counts else k.ZERO
     down = clip(block[k.CUSUM_DOWN + j] - bounded - k.SLACK, k.ZERO, k.CUSUM_MAX) if counts else k.ZERO
+    sums = block[k.SUMS + j]
+    sums = sums + _young(block[k.COUNT + j] + k.SUMS_DOUBT, k.SUMS_GAIN) * (up + down - sums)
+    keep(block, k.SUMS + j, flush(sums), learn)
     keep(block, k.CUSUM_UP + j, up, learn)
     keep(block, k.CUSUM_DOWN + j, down, learn)
 

@@ -27,7 +27,8 @@ class Naive:
             "count interval last flat level trend residual rho scale episode bursts burst_size burst_spread"
         )
         self.s = {
-            name: np.zeros(series, f) for name in [*zeros.split(), "up", "down", "peak", "q10", "q1", "q01"]
+            name: np.zeros(series, f)
+            for name in [*zeros.split(), "up", "down", "sums", "peak", "high", "shape", "edge"]
         }
         self.s["patience"] = np.full(series, k.CLIP)
 
@@ -65,7 +66,7 @@ class Naive:
         unit = noise * (f(1) + k.WIDENING * s["rho"] * s["rho"] * gaps)
         surprise = x - expected
         z = surprise / unit
-        body = self._body(np.abs(z))
+        body = self._body(np.abs(z) * noise, noise)
         score = np.minimum(body, self._burst(np.abs(surprise)))
         score = np.clip(np.maximum(score, self._slow(z)), f(0), k.MAX_SCORE)
         ready = present & (s["count"] >= self.warmup)
@@ -84,26 +85,38 @@ class Naive:
         self.anchor = self.anchor + moved
         s["level"], s["last"] = s["level"] - moved, s["last"] - moved
 
-    def _body(self, size: Row) -> Row:
-        q10, q1, q01 = self.s["q10"], self.s["q1"], self.s["q01"]
-        ratio = np.clip((q01 - q1) / (q1 - q10), k.LIGHTEST, k.HEAVIEST)
-        base = np.maximum(ratio, k.STRAIGHT)
-        over = np.maximum(size - q01, f(0))
-        beyond = _log2(f(1) + over * (base - f(1)) / ((q01 - q1) * ratio)) / _log2(base)
-        within = np.clip(f(1) + (size - q10) / (q1 - q10), f(0), f(2))
-        return within + np.clip((size - q1) / (q01 - q1), f(0), f(1)) + beyond
+    def _high(self, noise: Row) -> Row:
+        return np.where(self.s["count"] < k.YOUNG, self.s["high"] * noise, self.s["high"])
+
+    def _body(self, size: Row, noise: Row) -> Row:
+        shape, edge = self.s["shape"], self.s["edge"]
+        ratio = size / np.maximum(self._high(noise), k.LIVELY * noise)
+        within = np.clip(f(1) + (k.START - f(1)) * (ratio * shape - f(1)) / (shape - f(1)), f(0), k.START)
+        light = within + (k.BAND - k.START) * np.clip((ratio - f(1)) / (edge - f(1)), f(0), f(1))
+        heavy = within + (k.KNEE_SCORE - k.START) * np.clip((ratio - f(1)) / (k.KNEE - f(1)), f(0), f(1))
+        heavy = heavy + (k.BAND - k.KNEE_SCORE) * np.clip((ratio - k.KNEE) / (edge - k.KNEE), f(0), f(1))
+        far = k.LN2 * _log2(ratio)
+        past = far - k.LN2 * _log2(edge)
+        decades = k.START + far / k.DECADE
+        light = np.where(past > 0, np.maximum(decades, k.BAND + past / k.SLOW), light)
+        heavy = np.where(past > 0, np.minimum(decades, k.BAND + past / k.STEEP), heavy)
+        return np.where(edge > k.HEAVY, heavy, light)
 
     def _burst(self, deviation: Row) -> Row:
         s = self.s
         rarity = k.LOG10_2 * (_log2(np.minimum(s["count"], k.MEMORY)) - _log2(f(0.5) * s["bursts"]))
         excess = _log2(deviation) - s["burst_size"]
         ratio = np.where(excess > 0, excess / (k.BURST_SIGMA * s["burst_spread"]), f(0))
-        return np.where(s["bursts"] > k.USUAL, rarity + f(0.5) * k.LOG10_E * ratio * ratio, k.MAX_SCORE)
+        usual = s["bursts"] > np.where(
+            s["flat"] > f(0.5), k.USUAL, np.maximum(k.USUAL, k.OFTEN * np.minimum(s["count"], k.MEMORY))
+        )
+        return np.where(usual, rarity + f(0.5) * k.LOG10_E * ratio * ratio, k.MAX_SCORE)
 
     def _slow(self, z: Row) -> Row:
         one = np.clip(z, -k.CLIP, k.CLIP)
         sums = np.where(z > 0, self.s["up"] + one, self.s["down"] - one) - k.SLACK - k.CUSUM_START
-        return np.where(np.abs(z) > k.CUSUM_NEEDS, k.LOG10_E * sums, f(0))
+        sums = k.LOG10_E * sums * (k.SUMS_USUAL / np.maximum(self.s["sums"], k.SUMS_USUAL))
+        return np.where(np.abs(z) > k.CUSUM_NEEDS, np.minimum(sums, k.CUSUM_CAP), f(0))
 
     def _learnt(
         self, x: Row, z: Row, surprise: Row, body: Row, gap: Row, step: Row,
@@ -126,12 +139,16 @@ class Naive:
         same = np.abs(x - s["last"]) <= k.RELATIVE_FLOOR * magnitude
         new["rho"] = np.where(steady & ~same, rho, s["rho"])
         size = np.abs(z) * noise
-        bound = np.where(shifted, s["patience"], np.maximum(s["q10"], k.CLIP)) * noise
+        bound = (
+            np.where(shifted, s["patience"], np.fmax(self._high(noise) / s["shape"] / noise, k.CLIP)) * noise
+        )
         size = np.where((size < bound) | ~settled, size, bound)
         scale = s["scale"] + _young(count, k.SCALE_GAIN) * (k.GAUSSIAN * size - s["scale"])
         scale = np.where(count == 1, k.GAUSSIAN * size, scale)
         new["scale"] = np.where(count > 0, _flushed(scale), s["scale"])
-        new |= self._learnt_tail(np.abs(z)) | self._learnt_bursts(np.abs(z), np.abs(surprise), body, step)
+        new |= self._learnt_tail(np.abs(z), noise) | self._learnt_bursts(
+            np.abs(z), np.abs(surprise), body, step
+        )
         return new | self._learnt_rest(x, z, gap, magnitude)
 
     def _learnt_level(
@@ -150,27 +167,32 @@ class Naive:
             "trend": np.where(settled & ~shifted, _flushed(trend), f(0)),
         }
 
-    def _learnt_tail(self, size: Row) -> dict[str, Row]:
-        s, young = self.s, self.s["count"] < 10
-        gain = _young(s["count"], k.TAIL_GAIN)
-        new = {}
-        for name, prior, share, low in (
-            ("q10", k.PRIOR10, k.P10, k.LOW10),
-            ("q1", k.PRIOR1, k.P1, k.LOW1),
-            ("q01", k.PRIOR01, k.P01, k.LOW01),
-        ):
-            hit = np.where(size > s[name], f(1), f(0))
-            new[name] = np.where(young, prior, np.maximum(s[name] * (f(1) + gain * (hit - share)), low))
-        new["q1"] = np.maximum(new["q1"], new["q10"] * f(1.25))
-        new["q01"] = np.maximum(new["q01"], new["q1"] * f(1.15))
-        return {name: np.where(s["patience"] < k.FRESH, value, s[name]) for name, value in new.items()}
+    def _learnt_tail(self, size: Row, noise: Row) -> dict[str, Row]:
+        s, count = self.s, self.s["count"]
+        begins, young = count < 10, count < k.YOUNG
+        last = young & (count > k.YOUNG - f(1))
+        size = np.where(young, size, size * noise)
+        gain = np.clip(k.TAIL_EARLY / (count + f(1)), k.TAIL_GAIN, k.TAIL_FASTEST)
+        grown = f(1) + gain * (np.where(size > s["high"], f(1), f(0)) - k.P_HIGH)
+        body = f(1) - k.BODY_GAIN * gain * (np.where(size * s["shape"] > s["high"], f(1), f(0)) - k.P_BODY)
+        fresh = (s["patience"] < k.FRESH) | (s["patience"] > k.SHIFTED)
+        high = np.where(begins, k.PRIOR_HIGH, np.where(fresh, s["high"] * grown, s["high"]))
+        bent = np.clip(s["shape"] * grown * body, k.LEAST_SHAPE, k.MOST_SHAPE)
+        shape = np.where(fresh, bent, s["shape"])
+        target = np.clip(k.BEND * s["shape"] * s["shape"], k.NEAREST, k.FARTHEST)
+        edge = s["edge"] + _young(count + k.EDGE_DOUBT, k.EDGE_GAIN) * (target - s["edge"])
+        return {
+            "high": np.maximum(np.where(last, high * noise, high), k.ABSOLUTE_FLOOR),
+            "shape": np.where(begins, k.PRIOR_SHAPE, shape),
+            "edge": np.where(begins, k.PRIOR_EDGE, edge),
+        }
 
     def _learnt_bursts(self, size: Row, deviation: Row, body: Row, step: Row) -> dict[str, Row]:
         s = self.s
         any_yet = s["bursts"] > 0.5
         alike = any_yet & (size > 6) & (_log2(deviation) > s["burst_size"] - s["burst_spread"])
         high = alike | (body > k.BURST_SCORE)
-        lasting = (high | (size > s["q1"])) & (s["patience"] < k.SHIFTED)
+        lasting = (high | (body > k.START)) & (s["patience"] < k.SHIFTED)
         counts = (s["episode"] > 0) & ~lasting & (step < 1.5)
         gain = np.where(any_yet, k.BURST_GAIN, f(1))
         excess = _log2(s["episode"]) - s["burst_size"]
@@ -188,6 +210,9 @@ class Naive:
     def _learnt_rest(self, x: Row, z: Row, gap: Row, magnitude: Row) -> dict[str, Row]:
         s, count = self.s, self.s["count"]
         one, counts = np.clip(z, -k.CLIP, k.CLIP), (count >= 10) & (s["patience"] < k.SHIFTED)
+        up = np.where(counts, np.clip(s["up"] + one - k.SLACK, f(0), k.CUSUM_MAX), f(0))
+        down = np.where(counts, np.clip(s["down"] - one - k.SLACK, f(0), k.CUSUM_MAX), f(0))
+        sums = s["sums"] + _young(count + k.SUMS_DOUBT, k.SUMS_GAIN) * (up + down - s["sums"])
         outlier = (np.abs(z) > k.CLIP) & (count >= 10)
         calmer = np.where(s["patience"] > k.SHIFTED, f(0.5), k.PATIENCE_DECAY)
         same = np.abs(x - s["last"]) <= k.RELATIVE_FLOOR * magnitude
@@ -195,8 +220,9 @@ class Naive:
         pulled = interval + k.INTERVAL_GAIN * (np.clip(gap, f(0.5) * interval, f(2) * interval) - interval)
         usual = np.where(interval > 0, pulled, gap)
         return {
-            "up": np.where(counts, np.clip(s["up"] + one - k.SLACK, f(0), k.CUSUM_MAX), f(0)),
-            "down": np.where(counts, np.clip(s["down"] - one - k.SLACK, f(0), k.CUSUM_MAX), f(0)),
+            "up": up,
+            "down": down,
+            "sums": _flushed(sums),
             "patience": np.clip(
                 s["patience"] * np.where(outlier, k.PATIENCE_GROWTH, calmer), k.CLIP, f(1e12)
             ),
