@@ -235,7 +235,7 @@ class Naive:
 
 
 def _young(count: Row, gain: np.float32) -> Row:
-    return np.maximum(f(1) / (count + f(1)), gain)
+    return np.asarray(np.maximum(f(1) / (count + f(1)), gain))
 
 
 def _flushed(x: Row) -> Row:
