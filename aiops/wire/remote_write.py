@@ -112,6 +112,14 @@ class RemoteWrite:
         found = self.intake.admit(strangers)
         new = refs < 0
         refs[new] = found[-1 - refs[new]]
+        self._expect(refs, new)
+
+    def _expect(self, refs: NDArray[np.int32], new: NDArray[np.bool_]) -> None:
+        """Let the tracks beside new ones expect each other: the next message spells them in this order."""
+        near = np.flatnonzero(new[1:] | new[:-1])
+        one, other = refs[near], refs[near + 1]
+        follows = (one >= 0) & (other >= 0) & (one != other)
+        self.intake.tracks.rows["next"][one[follows]] = other[follows]
 
     def _learn_types(self, buffer: NDArray[np.uint8], start: int, size: int) -> None:
         """``MetricMetadata {MetricType type = 1; string metric_family_name = 2}``: fields 3."""

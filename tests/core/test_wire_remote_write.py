@@ -228,6 +228,18 @@ def test_an_evicted_series_gives_its_slot_to_another_without_a_mix_up() -> None:
     assert not set(elsewhere.tolist()) & {one.index.find(labels_of(UP))}
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_new_series_are_expected_after_their_neighbours_in_the_message(version: int) -> None:
+    one = Receiver()
+    here = [[("__name__", "up"), ("pod", f"p{k}")] for k in range(6)]
+    for pods in (here[:2], [here[0], here[2], here[3], here[1], here[4]], here):
+        one.send(*(only(pod, (T, 1.0), (T + 1000, 1.0)) for pod in pods), version=version)
+        rows = one.intake.tracks.rows
+        ref_of = {int(rows["slot"][ref]): int(ref) for ref in one.intake.tracks.refs()}
+        refs = [ref_of[one.index.find(labels_of(pod))] for pod in pods]  # type: ignore[index]
+        assert rows["next"][refs[:-1]].tolist() == refs[1:], "none is its own neighbour by its two samples"
+
+
 def test_tracks_and_pairs_of_evicted_series_are_given_back() -> None:
     one = Receiver()
     for tick in range(20):
