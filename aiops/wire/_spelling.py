@@ -66,17 +66,17 @@ class Spellings:
 
     def clear(self) -> None:
         """Forget all numbers: after an eviction they may be another pair's."""
-        self.cells = np.zeros(1024, SPELT)
+        self.cells, self._placed = np.zeros(1024, SPELT), 0
         self._names = {name: number for number, name in enumerate(self.extra)}
         self.extra_ids = np.array(self._pairs.take(self.extra.items()), np.int32)
 
     def room(self, more: int) -> None:
         """Let `more` pairs be placed, at most half the cells being taken."""
-        old = self.cells[self.cells["hash"] != 0]
         size = len(self.cells)
-        while size < 2 * (len(old) + more):
+        while size < 2 * (self._placed + more):
             size *= 2
         if size > len(self.cells):
+            old = self.cells[self.cells["hash"] != 0]
             self.cells = np.zeros(size, SPELT)
             place_all(self.cells, old)
 
@@ -120,6 +120,7 @@ class Spellings:
             self.room(len(aliens))
             known = symbols, symbol_at, seed, self.cells
             spell(buffer, spans, *known, places, ends, sizes, aliens, at, last, out)
+            self._placed += int(out[ALIEN])
             try:
                 if out[FAULT] >= 0:
                     raise WireError("a label that is cut off, or has no name", int(out[FAULT]))
