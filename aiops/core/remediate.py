@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, TypeAlias
 
 from aiops.core import autonomy
@@ -69,6 +70,8 @@ class Remediation:
         self.policy = policy or Policy()
         self.levels: Levels = {}
         self._history = {run.id: run for run in history}
+        active = [_last_active(run) for run in self._history.values()]
+        self._latest, self._oldest = max(active, default=-inf), min(active, default=inf)
 
     def trust(self, levels: Levels) -> None:
         """What playbooks have earned by now, as the store knows it."""
@@ -80,13 +83,14 @@ class Remediation:
     def note(self, run: Run) -> None:
         """A stored run (``id`` > 0) was made or has changed."""
         self._history[run.id] = replace(run)
-        horizon = history_seconds(self.playbooks, self.brakes)
-        latest = max(_last_active(one) for one in self._history.values())
-        self._history = {
-            key: one
-            for key, one in self._history.items()
-            if one.state in LIVE_RUN or _last_active(one) >= latest - horizon
-        }
+        active = _last_active(run)
+        self._latest, self._oldest = max(self._latest, active), min(self._oldest, active)
+        since = self._latest - history_seconds(self.playbooks, self.brakes)
+        if self._oldest >= since:  # a takeover notes thousands: to look all through for each took seconds
+            return
+        kept = [one for one in self._history.values() if one.state in LIVE_RUN or _last_active(one) >= since]
+        self._history = {one.id: one for one in kept}
+        self._oldest = min(map(_last_active, kept))
 
     def heard(self, run_id: int, to: RunState, now: float) -> None:
         """A run began or ended, as the worker tells."""
