@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Two stages: what builds stays behind. Both bases are the same, so that compiled parts fit.
 #
 #   docker build --build-arg BASE=python:3.11.14-slim-bookworm@sha256:... -t forewarn:0.1.0 .
@@ -28,7 +27,7 @@ LABEL org.opencontainers.image.title="Forewarn" \
       org.opencontainers.image.description="Sees faults coming, opens one ticket, repairs and verifies." \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 65532 forewarn && \
-    useradd --uid 65532 --gid 65532 --home-dir /var/lib/forewarn --shell /usr/sbin/nologin forewarn && \
+    useradd --key UID_MAX=65535 --uid 65532 --gid 65532 --home-dir /var/lib/forewarn --shell /usr/sbin/nologin forewarn && \
     install -d -o forewarn -g forewarn -m 0750 /var/lib/forewarn
 COPY --from=build /opt/forewarn /opt/forewarn
 ENV PATH=/opt/forewarn/bin:$PATH \
