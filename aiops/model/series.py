@@ -113,6 +113,8 @@ class SeriesIndex:
 
     def live(self) -> NDArray[np.int32]:
         """The slots that are not free, ascending."""
+        if self._live == self._capacity:  # as after a first contact, or none that went
+            return np.arange(self._capacity, dtype=np.int32)
         return self._rows.live(self._capacity)
 
     def generations(self, slots: NDArray[np.int32]) -> NDArray[np.uint32]:
@@ -201,6 +203,7 @@ class SeriesIndex:
         self._asked[:] = False
         if not len(gone):
             return gone
+        self._live -= len(gone)
         if 4 * len(gone) < len(live):
             self._table.remove(gone, self._hash)
             self._rows.clear(gone)
@@ -210,7 +213,6 @@ class SeriesIndex:
         self._seen[gone] = 0.0
         self._generation[gone] += np.uint32(1)
         self._free.frombytes(gone.tobytes())
-        self._live -= len(gone)
         self.evictions += 1
         self.pairs.keep(self._rows.tidy(self.live(), len(self.pairs)))
         return gone

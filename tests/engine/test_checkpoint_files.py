@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aiops.store import checkpoints
+from aiops.store import checkpoint_files, checkpoints
 
 Array = NDArray[Any]
 STEP = 16
@@ -81,6 +81,21 @@ def test_whatever_changes_and_grows_is_read_as_it_was_put(tmp_path: Path, seed: 
         assert checkpoints.numbers(tmp_path) == list(range(max(1, number - 1), number + 1))
         assert number == 1 or same(tmp_path, number - 1, before)
         before = hot.copy(), cold.copy(), flat
+
+
+@pytest.mark.parametrize("name", ["hot", "cold", "flat"])
+def test_files_longer_than_one_reading_are_whole_and_a_wrong_bit_anywhere_is_told(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_files, "READ", 100)
+    wanted = arrays(48)
+    path = write(tmp_path, 1, *wanted) / f"one.{name}.npy"
+    assert same(tmp_path, 1, wanted)
+    right = path.read_bytes()
+    for place in range(checkpoint_files.HEADER, len(right), 7):
+        path.write_bytes(right[:place] + bytes([right[place] ^ 16]) + right[place + 1 :])
+        with pytest.raises(checkpoints.Damaged, match=f"{name}.npy: its checksum does not match"):
+            checkpoints.read(tmp_path, 1)
 
 
 def test_where_there_are_no_links_the_files_are_copied(
