@@ -200,6 +200,7 @@ class Spool:
                 await self._hand_over(entry, batches)
                 taken += 1
             last = max(last, entry.number)
+            await asyncio.sleep(0)  # a hundred of them are seconds, in which callers ask for other things
         self._last = last + 1  # its effects may be stored of an entry that was not
         return taken
 

@@ -240,6 +240,26 @@ async def test_numbers_go_on_where_effects_or_entries_ended(db: Database) -> Non
         await db.run(lambda conn: conn.execute(spool.delete().where(spool.c.number > 7)))
 
 
+async def test_others_have_their_turn_between_two_entries_that_are_taken_in_again(db: Database) -> None:
+    await db.run(rows.append, [Entry(number, "push", "p", {}, b"x") for number in range(1, 6)])
+    turns, seen = 0, []
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def again(_entry: Entry) -> list[Any]:
+        seen.append(turns)
+        return []
+
+    other = asyncio.create_task(turn())
+    await Spool(StoreShelf(db, no_fence), Belt(), 1000).replay(again, 0)  # type: ignore[arg-type]
+    other.cancel()
+    assert len(set(seen)) == 5
+
+
 async def test_a_full_spool_asks_for_a_checkpoint_and_empties_when_it_is_covered(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
