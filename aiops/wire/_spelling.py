@@ -80,18 +80,16 @@ class Spellings:
             self.cells = np.zeros(size, SPELT)
             place_all(self.cells, old)
 
-    def learn(self, cell: int, name: str, value: str) -> None:
-        """Say what the pair in `cell` is."""
-        row = self.cells[cell]
+    def learn(self, name: str, value: str) -> tuple[int, int, int]:
+        """Number, name and flags of a pair, as its cell holds them."""
         clashes = name in self.extra
         if clashes and self._clash == "rename":
             name, clashes = f"exported_{name}", False
-        row["name"] = self._names.setdefault(name, len(self._names))
+        number = self._names.setdefault(name, len(self._names))
         if not value or (clashes and self._clash == "ours"):
-            row["flags"] = LEFT_OUT
-        else:
-            row["flags"] = INSTEAD if clashes else self._flags(name, value)
-        row["id"] = -1 if row["flags"] & LEFT_OUT else self._pairs.take(labels_of([(name, value)]))[0]
+            return -1, number, LEFT_OUT
+        flags = INSTEAD if clashes else self._flags(name, value)
+        return self._pairs.take(labels_of([(name, value)]))[0], number, flags
 
     def _flags(self, name: str, value: str) -> int:
         if name == "le":
@@ -124,15 +122,23 @@ class Spellings:
             try:
                 if out[FAULT] >= 0:
                     raise WireError("a label that is cut off, or has no name", int(out[FAULT]))
-                for cell, *spans_of in aliens[: out[ALIEN]].tolist():
-                    name, value = text(buffer, *spans_of[:2]), text(buffer, *spans_of[2:])
-                    if "\x00" in name:
-                        raise WireError("a label name with a NUL", spans_of[0])
-                    self.learn(cell, name, value)
+                self._learn_all(buffer, aliens[: out[ALIEN]])
             except WireError:
                 self.clear()  # cells that were only noted
                 raise
         return self._spelt(places, ends, sizes)
+
+    def _learn_all(self, buffer: NDArray[np.uint8], aliens: NDArray[np.int64]) -> None:
+        """Say what is in the cells of pairs that were not known: each a cell and the spans of both texts."""
+        learnt = []
+        for begin, end, *span in aliens[:, 1:].tolist():
+            name, value = text(buffer, begin, end), text(buffer, *span)
+            if "\x00" in name:
+                raise WireError("a label name with a NUL", begin)
+            learnt.append(self.learn(name, value))
+        # a column at a time: to write a field of one cell takes as long as to look up a pair
+        for place, column in enumerate(("id", "name", "flags")):
+            self.cells[column][aliens[:, 0]] = [pair[place] for pair in learnt]
 
     def _spelt(self, places: NDArray[np.int32], ends: NDArray[np.int64], sizes: NDArray[np.int64]) -> Spelt:
         most = int(ends[-1] if len(ends) else 0) + len(self.extra_ids) * len(ends)
