@@ -20,6 +20,8 @@ class View(NamedTuple):
     season: float
     usual: float
     """The same without the weekday."""
+    departs: float
+    """What the weekday adds, whether it is used or not."""
     forecast: float
     error: float
     residuals: tuple[float, float, float]
@@ -93,9 +95,8 @@ def look(
 ) -> View:
     """Three residuals in units of their own scales, and their geometric mean."""
     usual = profile(s, day, day_n, second)
-    season = usual
-    if s[k.WEEKLY] < s[k.PLAIN]:
-        season += departure(week, week_n, second, weekday)
+    departs = departure(week, week_n, second, weekday)
+    season = usual + departs if s[k.WEEKLY] < s[k.PLAIN] else usual
     forecast = _foresee(s) if s[k.COUNT] > k.ORDER else value
     residuals = (abs(value - season), abs(value - forecast), abs(value - s[k.SMOOTH]))
     units = (unit(s, 0, value), unit(s, 1, value), unit(s, 2, value))
@@ -105,4 +106,4 @@ def look(
     score, edge = surprise(s[k.COMBINED : k.COMBINED + tail.TAIL], log)
     score = max(score, _lasting(s, off - s[k.OFF]), 0.0)
     reach = math.exp(edge + math.log(units[0] * units[1] * units[2]) / 3.0)
-    return View(season, usual, forecast, value - forecast, residuals, log, off, score, reach)
+    return View(season, usual, departs, forecast, value - forecast, residuals, log, off, score, reach)

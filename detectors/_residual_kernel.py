@@ -12,7 +12,7 @@ from aiops.plugin import calibration as tail
 from aiops.plugin._tail_kernel import compiled, follow, gain_of, learn_tail, version_of
 from detectors import _residual_fields as k
 from detectors import _residual_judge
-from detectors._residual_judge import Counts, Row, View, bucket, departure, look, unit
+from detectors._residual_judge import Counts, Row, View, bucket, look, unit
 
 Table: TypeAlias = NDArray[np.float64]
 
@@ -32,7 +32,9 @@ def _trust_little(s: Row) -> None:
 def _learn_scales(s: Row, v: View, value: float) -> None:
     """Mean absolute residuals, each sample bounded (Huber 1981); after a shift the bound widens."""
     n = s[k.COUNT] + 1.0
-    patience = k.WARY ** min(max(s[k.RUN] - tail.MANY, 0.0), 300.0)
+    patience = 1.0
+    if s[k.RUN] > tail.MANY:  # a power takes as long as all else here
+        patience = k.WARY ** min(s[k.RUN] - tail.MANY, 300.0)
     for channel in range(3):
         size, bound = v.residuals[channel], k.CLIP * unit(s, channel, value) * patience
         if n > k.SETTLED and size > bound:
@@ -80,9 +82,9 @@ def _least_squares(s: Row, error: float, scale: float, mean: float) -> None:
         _trust_little(s)
         return
     norm += k.FORGET
-    trace, place = 0.0, start
+    per_norm, trace, place = 1.0 / norm, 0.0, start
     for a in range(size):
-        share = s[gain + a] / norm
+        share = s[gain + a] * per_norm
         s[k.WEIGHTS + a] += share * error
         trace += s[place]
         for b in range(a, size):
@@ -109,7 +111,7 @@ def _learn_season(
     n, distance = s[k.COUNT] + 1.0, value - v.usual
     limit = k.SEASON_CLIP * s[k.REACH] if n > 100.0 else 1e300
     bounded = min(max(distance, -limit), limit)
-    departs = distance - departure(week, week_n, second, weekday)
+    departs = distance - v.departs
     s[k.PLAIN] += (min(abs(distance), limit) - s[k.PLAIN]) / min(n, 5000.0)
     s[k.WEEKLY] += (min(abs(departs), limit) - s[k.WEEKLY]) / min(n, 5000.0)
     at = weekday * k.HOURS + bucket(second, k.HOURS)[0]
