@@ -1,6 +1,6 @@
 """What an engine does while another leads: it makes itself ready to take over at once.
 
-To load compiled code, for detectors and for decoders, takes 0.5 s of a processor; a takeover would wait for it.
+To load compiled code, for detectors and decoders, takes 0.5 s of a processor; a takeover would wait for it.
 """
 
 import asyncio
