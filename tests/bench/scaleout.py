@@ -7,6 +7,7 @@ coordinates and two nodes of one processor each, which are raylets of their own;
 
 - `overhead_columnar`: `adaptive` on all series. Processor time of a step, of this process and all of Ray's
   together, by that of the same step in process; `overhead_nodes`: the same where rows travel between nodes;
+- `overhead_client`: the same from a process that is no node of the cluster, by Ray Client (`ray://`);
 - `overhead_heavy`: the same of river's HalfSpaceTrees, one a series;
 - `identical`: all scores and bands of every step compared, and all rows of the state in the end;
 - `worker_back_s`: kill -9 of a worker; seconds until the next step is answered for all series. The dead
@@ -34,7 +35,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from aiops.core.detect import Detection
@@ -43,13 +43,15 @@ from aiops.core.shard import Shard
 from aiops.engine.scale.deal import loaded, shards_of
 from aiops.engine.scale.detection import ShardedDetection
 from aiops.engine.scale.group import Made, build
-from aiops.engine.scale.ray_worker import RayWorker, join, start_workers
+from aiops.engine.scale.ray_worker import join, start_workers
 from aiops.engine.scale.runner import Runner
 from aiops.engine.scale.worker import LocalWorker, Worker
 from aiops.model.frame import Frame
 from aiops.model.series import SeriesIndex
 from aiops.store.shards import ShardFiles
+from tests.bench.scaleout_cluster import WORKERS, Cluster, everybodys, mine, node_of
 from tests.bench.world import populate
+from tests.e2e.ray_client import SETTINGS, cluster, joined
 
 COLUMNAR: Made = [{"kind": "adaptive"}]
 FOREST: Made = [
@@ -62,7 +64,6 @@ FOREST: Made = [
     }
 ]
 START = 1_767_225_600.0
-WORKERS = 2
 WARM = 34
 """Steps before anything is measured: series get ready at 30."""
 FLOORS = {
@@ -72,40 +73,6 @@ FLOORS = {
     "worker_back_s": 5,
     "node_back_s": 20,
 }
-LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Without it 127.0.0.1 is taken for the address by which others reach this host, where nobody listens."""
-
-
-class Cluster:
-    """A head and nodes, all on loopback, each a raylet of its own."""
-
-    def __init__(self, memory: int) -> None:
-        from ray.cluster_utils import Cluster as Raylets
-
-        self._memory = memory
-        head = {"num_cpus": 0, "include_dashboard": False}
-        self._raylets = Raylets(initialize_head=True, head_node_args=head | self._common())
-        self.nodes = [self.add() for _ in range(WORKERS)]
-        self.ray = join(self._raylets.address, WORKERS, memory)
-
-    def add(self) -> Any:
-        return self._raylets.add_node(num_cpus=1, **self._common())
-
-    def kill(self, node: Any) -> None:
-        """All processes of a node at once."""
-        raylets = [entry.process.pid for entry in node.all_processes["raylet"]]
-        found = [one for pid in raylets for one in family(pid)]
-        for process in found:
-            process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(found, timeout=5)
-        self._raylets.worker_nodes.discard(node)
-
-    def close(self) -> None:
-        self.ray.shutdown()
-        self._raylets.shutdown()  # type: ignore[no-untyped-call]
-
-    def _common(self) -> dict[str, Any]:
-        return {"node_ip_address": "127.0.0.1", "object_store_memory": self._memory}
 
 
 class Stand:
@@ -156,8 +123,8 @@ def sum_of(said: Scored) -> int:
 
 def main() -> None:
     args, found = _arguments(), dict[str, Any](identical=True)
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", LOOPBACK: "0"}
-    parts = {"columnar": columnar, "heavy": heavy, "faults": faults}
+    os.environ |= SETTINGS
+    parts = {"columnar": columnar, "heavy": heavy, "client": client, "faults": faults}
     with tempfile.TemporaryDirectory(prefix="forewarn-bench-") as folder:
         for name in [args.only] if args.only else parts:
             same = found["identical"]
@@ -176,7 +143,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--heavy-warm", type=int, default=22, help="steps before; a forest is scored from 20 on"
     )
-    parser.add_argument("--only", choices=("columnar", "heavy", "faults"), help="leave the others out")
+    parser.add_argument(
+        "--only", choices=("columnar", "heavy", "client", "faults"), help="leave the others out"
+    )
     parser.add_argument("--memory", type=int, default=300, help="MiB of each node's object store")
     return parser.parse_args()
 
@@ -194,12 +163,7 @@ def local(args: argparse.Namespace) -> Iterator[ModuleType]:
 def columnar(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What it costs."""
     with local(args) as ray:
-        stand = Stand(args.series)
-        workers = start_workers(ray, WORKERS, COLUMNAR, limit=30.0)
-        whole, parts = stand.whole(COLUMNAR), stand.sharded(COLUMNAR, args.shards, workers, folder)
-        same, own, theirs, step = costs(args, stand, whole, parts)
-        steps = range(step, step + 2)
-        same = same and stand.sums(whole, steps) == stand.sums(parts, steps) and alike(stand, whole, parts)
+        same, own, theirs = compared(args, ray, folder)
     return {
         "series": args.series,
         "shards": args.shards,
@@ -207,6 +171,32 @@ def columnar(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "overhead_columnar": round(theirs / own, 2),
         "columnar_ms": [round(1000 * own, 1), round(1000 * theirs, 1)],
     }
+
+
+def client(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The same from outside the cluster, by Ray Client. Sockets want a folder of a short name."""
+    with (
+        tempfile.TemporaryDirectory(prefix="fw-ray-", ignore_cleanup_errors=True) as short,
+        cluster(Path(short), args.memory << 20) as address,
+    ):
+        ray = joined(address)
+        same, own, theirs = compared(args, ray, folder)
+        ray.shutdown()
+    return {"identical": same, "overhead_client": round(theirs / own, 2)}
+
+
+def compared(args: argparse.Namespace, ray: ModuleType, folder: Path) -> tuple[bool, float, float]:
+    """Whether all is the same, and seconds a step in process and on two workers."""
+    stand = Stand(args.series)
+    workers = start_workers(ray, WORKERS, COLUMNAR, limit=30.0)
+    whole, parts = stand.whole(COLUMNAR), stand.sharded(COLUMNAR, args.shards, workers, folder)
+    same, own, theirs, step = costs(args, stand, whole, parts)
+    steps = range(step, step + 2)
+    return (
+        same and stand.sums(whole, steps) == stand.sums(parts, steps) and alike(stand, whole, parts),
+        own,
+        theirs,
+    )
 
 
 def costs(
@@ -311,40 +301,6 @@ def _same_rows(one: Shard, here: NDArray[np.int32], other: Shard, there: NDArray
         a.keys() == b.keys() and all(np.array_equal(a[name], b[name], equal_nan=True) for name in a)
         for a, b in zip(one.lift(here), other.lift(there), strict=True)
     )
-
-
-def node_of(cluster: Cluster, worker: RayWorker) -> Any:
-    """The node that a worker runs on."""
-    pid = worker.pid()
-    for node in cluster.nodes:
-        for entry in node.all_processes.get("raylet", []):
-            if any(one.pid == pid for one in family(entry.process.pid)):
-                return node
-    raise LookupError(f"no node has process {pid}")
-
-
-def family(pid: int) -> list[psutil.Process]:
-    try:
-        whole = psutil.Process(pid)
-        return [whole, *whole.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def mine() -> float:
-    return time.process_time()
-
-
-def everybodys() -> float:
-    """Processor time so far of this process and all that it has started."""
-    total = 0.0
-    for process in family(os.getpid()):
-        try:
-            spent = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += spent.user + spent.system
-    return total
 
 
 def note(text: str, *args: object) -> None:

@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[str]:
+def cluster(folder: Path, memory: int = 90_000_000) -> Iterator[str]:
     """The address for clients."""
     port = free_port()
     argv = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block"]
@@ -45,7 +45,7 @@ def cluster(folder: Path) -> Iterator[str]:
         f"--ray-client-server-port={port}",
         "--include-dashboard=false",
     ]
-    argv += ["--num-cpus=2", "--object-store-memory=90000000", f"--temp-dir={folder}"]
+    argv += ["--num-cpus=2", f"--object-store-memory={memory}", f"--temp-dir={folder}"]
     with (folder / "head.log").open("wb") as out:
         head = subprocess.Popen(argv, stdout=out, stderr=out, start_new_session=True)
     try:

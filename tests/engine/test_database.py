@@ -4,7 +4,9 @@ import asyncio
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -14,7 +16,7 @@ from aiops.model.series import Labels, labels_of
 from aiops.store import alerts, problems, rows
 from aiops.store.database import Database, StoreError
 from aiops.store.tables import alert as alert_table
-from aiops.store.tables import problem, token, watermark
+from aiops.store.tables import evidence, problem, token, watermark
 from aiops.testing import eventually
 from tests.making import firing, labels
 from tests.walk import DOWN, Walk, all_of, config_of, soon
@@ -198,3 +200,18 @@ def test_an_unreachable_server_is_an_error_of_the_store() -> None:
     with pytest.raises(OperationalError), db.begin():
         pass
     db.close()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": [1.5, None, "ü"]}, {"n": 2**70}, [float("nan")], {"0": np.float64(0.5)}, []],
+    ids=["plain", "long", "nan", "numpy", "empty"],
+)
+async def test_json_is_kept_whatever_is_in_it(db: Database, value: Any) -> None:
+    row = {"alert_id": 1, "points": value}
+    with db.begin() as conn:
+        alerts.save_alerts(conn, [(firing("load"), None)])
+        conn.execute(evidence.insert().values(row))
+    with db.read_only() as conn:
+        found = conn.execute(sa.select(evidence.c.points)).scalar_one()
+    assert found == ([None] if isinstance(value, list) and value else value)
