@@ -117,7 +117,9 @@ SLACK = f(0.5)
 CUSUM_START = f(1)
 CUSUM_MAX = f(40)
 CUSUM_NEEDS = f(2)
-CUSUM_CAP = f(5)  # what a slow shift alone may score
+# What a slow shift alone may score, and how much of what is more counts: of scores that are all the same the
+# bar of so many pages a week (aiops.core.pages) could take all or none
+CUSUM_CAP, CUSUM_MORE = f(4.5), f(0.05)
 SUMS_GAIN, SUMS_DOUBT = f(1 / 2000), f(100)
 SUMS_USUAL = f(1)  # of white Gaussian noise
 MAX_SCORE = f(30)

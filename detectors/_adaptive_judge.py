@@ -164,7 +164,7 @@ def _slow_score(up: f32, down: f32, sums: f32, z: f32) -> f32:
     bounded = clip(z, -k.CLIP, k.CLIP)
     strength = (up + bounded if z > k.ZERO else down - bounded) - k.SLACK - k.CUSUM_START
     score = k.LOG10_E * strength * (k.SUMS_USUAL / (sums if sums > k.SUMS_USUAL else k.SUMS_USUAL))
-    score = score if score < k.CUSUM_CAP else k.CUSUM_CAP
+    score = score if score < k.CUSUM_CAP else k.CUSUM_CAP + k.CUSUM_MORE * (score - k.CUSUM_CAP)
     return score if abs(z) > k.CUSUM_NEEDS else k.ZERO
 
 

@@ -116,7 +116,8 @@ class Naive:
         one = np.clip(z, -k.CLIP, k.CLIP)
         sums = np.where(z > 0, self.s["up"] + one, self.s["down"] - one) - k.SLACK - k.CUSUM_START
         sums = k.LOG10_E * sums * (k.SUMS_USUAL / np.maximum(self.s["sums"], k.SUMS_USUAL))
-        return np.where(np.abs(z) > k.CUSUM_NEEDS, np.minimum(sums, k.CUSUM_CAP), f(0))
+        bounded = np.minimum(sums, k.CUSUM_CAP) + k.CUSUM_MORE * np.maximum(sums - k.CUSUM_CAP, f(0))
+        return np.where(np.abs(z) > k.CUSUM_NEEDS, bounded, f(0))
 
     def _learnt(
         self, x: Row, z: Row, surprise: Row, body: Row, gap: Row, step: Row,
