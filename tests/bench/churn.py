@@ -48,7 +48,7 @@ BEGIN = 1.7e9
 EVERY, MINUTE = 15.0, 60.0
 SHARE = 0.1
 FORGET_AFTER, FORGET_EVERY = 300.0, 300.0
-QUIET, SETTLING = 5, 25
+QUIET, SETTLING = 5, 35
 """Minutes before those that are measured, without churn; with it, until as many are forgotten as come."""
 VALUE = 3
 """Where the 8 bytes of the value are in a sample: after its tag, its length and the value's tag."""
