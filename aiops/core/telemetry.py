@@ -194,7 +194,9 @@ class Telemetry:
         told, down = known[up], values[up] == 0
         seen["up_last"][told] = time
         seen["down"][told] = np.where(down, np.fmin(seen["down"][told], time), np.nan)
-        spoke = np.unique(known[~up])
+        heard = np.zeros(len(self._targets), np.bool_)
+        heard[known[~up]] = True
+        spoke = np.flatnonzero(heard)
         last = seen["last"][spoke]
         gap, more = time - last, np.isfinite(last) & (time > last)
         usual = seen["gap"][spoke]

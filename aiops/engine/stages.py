@@ -23,6 +23,7 @@ from aiops.engine.work import Work
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import ProblemState
 from aiops.model.problem import Run
+from aiops.model.rows import run_of
 
 log = logging.getLogger("aiops.pipeline")
 
@@ -152,7 +153,11 @@ def _values_of_live(state: State, row: Frame) -> dict[int, float]:
     slots = np.array([slot for slot in found if slot is not None], np.int32)
     if not len(slots):
         return {}
-    here = np.isin(row.slots, slots) & ~np.isnan(row.values[0])
+    if isinstance(at := run_of(row.slots), slice):
+        here = slots[(slots >= at.start) & (slots < at.stop)] - at.start
+    else:
+        here = np.flatnonzero(np.isin(row.slots, slots))
+    here = here[~np.isnan(row.values[0, here])]
     return dict(zip(row.slots[here].tolist(), row.values[0, here].tolist(), strict=True))
 
 

@@ -121,8 +121,20 @@ def fold(_typing: Any, one: Any, other: Any) -> Any:
 
 @compiled
 def hash_span(buffer: NDArray[np.uint8], start: int, end: int, seed: np.uint64) -> np.uint64:
-    """64 bits of ``buffer[start:end]``, never 0. wyhash's scheme: two chains of 16 bytes a multiplication."""
+    """64 bits of ``buffer[start:end]``, never 0. wyhash's scheme: four chains of 16 bytes a multiplication.
+
+    A link takes 6 cycles, in which the processor can begin as many others.
+    """
     one, other, p = seed ^ u8(end - start) * _K3, seed ^ _K2, start
+    if p + 64 <= end:
+        third, fourth = seed ^ _K0, seed ^ _K1
+        while p + 64 <= end:
+            one = fold(load64(buffer, p) ^ _K0, load64(buffer, p + 8) ^ one)
+            other = fold(load64(buffer, p + 16) ^ _K1, load64(buffer, p + 24) ^ other)
+            third = fold(load64(buffer, p + 32) ^ _K2, load64(buffer, p + 40) ^ third)
+            fourth = fold(load64(buffer, p + 48) ^ _K3, load64(buffer, p + 56) ^ fourth)
+            p += 64
+        one, other = one ^ third, other ^ fourth
     while p + 32 <= end:
         one = fold(load64(buffer, p) ^ _K0, load64(buffer, p + 8) ^ one)
         other = fold(load64(buffer, p + 16) ^ _K1, load64(buffer, p + 24) ^ other)

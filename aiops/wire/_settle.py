@@ -10,8 +10,9 @@ from aiops.wire import _tracks
 from aiops.wire._bytes import bits_of, cached, compiled, u8, version
 from aiops.wire._tracks import BUCKET, GAUGE, IGNORED
 
-LATE, DUPLICATE, DENSE, STALE, RESETS, NOT_FINITE, SET_BACK, INCOMPLETE, OUTPUTS, COMPLETE = range(10)
-COUNTS = 10
+LATE, DUPLICATE, DENSE, STALE, RESETS, NOT_FINITE, SET_BACK, INCOMPLETE, OUTPUTS, COMPLETE, MIXED = range(11)
+COUNTS = 11
+"""MIXED: outputs whose cell is not that of the first."""
 
 STALE_BITS = u8(0x7FF0000000000002)
 """Prometheus' own NaN for "this series has ended"."""
@@ -134,6 +135,7 @@ def _build(build: int) -> Callable[..., int]:
                 counts[NOT_FINITE] += 1
                 continue
             slots[made], cells[made], rates[made] = track["slot"], cell, value
+            counts[MIXED] += cell != cells[0]
             made += 1
         counts[OUTPUTS], counts[COMPLETE] = made, whole
         return build

@@ -197,7 +197,8 @@ class Intake:
             slots, cells = np.concatenate([slots, more[0]]), np.concatenate([cells, more[1]])
             watched = np.concatenate([watched, more[2]])
         self.index.expect(slots)
-        return _frames(slots, cells, watched, resolution / 1000.0, bool(counts[_settle.SET_BACK]))
+        mixed = bool(counts[_settle.MIXED]) or (whole > 0 and bool((cells != cells[0]).any()))
+        return _frames(slots, cells, watched, resolution / 1000.0, bool(counts[_settle.SET_BACK]), mixed)
 
     def _count(self, samples: int, counts: NDArray[np.int64]) -> None:
         tally = self.tally
@@ -237,11 +238,15 @@ def _frames(
     values: NDArray[np.float64],
     resolution: float,
     doubled: bool,
+    mixed: bool,
 ) -> list[Frame]:
-    """One frame a cell, stamped with its start. `doubled`: a clock was set back; a cell may come twice."""
+    """One frame a cell, stamped with its start. `doubled`: a clock was set back; a cell may come twice.
+
+    `mixed`: whether there are several.
+    """
     if not len(slots):
         return []
-    if cells.min() == cells.max() and not doubled:
+    if not mixed and not doubled:
         return [Frame(np.array([cells[0] * resolution]), slots, values[None, :])]
     order = np.argsort(cells, kind="stable")
     slots, cells, values = slots[order], cells[order], values[order]
