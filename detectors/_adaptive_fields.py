@@ -17,7 +17,6 @@ NAN = f(np.nan)
 # Inputs and outputs, zero at rest. A float64 stands as the float32 nearest to it and the float32 of the rest.
 RAW_HIGH, RAW_LOW = 0 * LANES, 1 * LANES  # unit: the sample; NaN = none
 LEARN = 2 * LANES  # 0 or 1
-RARE = 3 * LANES  # 0 or 1, before the sample is taken in
 VALUE, GAP, MAGNITUDE = 0 * LANES, 1 * LANES, 3 * LANES  # unit less the anchor; s since the last; |unit|
 SCORE, EXPECTED, REACH = 0 * LANES, 1 * LANES, 3 * LANES  # unit less the anchor; half the width of the band
 INPUTS = 4 * LANES
@@ -52,6 +51,11 @@ ANCHOR_HIGH, ANCHOR_LOW = 27 * LANES, 28 * LANES  # unit: 1e9 +- 10 would be los
 SEEN_HIGH, SEEN_LOW = 29 * LANES, 30 * LANES  # s since the epoch: the last sample learnt
 SUMS = 31 * LANES  # what both sums of the CUSUM usually are together
 FIELDS = 32
+
+# What a block makes of its samples before it learns from them; in a room that all blocks use in turn
+STEP, PREDICTED, AWAITED, NOISE, UNIT, PER_UNIT, Z = (field * LANES for field in range(7))  # see `View`
+RARE = 7 * LANES  # 0 or 1
+ROOM = 8 * LANES
 
 NEGATIVE, BEHIND = -1, -2  # why a frame is not stepped: slots below 0; blocks that are in another bucket
 ANY = -1  # the bucket of a frame for which no block is behind

@@ -169,13 +169,13 @@ def _slow_score(up: f32, down: f32, sums: f32, z: f32) -> f32:
 
 
 @compiled
-def take_in(block: Block, j: int, time_high: f32, time_low: f32) -> tuple[bool, bool]:
-    """Raw inputs to VALUE, GAP, MAGNITUDE; ``present, learn``. The first sample learnt is the anchor."""
+def take_in(block: Block, j: int, time_high: f32, time_low: f32) -> bool:
+    """Raw inputs to VALUE, GAP, MAGNITUDE; whether to learn. The first sample learnt is the anchor."""
     fresh, high, low = block[k.COUNT + j] < k.HALF, block[k.RAW_HIGH + j], block[k.RAW_LOW + j]
     since = (time_high - block[k.SEEN_HIGH + j]) + (time_low - block[k.SEEN_LOW + j])
     late = (since <= k.ZERO) & (since > -k.SET_BACK) & ~fresh
     present = (abs(high) < k.HUGE) & ~late
-    learn = present & (block[k.LEARN + j] > k.ZERO)
+    learn: bool = present & (block[k.LEARN + j] > k.ZERO)
     keep(block, k.ANCHOR_HIGH + j, high, learn & fresh)
     keep(block, k.ANCHOR_LOW + j, low, learn & fresh)
     keep(block, k.SEEN_HIGH + j, time_high, learn)
@@ -184,7 +184,7 @@ def take_in(block: Block, j: int, time_high: f32, time_low: f32) -> tuple[bool, 
     block[k.VALUE + j] = value if present else k.NAN
     block[k.GAP + j] = since if (since > k.ZERO) & ~fresh else k.ZERO
     block[k.MAGNITUDE + j] = abs(high) if present else k.ZERO
-    return present, learn
+    return learn
 
 
 @compiled
@@ -235,34 +235,35 @@ def _burst_score(block: Block, j: int, surprise: f32) -> tuple[f32, f32]:
 
 
 @compiled
-def foresee(block: Block, j: int, time_high: f32, time_low: f32) -> None:
-    """Set RARE to 1 where a raw sample is beyond EDGE, or bursts have a part in it.
+def view(block: Block, j: int, room: Block, i: int, time_high: f32, time_low: f32) -> None:
+    """Take in the sample of a lane, and leave in its part of the `room` what will be made of it.
 
-    Errs to that side. Everything else needs neither the tail's logarithms nor the bursts', and 63 blocks of
-    64 hold nothing else.
+    RARE is 1 where it is beyond EDGE, or bursts have a part in it. Everything else needs
+    neither the tail's logarithms nor the bursts', and 63 blocks of 64 hold nothing else.
     """
-    high, low = block[k.RAW_HIGH + j], block[k.RAW_LOW + j]
-    since = (time_high - block[k.SEEN_HIGH + j]) + (time_low - block[k.SEEN_LOW + j])
-    step, _, expected = _expect(block, j, since if since > k.ZERO else k.ZERO)
-    noise, unit = _spread(block, j, step, abs(high))
-    value = (high - block[k.ANCHOR_HIGH + j]) + (low - block[k.ANCHOR_LOW + j])
-    size = abs((value - expected) * (k.ONE / unit))
+    learn = take_in(block, j, time_high, time_low)
+    step, predicted, expected = _expect(block, j, block[k.GAP + j])
+    noise, unit = _spread(block, j, step, block[k.MAGNITUDE + j])
+    per_unit = k.ONE / unit
+    z = (block[k.VALUE + j] - expected) * per_unit
     known = block[k.BURSTS + j]
-    far = size * noise > _lifted(block, j, noise) * block[k.EDGE + j]
-    alike = (size > k.TWO * k.CLIP) & (known > k.HALF)
+    far = abs(z) * noise > _lifted(block, j, noise) * block[k.EDGE + j]
+    far |= (abs(z) > k.TWO * k.CLIP) & (known > k.HALF)
     bursts = (block[k.EPISODE + j] > k.ZERO) | (known > _enough(block, j))
-    block[k.RARE + j] = k.ONE if far | alike | bursts else k.ZERO
+    block[k.LEARN + j] = k.ONE if learn else k.ZERO
+    room[k.STEP + i], room[k.PREDICTED + i], room[k.AWAITED + i] = step, predicted, expected
+    room[k.NOISE + i], room[k.UNIT + i], room[k.PER_UNIT + i], room[k.Z + i] = noise, unit, per_unit, z
+    room[k.RARE + i] = k.ONE if far | bursts else k.ZERO
 
 
 @compiled
-def look(block: Block, j: int, rare: bool) -> tuple[f32, View]:
+def look(block: Block, j: int, room: Block, i: int, rare: bool) -> tuple[f32, View]:
     """``score``, and what it rests on: noise or a usual burst, whichever explains more; or a slow shift."""
-    step, predicted, expected = _expect(block, j, block[k.GAP + j])
-    noise, unit = _spread(block, j, step, block[k.MAGNITUDE + j])
-    rho, per_unit = block[k.RHO + j], k.ONE / unit
+    expected, unit, z = room[k.AWAITED + i], room[k.UNIT + i], room[k.Z + i]
+    rho = block[k.RHO + j]
     root = math.sqrt(k.NEARLY_ONE - rho * rho)
     surprise = block[k.VALUE + j] - expected
-    z = surprise * per_unit
+    noise = room[k.NOISE + i]
     body, reach = _body(block, j, abs(z) * noise, noise, rare)
     reach = reach * (unit / noise)
     burst, burst_reach = _burst_score(block, j, surprise) if rare else (k.MAX_SCORE, k.ZERO)
@@ -270,6 +271,7 @@ def look(block: Block, j: int, rare: bool) -> tuple[f32, View]:
     score = burst if burst < body else body
     score = slow if slow > score else score
     reach = burst_reach if burst_reach > reach else reach
-    lag = block[k.RESIDUAL + j] * per_unit * root
+    lag = block[k.RESIDUAL + j] * room[k.PER_UNIT + i] * root
+    step, predicted = room[k.STEP + i], room[k.PREDICTED + i]
     view = View(step, predicted, expected, noise, unit / root, surprise, z, lag, body, reach)
     return clip(score, k.ZERO, k.MAX_SCORE), view

@@ -9,6 +9,7 @@ from inspect import getsource
 from types import ModuleType
 from typing import Any, TypeAlias, cast
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from aiops.plugin.columns import LANES
 from detectors import _adaptive_fields, _adaptive_judge, _adaptive_learn
 from detectors._adaptive_fields import f
-from detectors._adaptive_judge import Block, compiled, f32, foresee, i32
+from detectors._adaptive_judge import Block, compiled, f32, i32, view
 from detectors._adaptive_learn import step
 
 k = _adaptive_fields
@@ -28,6 +29,8 @@ AHEAD = 3
 Matrix: TypeAlias = NDArray[np.float32]
 Cube: TypeAlias = NDArray[np.float64]
 Slots: TypeAlias = NDArray[np.int32]
+_floats: Any = cast(Any, numba).carray
+_POINTER: Any = cast(Any, types).CPointer(types.float32)
 
 
 @intrinsic
@@ -49,6 +52,20 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, index), codegen
+
+
+@intrinsic
+def own_room(_context: Any) -> Any:
+    """ROOM floats on the stack: no array is a part of them, so the vectorised loops are those that run."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+        kind = ir.ArrayType(ir.FloatType(), k.ROOM)
+        with builder.goto_entry_block():
+            room = builder.alloca(kind)
+        room.align = 4 * LANES
+        return builder.bitcast(room, ir.FloatType().as_pointer())
+
+    return _POINTER(), codegen
 
 
 def _at(context: Any, builder: Any, kind: Any, array: Any, place: Any, unit: Any) -> Any:
@@ -130,13 +147,13 @@ def tick(block: Block, at: int, lanes: int, warmup: f32, time_high: f32, time_lo
 
     `lanes`: LANES, which the compiler must not know: it would unroll so short a loop before it vectorises.
     """
-    at = at & k.PLACES
+    at, room = at & k.PLACES, _floats(own_room(), k.ROOM)  # type: ignore[call-arg]
     for lane in range(lanes & 63 * LANES):  # a multiple, and small: no loop for what is left over
-        foresee(block, at + lane, time_high, time_low)
-    if any_above(block, at + k.RARE, k.ZERO):  # type: ignore[call-arg]
-        step(block, at, warmup, time_high, time_low, True)
+        view(block, at + lane, room, lane, time_high, time_low)
+    if any_above(room, k.RARE, k.ZERO):
+        step(block, at, room, warmup, True)
     else:
-        step(block, at, warmup, time_high, time_low, False)
+        step(block, at, room, warmup, False)
 
 
 @compiled

@@ -6,19 +6,7 @@ Each step writes its own fields, and reads the others as they were unless it say
 from aiops.plugin.columns import LANES
 from detectors import _adaptive_fields as k
 from detectors._adaptive_fields import f
-from detectors._adaptive_judge import (
-    Block,
-    View,
-    clip,
-    compiled,
-    f32,
-    flush,
-    high_of,
-    keep,
-    log2,
-    look,
-    take_in,
-)
+from detectors._adaptive_judge import Block, View, clip, compiled, f32, flush, high_of, keep, log2, look
 
 
 @compiled
@@ -190,17 +178,17 @@ def _learn_habits(block: Block, j: int, learn: bool, v: View) -> None:
 
 
 @compiled
-def step(block: Block, at: int, warmup: f32, time_high: f32, time_low: f32, rare: bool) -> None:
+def step(block: Block, at: int, room: Block, warmup: f32, rare: bool) -> None:
     """Score all lanes under the state so far, then learn where LEARN is set. No sample changes nothing.
 
-    `rare`: whether any lane has something that `foresee` tells of.
+    `rare`: whether any lane has something that RARE tells of.
     """
     at = at & k.PLACES
     for lane in range(LANES):
         j = at + lane
-        ready = block[k.COUNT + j] >= warmup
-        present, learn = take_in(block, j, time_high, time_low)
-        score, v = look(block, j, rare)
+        ready, learn = block[k.COUNT + j] >= warmup, block[k.LEARN + j] > k.ZERO
+        present = block[k.VALUE + j] == block[k.VALUE + j]
+        score, v = look(block, j, room, lane, rare)
         if rare:
             _learn_bursts(block, j, learn, v)
         else:
