@@ -42,7 +42,7 @@ def columns() -> dict[str, Column]:
 
 
 def bucket_of(time: float) -> int:
-    """The bucket of `time` (epoch s), counted from the epoch; 0 stands for none."""
+    """The bucket of a local `time` (s since its 1970 began), counted from then; 0 stands for none."""
     return int(time // BUCKET)
 
 

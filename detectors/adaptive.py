@@ -1,7 +1,7 @@
 """The default detector: learns level, trend, spread, season and tail of every series in one compiled pass.
 
 Per series: a Huber-clipped damped trend, a time-of-day drift that is used only where it foretells, AR(1)
-whitening, a scale, three tracked quantiles with a Pareto tail beyond, a memory of bursts that came and
+whitening, a scale, two tracked sizes that tell of the tail, a memory of bursts that came and
 went, and a two-sided CUSUM. `_adaptive_judge.py` and `_adaptive_learn.py` have each step with its source.
 """
 
@@ -15,13 +15,14 @@ from pydantic import Field, PrivateAttr
 
 from aiops.model.frame import Frame
 from aiops.model.signal import Scores
-from aiops.plugin import LANES, Column, Columns, Detector, Layout
+from aiops.plugin import LANES, Column, Columns, Layout
 from aiops.plugin.columns import FLAG, FLOAT, SLOT, plain
 from detectors import _adaptive_borrow, _adaptive_season
 from detectors import _adaptive_fields as k
+from detectors._local_time import LocalTime
 
 
-class Adaptive(Detector):
+class Adaptive(LocalTime):
     """Learns each series by itself. Late, doubled and infinite samples count as missing."""
 
     warmup_samples: int = Field(30, ge=12, description="Samples of a series before it is scored.")
@@ -29,7 +30,8 @@ class Adaptive(Detector):
     _columns: Columns = PrivateAttr()
     _advance: Callable[..., int] = PrivateAttr()
 
-    def model_post_init(self, _context: Any) -> None:
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
         from detectors import _adaptive_kernel  # numba: not needed to describe or check a configuration
 
         self._advance = _adaptive_kernel.advance
@@ -49,7 +51,8 @@ class Adaptive(Detector):
 
     def learn(self, frame: Frame, mask: NDArray[np.bool_]) -> None:
         nothing = np.empty((0, 0), np.float32), np.empty((3, 0, 0))
-        buckets = (frame.times // _adaptive_season.BUCKET).astype(np.int64)
+        seconds, days = self._days(frame.times)
+        buckets = days * _adaptive_season.DAY + (seconds // _adaptive_season.BUCKET).astype(np.int64)
         ends = [*(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
         for start, end in pairwise([0, *ends]):
             part = Frame(frame.times[start:end], frame.slots, frame.values[start:end])
@@ -114,7 +117,7 @@ class Adaptive(Detector):
             state, buckets = columns["blocks"].reshape(-1), columns["bucket"].reshape(-1)
             return kernel(state, buckets, bucket, times, slots, values, wanted, LANES, warmup, score, band)
 
-        bucket = _adaptive_season.bucket_of(float(frame.times[0]))
+        bucket = _adaptive_season.bucket_of(float(times[0]) + self._offset(float(times[0])))
         needed = advance(bucket)
         if needed > 0:
             columns.ensure(needed)

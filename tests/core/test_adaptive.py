@@ -287,6 +287,23 @@ def test_time_of_day_is_used_once_it_foretells() -> None:
     assert used <= 3
 
 
+@pytest.mark.parametrize(
+    ("zone", "before", "after"),
+    [("UTC", 1, 2), ("Asia/Kolkata", 12, 13), ("Europe/Berlin", 3, 6), ("America/St_Johns", 44, 45)],
+)
+def test_the_day_follows_the_clock_of_its_zone_and_its_summer_time(
+    zone: str, before: int, after: int
+) -> None:
+    """The half hours of the day before and after Berlin sets its clocks ahead."""
+    ahead, told = 1_743_296_400.0, []
+    detector, slots = Adaptive(timezone=zone), np.arange(16, dtype=np.int32)
+    for time in (ahead - 1800.0, ahead):
+        row = Frame(np.array([time]), slots, np.ones((1, 16)))
+        detector.learn(row, np.ones((1, 16), np.bool_))
+        told.append(int(detector.columns["bucket"].reshape(-1)[0]) % 48)
+    assert told == [before, after]
+
+
 def test_the_season_costs_nothing_in_the_first_half_hour_and_survives_a_restore() -> None:
     detector, slots = Adaptive(), np.arange(4, dtype=np.int32)
     morning = 1800.0 * 944_000
