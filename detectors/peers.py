@@ -79,6 +79,10 @@ class Peers(Detector):
         ready: NDArray[np.bool_] = self._columns["tail"][:, calibration.COUNT] >= self.warmup_samples
         return ready
 
+    def beside(self, slot: int) -> NDArray[np.int32]:
+        group = self._columns["group"]
+        return np.flatnonzero((group == group[slot]) & (group != 0)).astype(np.int32)
+
     def explain(self, slot: int) -> str:
         if slot >= self._columns.capacity or not self.ready()[slot]:
             return f"still learning: needs {self.warmup_samples} samples with {self.least} siblings"

@@ -100,9 +100,11 @@ class Detection:
         """Why detector `place` would call a sample of `slot` unusual, in words."""
         return self.detectors[place].explain(slot)
 
-    def quiet_at(self, place: int, slot: int, at: float, inside: float, outside: float, bar: float) -> float:
+    def quiet_at(
+        self, slot: int, row: Scored, place: int, inside: float, outside: float, bar: float
+    ) -> float:
         """See `aiops.core.quiet`, of detector `place`."""
-        return quiet_at(self.detectors[place], slot, at, inside, outside, bar)
+        return quiet_at(self.detectors[place], slot, row.time, inside, outside, bar, row)
 
     def remade(self, new: "Detection") -> "Detection":
         """After a reload `new`, or this one with the detectors of `new`."""

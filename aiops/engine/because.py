@@ -28,14 +28,14 @@ def because(state: State, scored: Scored, found: Sequence[Signal], bar: float) -
             continue
         left -= 1
         by = int(scored.by[np.flatnonzero(scored.slots == slot)[0]])
-        text = _explained(state, by, slot, scored.time, signal, bar)
+        text = _explained(state, by, slot, scored, signal, bar)
         anew = state.drift.hint(slot, scored.time)
         hint = state.relearning.hint(signal.labels, live.started if live else scored.time)
         out[place] = replace(signal, because="; ".join(filter(None, (text, anew, hint))))
     return out
 
 
-def _explained(state: State, by: int, slot: int, at: float, signal: Signal, bar: float) -> str:
+def _explained(state: State, by: int, slot: int, scored: Scored, signal: Signal, bar: float) -> str:
     metric, own = dict(signal.labels).get("__name__", ""), state.anomalies.bar_of(slot, bar)
     said = state.detection.explained_by(by, slot)
     parts = [f"{state.detector_names[by]} scores it {signal.score:.1f}, the bar is {own:.1f}"]
@@ -43,7 +43,7 @@ def _explained(state: State, by: int, slot: int, at: float, signal: Signal, bar:
         parts[0] += f" ({own - bar:+.1f} by what people said of such problems)"
     parts += [said] if said else []
     parts += _siblings(state, slot, metric)
-    quiet = state.detection.quiet_at(by, slot, at, signal.expected, signal.observed, own)
+    quiet = state.detection.quiet_at(slot, scored, by, signal.expected, signal.observed, own)
     if np.isfinite(quiet):
         less = words.number(abs(signal.observed - quiet), metric)
         side = "less" if signal.observed > quiet else "more"

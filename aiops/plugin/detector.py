@@ -97,6 +97,10 @@ class Detector(Plugin):
         `moved` is the mean of its first deviation since (epoch s), `widened` that of the second (1: neither).
         """
 
+    def beside(self, slot: int) -> NDArray[np.int32]:
+        """The slots whose samples of the same moment one of `slot` is judged by; none where `apart`."""
+        return np.zeros(0, np.int32)
+
     def explain(self, slot: int) -> str:
         """Why a sample of this series would be called unusual, in words."""
         return ""

@@ -24,7 +24,9 @@ from aiops.web.api import (
     slis,
 )
 from aiops.web.attempts import Attempts
+from aiops.web.away import Away
 from aiops.web.console import install as install_console
+from aiops.web.console.install import error_page
 from aiops.web.events import Events
 from aiops.web.hooks import webhooks
 from aiops.web.named import Named
@@ -81,6 +83,7 @@ def create_app(engine: Engine) -> FastAPI:
     app.state.attempts = Attempts()
     app.state.events = Events(engine)
     app.add_middleware(Repeats, engine=engine)
+    app.add_middleware(Away, page=error_page)
     app.add_middleware(Tags)
     web = engine.config.web
     # SSE is left out by its type. What BREACH needs, another site's requests with our cookie, there is not:

@@ -65,6 +65,20 @@ def test_the_value_that_would_have_kept_quiet_is_where_the_score_meets_the_bar()
     assert np.isnan(quiet_at(detector, 0, at, 10.0, -30.0, 1e9)), "it would have kept quiet anyway"
 
 
+async def test_a_replica_unlike_its_siblings_is_told_what_would_have_kept_it_quiet(db: Database) -> None:
+    made = Walk(db, config_of(detection={"detectors": [{"kind": "peers", "match": "load"}]}))
+    hosts = [labels("load", host=f"h{n}") for n in range(8)]
+    noise = np.random.default_rng(2).normal(50.0, 1.0, (500, 8))
+    slots = made.state.index.slots(hosts)
+    made.state.learn(Frame(NOW - 2.0 * np.arange(500.0, 0.0, -1.0), slots, noise))
+    for _ in range(5):
+        await made.row(dict.fromkeys(hosts, 50.5) | {hosts[3]: 90.0, hosts[4]: 49.5, hosts[5]: 48.5})
+    (alert,) = [a for a in made.state.alerting.live.values() if a.state is AlertState.FIRING]
+    told = re.search(r"at ([\d.]+), ([\d.]+) less, it would have kept quiet", alert.reason)
+    assert told is not None, alert.reason
+    assert 51 < float(told[1]) < 80
+
+
 async def test_what_people_said_reaches_the_bars_from_the_store(db: Database) -> None:
     made = Walk(db, config_of(detection={"detectors": [{"kind": "adaptive"}]}))
     learnt(made)

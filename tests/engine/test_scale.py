@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from aiops.core.detect import Detection
-from aiops.core.heads import Scored
+from aiops.core.heads import Scored, nothing_said
 from aiops.core.shard import Answer, Gap, Learn, Order, Shard, Step, Welcome
 from aiops.core.stripes import Stripes
 from aiops.engine.scale.deal import dealt, loaded, shards_of
@@ -184,7 +184,8 @@ def test_explanations_and_borrowed_knowledge_are_the_same(tmp_path: Path) -> Non
     assert parts.ready()[new]
     assert whole.explain(new) == parts.explain(new)
     assert whole.explained_by(0, 1500) == parts.explained_by(0, 1500)
-    args = 0, 1500, NOW + 3e4, 50.0, 200.0, 4.0
+    row = nothing_said(Frame(np.array([NOW + 3e4]), np.array([1500], np.int32), np.array([[200.0]])))
+    args = 1500, row, 0, 50.0, 200.0, 4.0
     assert whole.quiet_at(*args) == parts.quiet_at(*args)
     hold = np.zeros(stand.index.capacity, bool)
     row = Frame(np.array([NOW + 4e4]), np.array([new], np.int32), np.array([[61.0]]))

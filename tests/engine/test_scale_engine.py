@@ -106,5 +106,5 @@ async def test_an_anomaly_in_shards_fires_and_says_why(db: Database, tmp_path: P
     for _ in range(5):
         await walk.row(usual | {SERIES[3]: 500.0})
     (alert,) = [one for one in walk.state.alerting.live.values() if one.labels == SERIES[3]]
-    assert "expected about" in alert.reason
+    assert "its 8 siblings are at 50" in alert.reason  # words of `peers`, which learnt in a shard
     assert "it would have kept quiet" in alert.reason

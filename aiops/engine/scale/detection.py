@@ -125,10 +125,12 @@ class ShardedDetection(Detection):
         where = self._there.index(place), self.stripes.local(slot)
         return str(self.runner.ask(self.stripes.shard(slot), "explained_by", *where))
 
-    def quiet_at(self, place: int, slot: int, at: float, inside: float, outside: float, bar: float) -> float:
+    def quiet_at(
+        self, slot: int, row: Scored, place: int, inside: float, outside: float, bar: float
+    ) -> float:
         if place in self._here:
-            return self._stay.quiet_at(self._here.index(place), slot, at, inside, outside, bar)
-        args = self._there.index(place), self.stripes.local(slot), at, inside, outside, bar
+            return self._stay.quiet_at(slot, row, self._here.index(place), inside, outside, bar)
+        args = self._there.index(place), self.stripes.local(slot), row.time, inside, outside, bar
         return float(self.runner.ask(self.stripes.shard(slot), "quiet_at", *args))
 
     def covers(self, place: int) -> NDArray[np.bool_]:

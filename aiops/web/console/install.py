@@ -39,7 +39,7 @@ def install(app: FastAPI) -> None:
     app.mount("/static", Assets(directory=STATIC), name="static")
     for room in (approve, pages, lists, back, handling, actions, settings, people, signin, single):
         app.include_router(room.router, include_in_schema=False)
-    errors.install(app, _error_page)
+    errors.install(app, error_page)
 
     @app.exception_handler(SignInFirst)
     async def _sign_in(request: Request, why: SignInFirst) -> Response:
@@ -49,7 +49,7 @@ def install(app: FastAPI) -> None:
         return answer
 
 
-def _error_page(request: Request, status: int, detail: str) -> Response | None:
+def error_page(request: Request, status: int, detail: str) -> Response | None:
     """An HTML page for people; None where a machine or a script asked."""
     machine = request.url.path.startswith(("/api/", "/-/", "/metrics", "/static/"))
     if machine or "HX-Request" in request.headers or "text/html" not in request.headers.get("accept", ""):
