@@ -26,6 +26,9 @@ k = _adaptive_fields
 SIZE = k.FIELDS * LANES
 AHEAD = 3
 """Blocks from the one at work to the one that is fetched: a step takes as long as 2 or 3 trips to memory."""
+QUARTER = k.FIELDS // 4
+"""Fields, each a cache line, that are fetched at once: a processor has some 20 places for what is under way,
+and a whole block would hold up the step: 1/20 slower."""
 Matrix: TypeAlias = NDArray[np.float32]
 Cube: TypeAlias = NDArray[np.float64]
 Slots: TypeAlias = NDArray[np.int32]
@@ -33,11 +36,12 @@ _floats: Any = cast(Any, numba).carray
 _POINTER: Any = cast(Any, types).CPointer(types.float32)
 
 
-@intrinsic
-def prefetch(_context: Any, array: Any, index: Any) -> Any:
-    """Ask for a block's cache lines before they are needed; an address outside the array does no harm.
+@intrinsic(prefer_literal=True)
+def prefetch(_context: Any, array: Any, index: Any, lines: Any) -> Any:
+    """Ask for cache lines before they are needed; an address outside the array does no harm.
 
-    The fields of a block are not read in their order, which the processor's own prefetcher does not foresee.
+    The fields of a block are not read in their order, which the processor's own prefetcher does not foresee;
+    and answers have to be fetched as well, since what is written is a part of a line.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -46,12 +50,12 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:
         word, name = ir.IntType(32), "llvm.prefetch.p0"
         kind = ir.FunctionType(ir.VoidType(), [byte.type, word, word, word])
         fetch = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-        for line in range(SIZE * 4 // 64 + 1):
+        for line in range(lines.literal_value):
             place = builder.gep(byte, [ir.Constant(ir.IntType(64), 64 * line)])
             builder.call(fetch, [place, word(1), word(3), word(1)])
         return context.get_dummy_value()
 
-    return types.void(array, index), codegen
+    return types.void(array, index, lines), codegen
 
 
 @intrinsic
@@ -142,14 +146,31 @@ def any_above(_context: Any, block: Any, place: Any, limit: Any) -> Any:
 
 
 @compiled
+def fetch(block: Block, at: int, part: int) -> None:
+    """A quarter of the block that is AHEAD of the one at `at`."""
+    prefetch(block, at + AHEAD * SIZE + part * QUARTER * LANES, QUARTER)  # type: ignore[call-arg]
+
+
+@compiled
+def fetch_answers(score: Matrix, band: Cube, place: int, points: int) -> None:
+    """The lines in which the answers of the block AHEAD will stand; `place` and `points` as in `get_all`."""
+    place = place + AHEAD * LANES
+    prefetch(score, place, 1)  # type: ignore[call-arg]
+    for part in range(3):
+        prefetch(band, place + part * points, 2)
+
+
+@compiled
 def tick(block: Block, at: int, lanes: int, warmup: f32, time_high: f32, time_low: f32) -> None:
     """One step of a block; one with nothing rare in it takes a third less.
 
     `lanes`: LANES, which the compiler must not know: it would unroll so short a loop before it vectorises.
     """
     at, room = at & k.PLACES, _floats(own_room(), k.ROOM)  # type: ignore[call-arg]
+    fetch(block, at, 1)
     for lane in range(lanes & 63 * LANES):  # a multiple, and small: no loop for what is left over
         view(block, at + lane, room, lane, time_high, time_low)
+    fetch(block, at, 2)
     if any_above(room, k.RARE, k.ZERO):
         step(block, at, room, warmup, True)
     else:
@@ -244,17 +265,19 @@ def _build(_version: int) -> Callable[..., int]:
             start = start & k.PLACES
             end = _run(slots, start, ascending)
             at, whole = slots[start] // LANES * SIZE & k.PLACES, end - start == LANES
-            prefetch(block, at + AHEAD * SIZE)  # type: ignore[call-arg]
             for t in range(len(times)):
+                fetch(block, at, 0)
                 if whole:
-                    put_all(block, at, values, learn, t * len(slots) + start)
+                    put_all(block, at, values, learn, t * len(slots) + start)  # type: ignore[call-arg]
                 else:
                     for lane in range(LANES):
                         block[k.RAW_HIGH + at + lane] = k.NAN
                     for i in range(start, end):
                         put(block, at + slots[i] % LANES, values[t, i], learn[t, i])
                 tick(block, at, lanes, warmup, f(times[t]), f(times[t] - np.float64(f(times[t]))))
+                fetch(block, at, 3)
                 if len(score) > 0 and whole:
+                    fetch_answers(score, band, t * len(slots) + start, points)
                     get_all(block, at, score, band, t * len(slots) + start, points)
                 elif len(score) > 0:
                     for i in range(start, end):
