@@ -53,7 +53,7 @@ SUMS = 31 * LANES  # what both sums of the CUSUM usually are together
 FIELDS = 32
 
 # What a block makes of its samples before it learns from them; in a room that all blocks use in turn
-STEP, PREDICTED, AWAITED, NOISE, UNIT, PER_UNIT, Z = (field * LANES for field in range(7))  # see `View`
+STEP, PREDICTED, AWAITED, NOISE, WIDER, PER_UNIT, Z = (field * LANES for field in range(7))  # see `View`
 RARE = 7 * LANES  # 0 or 1
 ROOM = 8 * LANES
 
@@ -95,7 +95,8 @@ ABSOLUTE_FLOOR = f(1e-9)
 YOUNG = f(99.5)  # samples until which the tail is one of scales: those are still rough
 TAIL_GAIN, TAIL_EARLY, TAIL_FASTEST = f(0.015), f(100), f(0.1)
 BODY_GAIN = f(0.25)  # of the tail's
-EDGE_GAIN, EDGE_DOUBT = f(1 / 2000), f(100)
+DOUBT = f(100)  # samples that a prior counts for, of what is learnt most slowly
+EDGE_GAIN, EDGE_DOUBT = f(1 / 2000), DOUBT
 P_BODY, P_HIGH = f(0.1), f(0.007)
 START = f(2.155)  # -log10 of P_HIGH
 # Heavier than a Gaussian's 2.7 and 1.64: the scales of young series are rough
@@ -124,7 +125,7 @@ CUSUM_NEEDS = f(2)
 # What a slow shift alone may score, and how much of what is more counts: of scores that are all the same the
 # bar of so many pages a week (aiops.core.pages) could take all or none
 CUSUM_CAP, CUSUM_MORE = f(4.5), f(0.05)
-SUMS_GAIN, SUMS_DOUBT = f(1 / 2000), f(100)
+SUMS_GAIN, SUMS_DOUBT = f(1 / 2000), DOUBT
 SUMS_USUAL = f(1)  # of white Gaussian noise
 MAX_SCORE = f(30)
 BAND = f(4)  # the band's edge is where the score would be this

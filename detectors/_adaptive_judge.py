@@ -41,6 +41,10 @@ class View(NamedTuple):
     """-log10 p by everyday noise alone."""
     reach: f32
     """The surprise that would score `BAND`."""
+    mean: f32
+    """The gain of a plain mean."""
+    doubted: f32
+    """The same, where a prior counts for DOUBT samples."""
 
 
 def compiled(function: F) -> F:
@@ -198,14 +202,14 @@ def _expect(block: Block, j: int, gap: f32) -> tuple[f32, f32, f32]:
 
 @compiled
 def _spread(block: Block, j: int, step: f32, magnitude: f32) -> tuple[f32, f32]:
-    """``noise, unit``: the spread after one interval and after `step`; AR(1) noise adds up over a gap.
+    """``noise, wider``: the spread after one interval, and how many times that it is after `step`.
 
-    A chord stands for the square root.
+    AR(1) noise adds up over a gap. A chord stands for the square root.
     """
     peak, rho = block[k.PEAK + j], block[k.RHO + j]
     noise = _noise(block[k.SCALE + j], magnitude if magnitude > peak else peak, block[k.FLAT + j])
     gaps = clip(step, k.ONE, k.MAX_WIDENING) - k.ONE
-    return noise, noise * (k.ONE + k.WIDENING * rho * rho * gaps)
+    return noise, k.ONE + k.WIDENING * rho * rho * gaps
 
 
 @compiled
@@ -243,8 +247,8 @@ def view(block: Block, j: int, room: Block, i: int, time_high: f32, time_low: f3
     """
     learn = take_in(block, j, time_high, time_low)
     step, predicted, expected = _expect(block, j, block[k.GAP + j])
-    noise, unit = _spread(block, j, step, block[k.MAGNITUDE + j])
-    per_unit = k.ONE / unit
+    noise, wider = _spread(block, j, step, block[k.MAGNITUDE + j])
+    per_unit = k.ONE / (noise * wider)
     z = (block[k.VALUE + j] - expected) * per_unit
     known = block[k.BURSTS + j]
     far = abs(z) * noise > _lifted(block, j, noise) * block[k.EDGE + j]
@@ -252,20 +256,28 @@ def view(block: Block, j: int, room: Block, i: int, time_high: f32, time_low: f3
     bursts = (block[k.EPISODE + j] > k.ZERO) | (known > _enough(block, j))
     block[k.LEARN + j] = k.ONE if learn else k.ZERO
     room[k.STEP + i], room[k.PREDICTED + i], room[k.AWAITED + i] = step, predicted, expected
-    room[k.NOISE + i], room[k.UNIT + i], room[k.PER_UNIT + i], room[k.Z + i] = noise, unit, per_unit, z
+    room[k.NOISE + i], room[k.WIDER + i], room[k.PER_UNIT + i], room[k.Z + i] = noise, wider, per_unit, z
     room[k.RARE + i] = k.ONE if far | bursts else k.ZERO
+
+
+@compiled
+def _means(count: f32) -> tuple[f32, f32]:
+    """``mean, doubted`` of `View`, from one division, which takes as long as 14 products."""
+    learnt, doubted = count + k.ONE, count + (k.DOUBT + k.ONE)
+    share = k.ONE / (learnt * doubted)
+    return share * doubted, share * learnt
 
 
 @compiled
 def look(block: Block, j: int, room: Block, i: int, rare: bool) -> tuple[f32, View]:
     """``score``, and what it rests on: noise or a usual burst, whichever explains more; or a slow shift."""
-    expected, unit, z = room[k.AWAITED + i], room[k.UNIT + i], room[k.Z + i]
+    expected, wider, z = room[k.AWAITED + i], room[k.WIDER + i], room[k.Z + i]
     rho = block[k.RHO + j]
     root = math.sqrt(k.NEARLY_ONE - rho * rho)
     surprise = block[k.VALUE + j] - expected
     noise = room[k.NOISE + i]
     body, reach = _body(block, j, abs(z) * noise, noise, rare)
-    reach = reach * (unit / noise)
+    reach = reach * wider
     burst, burst_reach = _burst_score(block, j, surprise) if rare else (k.MAX_SCORE, k.ZERO)
     slow = _slow_score(block[k.CUSUM_UP + j], block[k.CUSUM_DOWN + j], block[k.SUMS + j], z)
     score = burst if burst < body else body
@@ -273,5 +285,7 @@ def look(block: Block, j: int, room: Block, i: int, rare: bool) -> tuple[f32, Vi
     reach = burst_reach if burst_reach > reach else reach
     lag = block[k.RESIDUAL + j] * room[k.PER_UNIT + i] * root
     step, predicted = room[k.STEP + i], room[k.PREDICTED + i]
-    view = View(step, predicted, expected, noise, unit / root, surprise, z, lag, body, reach)
+    mean, doubted = _means(block[k.COUNT + j])
+    usual = noise * wider / root
+    view = View(step, predicted, expected, noise, usual, surprise, z, lag, body, reach, mean, doubted)
     return clip(score, k.ZERO, k.MAX_SCORE), view

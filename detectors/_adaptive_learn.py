@@ -10,9 +10,8 @@ from detectors._adaptive_judge import Block, View, clip, compiled, f32, flush, h
 
 
 @compiled
-def _young(count: f32, gain: f32) -> f32:
+def _young(mean: f32, gain: f32) -> f32:
     """The gain of a plain mean until that falls below `gain`."""
-    mean = k.ONE / (count + k.ONE)
     return mean if mean > gain else gain
 
 
@@ -26,7 +25,7 @@ def _learn_level(block: Block, j: int, learn: bool, v: View) -> None:
     shifted, settled = block[k.PATIENCE + j] > k.SHIFTED, count > f(4.5)
     error = value - v.predicted
     bounded = clip(error, -k.CLIP * v.usual, k.CLIP * v.usual) if settled else error
-    level = v.predicted + clip(_young(count, k.LEVEL_GAIN) * v.step, k.ZERO, k.ONE) * bounded
+    level = v.predicted + clip(_young(v.mean, k.LEVEL_GAIN) * v.step, k.ZERO, k.ONE) * bounded
     level = v.predicted + k.HALF * error if shifted else level
     level = value if count < k.HALF else level
     steady = bounded if v.step < f(1.5) else k.ZERO
@@ -55,7 +54,7 @@ def _learn_carry(block: Block, j: int, learn: bool, v: View) -> None:
     """
     count, rho = block[k.COUNT + j], block[k.RHO + j]
     pull = clip(v.z, -k.CLIP, k.CLIP) * clip(v.lag, -k.CLIP, k.CLIP)
-    moved = clip(rho + _young(count, k.RHO_GAIN) * pull, k.ZERO, k.RHO_MAX)
+    moved = clip(rho + _young(v.mean, k.RHO_GAIN) * pull, k.ZERO, k.RHO_MAX)
     steady = (count > f(4.5)) & (v.step < f(1.5)) & (block[k.PATIENCE + j] < k.SHIFTED)
     keep(block, k.RHO + j, flush(moved), learn & steady & ~_is_same(block, j))
     wanders = clip((rho - k.WANDERS) * (k.ONE / k.WANDERS_BY), k.ZERO, k.ONE)
@@ -75,7 +74,7 @@ def _learn_scale(block: Block, j: int, learn: bool, v: View) -> None:
     bound = patience * v.noise if patience > k.SHIFTED else (usual if usual > least else least)
     bounded = size if (size < bound) | (count < f(4.5)) else bound
     target = k.GAUSSIAN * bounded
-    moved = scale + _young(count, k.SCALE_GAIN) * (target - scale)
+    moved = scale + _young(v.mean, k.SCALE_GAIN) * (target - scale)
     moved = target if count < f(1.5) else moved
     keep(block, k.SCALE + j, flush(moved), learn & (count > k.HALF))
 
@@ -92,7 +91,7 @@ def _learn_tail(block: Block, j: int, learn: bool, v: View) -> None:
     begins, last = count < f(9.5), (count < k.YOUNG) & (count > k.YOUNG - k.ONE)
     size = abs(v.z) * (k.ONE if count < k.YOUNG else v.noise)
     high, shape, edge = block[k.HIGH + j], block[k.SHAPE + j], block[k.EDGE + j]
-    gain = clip(k.TAIL_EARLY / (count + k.ONE), k.TAIL_GAIN, k.TAIL_FASTEST)
+    gain = clip(k.TAIL_EARLY * v.mean, k.TAIL_GAIN, k.TAIL_FASTEST)
     grown = k.ONE + gain * ((k.ONE if size > high else k.ZERO) - k.P_HIGH)
     body = k.ONE - k.BODY_GAIN * gain * ((k.ONE if size * shape > high else k.ZERO) - k.P_BODY)
     target = clip(k.BEND * shape * shape, k.NEAREST, k.FARTHEST)
@@ -103,7 +102,7 @@ def _learn_tail(block: Block, j: int, learn: bool, v: View) -> None:
     moved = moved * v.noise if last else moved
     keep(block, k.HIGH + j, moved if moved > k.ABSOLUTE_FLOOR else k.ABSOLUTE_FLOOR, learn)
     keep(block, k.SHAPE + j, k.PRIOR_SHAPE if begins else bent, learn)
-    edge = edge + _young(count + k.EDGE_DOUBT, k.EDGE_GAIN) * (target - edge)
+    edge = edge + _young(v.doubted, k.EDGE_GAIN) * (target - edge)
     keep(block, k.EDGE + j, k.PRIOR_EDGE if begins else edge, learn)
 
 
@@ -146,7 +145,7 @@ def _learn_slow(block: Block, j: int, learn: bool, v: View) -> None:
     up = clip(block[k.CUSUM_UP + j] + bounded - k.SLACK, k.ZERO, k.CUSUM_MAX) if counts else k.ZERO
     down = clip(block[k.CUSUM_DOWN + j] - bounded - k.SLACK, k.ZERO, k.CUSUM_MAX) if counts else k.ZERO
     sums = block[k.SUMS + j]
-    sums = sums + _young(block[k.COUNT + j] + k.SUMS_DOUBT, k.SUMS_GAIN) * (up + down - sums)
+    sums = sums + _young(v.doubted, k.SUMS_GAIN) * (up + down - sums)
     keep(block, k.SUMS + j, flush(sums), learn)
     keep(block, k.CUSUM_UP + j, up, learn)
     keep(block, k.CUSUM_DOWN + j, down, learn)
@@ -163,7 +162,7 @@ def _learn_habits(block: Block, j: int, learn: bool, v: View) -> None:
     patience = clip(patience * (k.PATIENCE_GROWTH if outlier else calmer), k.CLIP, f(1e12))
     magnitude, peak = block[k.MAGNITUDE + j], block[k.PEAK + j] * k.PEAK_DECAY
     flat = block[k.FLAT + j]
-    flat = flat + _young(count, k.FLAT_GAIN) * ((k.ONE if _is_same(block, j) else k.ZERO) - flat)
+    flat = flat + _young(v.mean, k.FLAT_GAIN) * ((k.ONE if _is_same(block, j) else k.ZERO) - flat)
     bounded = clip(gap, k.HALF * interval, k.TWO * interval)
     usual = interval + k.INTERVAL_GAIN * (bounded - interval) if interval > k.ZERO else gap
     usual = usual if gap > k.ZERO else interval
