@@ -1,7 +1,6 @@
 """One database, two dialects: SQLite (WAL, one writer) and PostgreSQL, behind the same few calls."""
 
 import asyncio
-import json
 import os
 import socket
 import sqlite3
@@ -16,6 +15,8 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, make_url
+
+from aiops.store.rows import as_json
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -117,14 +118,6 @@ def _end_when_frozen(raw: Any, _record: Any) -> None:
     autocommit, raw.autocommit = raw.autocommit, True
     raw.execute(f"SET idle_in_transaction_session_timeout = {FROZEN_MS}")
     raw.autocommit = autocommit
-
-
-def as_json(value: Any) -> str:
-    """Courses of thousands of series are written in a storm: the standard library takes ten times as long."""
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # integers beyond 64 bits, numbers of numpy, keys that are no text
-        return json.dumps(value)
 
 
 _JSON: dict[str, Any] = {"json_serializer": as_json, "json_deserializer": orjson.loads}

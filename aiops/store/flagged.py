@@ -1,13 +1,11 @@
 """When one series was flagged, and why."""
 
-import json
-
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from aiops.model.series import Labels
 from aiops.store.lists import LOOKED
-from aiops.store.rows import labels_in
+from aiops.store.rows import labels_in, spelled
 from aiops.store.tables import alert
 
 Row = dict[str, object]
@@ -20,6 +18,6 @@ def of_series(conn: Connection, labels: Labels, since: float, limit: int) -> lis
     lately = sa.select(alert).where(alert.c.fired >= since).order_by(alert.c.fired.desc()).limit(LOOKED)
     one = lately.subquery().c
     columns = [column for column in one if column.name not in ("labels", "examples")]
-    query = sa.select(*columns).where(sa.cast(one.labels, sa.Text) == json.dumps(labels_in(labels)))
+    query = sa.select(*columns).where(sa.cast(one.labels, sa.Text).in_(spelled(labels_in(labels))))
     rows = conn.execute(query.order_by(one.fired.desc(), one.id.desc()).limit(limit))
     return [dict(row) for row in rows.mappings()]

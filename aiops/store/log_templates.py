@@ -1,6 +1,5 @@
 """Log templates, to be looked up by the names in alerts. Plain functions; the caller owns the transaction."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from aiops.store.lists import LOOKED
+from aiops.store.rows import spelled
 from aiops.store.tables import alert, log_template, problem
 
 _AT_ONCE = 500
@@ -54,10 +54,11 @@ def alerts_of(conn: Connection, name: str, text: str, limit: int) -> list[dict[s
     Each with its problem's ``title`` (None where it became no problem).
     """
     newest = sa.select(alert).order_by(alert.c.id.desc()).limit(LOOKED).subquery()
-    about = sa.cast(newest.c.labels, sa.Text).contains(f'"template": {json.dumps(name)}', autoescape=True)
-    shows = sa.cast(newest.c.examples, sa.Text).startswith(f"[{json.dumps(text)}", autoescape=True)
+    labels, examples = sa.cast(newest.c.labels, sa.Text), sa.cast(newest.c.examples, sa.Text)
+    about = [labels.contains(part[1:-1], autoescape=True) for part in spelled({"template": name})]
+    shows = [examples.startswith(part[:-1], autoescape=True) for part in spelled([text])]
     query = sa.select(newest, problem.c.title).outerjoin(problem, problem.c.id == newest.c.problem_id)
-    rows = conn.execute(query.where(about | shows).order_by(newest.c.id.desc()).limit(limit))
+    rows = conn.execute(query.where(sa.or_(*about, *shows)).order_by(newest.c.id.desc()).limit(limit))
     return [dict(row) for row in rows.mappings()]
 
 

@@ -1,10 +1,12 @@
 """Which alerts a log pattern took part in, on both databases."""
 
+import json
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from aiops.store import log_templates, outbox, tables
+from aiops.store import flagged, log_templates, outbox, tables
 from aiops.store.database import Database
 from aiops.web.patterns import counted
 from aiops.web.points import stored
@@ -37,6 +39,16 @@ def test_alerts_of_a_pattern_name_it_or_show_its_lines(db: Database) -> None:
         assert outbox.dead_by_sink(conn) == {}
     assert [one["id"] for one in found] == [ids[2], ids[0]]
     assert [one["title"] for one in found] == [None, None]
+
+
+def test_rows_that_a_former_version_spelt_are_found_too(db: Database) -> None:
+    labels, given = {"template": "té", "host": "a"}, ":text" if db.is_sqlite else "CAST(:text AS JSON)"
+    with db.begin() as conn:
+        conn.execute(tables.alert.insert().values(alert(fired=5.0)))
+        for text in (json.dumps(labels), json.dumps(labels, separators=(",", ":"), ensure_ascii=False)):
+            conn.execute(sa.text(f"UPDATE alert SET labels = {given}"), {"text": text})
+            assert len(log_templates.alerts_of(conn, "té", TEXT, 10)) == 1, text
+            assert len(flagged.of_series(conn, tuple(labels.items()), 0.0, 10)) == 1, text
 
 
 @pytest.mark.parametrize(
