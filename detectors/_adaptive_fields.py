@@ -96,7 +96,7 @@ YOUNG = f(99.5)  # samples until which the tail is one of scales: those are stil
 TAIL_GAIN, TAIL_EARLY, TAIL_FASTEST = f(0.015), f(100), f(0.1)
 BODY_GAIN = f(0.25)  # of the tail's
 DOUBT = f(100)  # samples that a prior counts for, of what is learnt most slowly
-EDGE_GAIN, EDGE_DOUBT = f(1 / 2000), DOUBT
+EDGE_GAIN = f(1 / 2000)
 P_BODY, P_HIGH = f(0.1), f(0.007)
 START = f(2.155)  # -log10 of P_HIGH
 # Heavier than a Gaussian's 2.7 and 1.64: the scales of young series are rough
@@ -125,7 +125,7 @@ CUSUM_NEEDS = f(2)
 # What a slow shift alone may score, and how much of what is more counts: of scores that are all the same the
 # bar of so many pages a week (aiops.core.pages) could take all or none
 CUSUM_CAP, CUSUM_MORE = f(4.5), f(0.05)
-SUMS_GAIN, SUMS_DOUBT = f(1 / 2000), DOUBT
+SUMS_GAIN = f(1 / 2000)
 SUMS_USUAL = f(1)  # of white Gaussian noise
 MAX_SCORE = f(30)
 BAND = f(4)  # the band's edge is where the score would be this

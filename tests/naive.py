@@ -181,7 +181,7 @@ class Naive:
         bent = np.clip(s["shape"] * grown * body, k.LEAST_SHAPE, k.MOST_SHAPE)
         shape = np.where(fresh, bent, s["shape"])
         target = np.clip(k.BEND * s["shape"] * s["shape"], k.NEAREST, k.FARTHEST)
-        edge = s["edge"] + _young(count + k.EDGE_DOUBT, k.EDGE_GAIN) * (target - s["edge"])
+        edge = s["edge"] + _young(count + k.DOUBT, k.EDGE_GAIN) * (target - s["edge"])
         return {
             "high": np.maximum(np.where(last, high * noise, high), k.ABSOLUTE_FLOOR),
             "shape": np.where(begins, k.PRIOR_SHAPE, shape),
@@ -213,7 +213,7 @@ class Naive:
         one, counts = np.clip(z, -k.CLIP, k.CLIP), (count >= 10) & (s["patience"] < k.SHIFTED)
         up = np.where(counts, np.clip(s["up"] + one - k.SLACK, f(0), k.CUSUM_MAX), f(0))
         down = np.where(counts, np.clip(s["down"] - one - k.SLACK, f(0), k.CUSUM_MAX), f(0))
-        sums = s["sums"] + _young(count + k.SUMS_DOUBT, k.SUMS_GAIN) * (up + down - s["sums"])
+        sums = s["sums"] + _young(count + k.DOUBT, k.SUMS_GAIN) * (up + down - s["sums"])
         outlier = (np.abs(z) > k.CLIP) & (count >= 10)
         calmer = np.where(s["patience"] > k.SHIFTED, f(0.5), k.PATIENCE_DECAY)
         same = np.abs(x - s["last"]) <= k.RELATIVE_FLOOR * magnitude

@@ -90,7 +90,7 @@ class Remediation:
             return
         kept = [one for one in self._history.values() if one.state in LIVE_RUN or _last_active(one) >= since]
         self._history = {one.id: one for one in kept}
-        self._oldest = min(map(_last_active, kept))
+        self._oldest = min(map(_last_active, kept), default=inf)
 
     def heard(self, run_id: int, to: RunState, now: float) -> None:
         """A run began or ended, as the worker tells."""

@@ -41,7 +41,7 @@ class Joining:
                 frames.append(_parts(after)[1])
                 item, after = after, WAIT
         self._many = len(frames) > 1
-        frames.sort(key=lambda one: int(one.slots[0]))  # a run of slots is found as a slice
+        frames.sort(key=lambda one: one.slots[:1].tolist())  # a run of slots is found as a slice
         whole = beside(frames)
         return (Kept(source, whole, item.place) if isinstance(item, Kept) else (source, whole)), after
 

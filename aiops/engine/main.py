@@ -57,9 +57,7 @@ async def serve(
         await engine.start()
         token = await engine.db.run(_first_token, config, engine.clock.now())
         app = create_app(engine)
-        app.add_middleware(Forward, engine=engine)
-        front = Front(app, Forward(engine.receiving, engine))
-        server = _Server(_uvicorn(front, config))
+        server = _Server(_uvicorn(Forward(Front(app, engine.receiving), engine), config))
         if engine.leads:
             gc.collect()  # reading what was learnt leaves some; all else that was built is no garbage
         gc.freeze()  # what was built lives on: to look at it all again and again takes 0.1 s each time

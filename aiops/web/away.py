@@ -6,6 +6,7 @@ from fastapi import Request
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aiops.engine.forward import RETRY_AFTER
 from aiops.engine.tenure import first_line
 from aiops.web.errors import Page, trouble
 from aiops.web.sentences import told
@@ -13,7 +14,6 @@ from aiops.web.sentences import told
 log = logging.getLogger("aiops.web")
 
 AWAY = (OperationalError, InterfaceError, TimeoutError)
-RETRY_AFTER = "2"
 SAID = "the store cannot be reached just now; try again"
 
 
@@ -39,5 +39,5 @@ class Away:
             log.error("%s %s: the store cannot be used: %s", scope["method"], scope["path"], first_line(why))
             said = told(SAID)
             answer = self._page(Request(scope), 503, said) or trouble(503, said)
-            answer.headers["Retry-After"] = RETRY_AFTER
+            answer.headers["Retry-After"] = str(RETRY_AFTER)
             await answer(scope, receive, send)
