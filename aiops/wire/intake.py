@@ -151,15 +151,15 @@ class Intake:
             had = len(self._owners)
             self._owners = grown(self._owners, most)
             self._owners[had:] = -1
-        rows = self.tracks.rows
+        rows, known = self.tracks.rows, self._owners[slots] >= 0
+        former, theirs = self._owners[slots[known]], slots[known]
         rows["slot"][refs], rows["generation"][refs] = slots, self.index.generations(slots)
-        former = self._owners[slots]
-        known = (former >= 0) & (former < self.tracks.used)
-        same = former[known][rows["slot"][former[known]] == slots[known]]
-        rows["kind"][same[rows["kind"][same] <= COUNTER]] = IGNORED
         self._owners[slots] = refs
-        lost = refs[self._owners[slots] != refs]
-        rows["kind"][lost] = IGNORED
+        # of what fed these slots: a track may be another's by now, or be given again with its very slot
+        still = (rows["slot"][former] == theirs) & (self._owners[theirs] != former)
+        replaced = former[still & (rows["kind"][former] <= COUNTER)]
+        rows["kind"][replaced] = IGNORED
+        rows["kind"][refs[self._owners[slots] != refs]] = IGNORED
 
     def learn_types(self, types: Mapping[str, int]) -> None:
         """What a sender says of its metric families: `GAUGE` or `COUNTER`. It holds for what is known too."""
@@ -171,8 +171,10 @@ class Intake:
         rows = self.tracks.rows
         for name, kind in news.items():
             slots = self.index.select(Selector.exact({NAME: name}))
-            refs = self._owners[slots[slots < len(self._owners)]]
-            refs = refs[(refs >= 0) & (refs < self.tracks.used)]
+            slots = slots[slots < len(self._owners)]
+            slots = slots[self._owners[slots] >= 0]
+            refs = self._owners[slots]
+            refs = refs[rows["slot"][refs] == slots]  # else it is another's by now
             other = refs[rows["kind"][refs] == (GAUGE if kind == COUNTER else COUNTER)]
             rows["kind"][other], rows["value"][other] = kind, np.nan
 

@@ -10,7 +10,8 @@ one after a minute of the other:
 
 - `leak_bytes`: growth of the first one's resident memory a replaced series, garbage collected at both ends;
 - `throughput_ratio`: samples a CPU second, with the new series' first samples, to those of the engine without
-  churn.
+  churn;
+- `taken_share`: of the samples sent, those that reached the detectors; a counter's first has no rate.
 
 The last line is one JSON object.
 """
@@ -54,7 +55,7 @@ VALUE = 3
 """Where the 8 bytes of the value are in a sample: after its tag, its length and the value's tag."""
 BATCH = 10_000
 """Samples a message."""
-FLOORS = {"leak_bytes": 8, "throughput_ratio": 0.7}
+FLOORS = {"leak_bytes": 8, "throughput_ratio": 0.7, "taken_share": 0.95}
 
 
 class Fleet:
@@ -134,8 +135,8 @@ class Bench:
         self.state, self.clock = State(config, [], SeriesIndex()), ReplayClock()
         self.pipeline = Pipeline(self.state, Recorder(self.db), self.clock, Metrics(), lambda source: -np.inf)
         self.decoder = RemoteWrite(Intake(self.state.index))
-        self.fleet, self.clock.at = Sender(series), BEGIN
-        self.samples, self.seconds, self.replaced = 0, 0.0, 0
+        self.fleet, self.clock.at, self.series = Sender(series), BEGIN, series
+        self.sent, self.samples, self.seconds, self.replaced = 0, 0, 0.0, 0
 
     async def minute(self, share: float) -> None:
         self.replaced += self.fleet.replace(share)
@@ -147,6 +148,7 @@ class Bench:
                     await self.pipeline.take("push", frame)
                     self.samples += frame.values.size
                 self.seconds += time.process_time() - start
+        self.sent += round(MINUTE / EVERY) * self.series
         if (self.clock.at - BEGIN) % FORGET_EVERY < EVERY:
             start = time.process_time()
             forget(self.state, self.clock.at - FORGET_AFTER)
@@ -154,7 +156,7 @@ class Bench:
 
     def begin(self) -> None:
         """Count anew."""
-        self.samples, self.seconds, self.replaced = 0, 0.0, 0
+        self.sent, self.samples, self.seconds, self.replaced = 0, 0, 0.0, 0
 
     @property
     def rate(self) -> float:
@@ -222,6 +224,7 @@ async def bench(series: int, minutes: int, folder: Path) -> dict[str, Any]:
         "replaced": one.replaced,
         "leak_bytes": round(grown / one.replaced, 2),
         "throughput_ratio": round(one.rate * seconds / samples, 3),
+        "taken_share": round(one.samples / one.sent, 3),
         "samples_per_s_core": round(one.rate),
         "quiet_samples_per_s_core": round(samples / seconds),
         "capacity": one.state.index.capacity,

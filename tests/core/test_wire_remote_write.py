@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from aiops.model.frame import Frame
 from aiops.model.series import Labels, SeriesIndex, labels_of
 from aiops.wire import WireError
+from aiops.wire._tracks import COUNTER
 from aiops.wire.intake import Intake, Limits
 from aiops.wire.remote_write import RemoteWrite
 from tests.bench import gen
@@ -226,6 +227,30 @@ def test_an_evicted_series_gives_its_slot_to_another_without_a_mix_up() -> None:
     got = one.send(only(UP, (T + 15000, 7.0)))
     assert [(labels, v) for _, labels, v in got] == [(labels_of(UP), 7.0)]
     assert not set(elsewhere.tolist()) & {one.index.find(labels_of(UP))}
+
+
+def test_series_that_come_when_others_went_are_taken_wherever_they_are_put() -> None:
+    """One may get the very track and slot that an old one had: it is no second spelling of it."""
+    one = Receiver()
+    for round_ in range(40):
+        at = T + round_ * 15_000
+        series = [only([("__name__", "m"), ("pod", f"{round_}-{k}")], (at, float(k))) for k in range(7)]
+        assert [v for _, _, v in one.send(*series)] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+        one.index.touch(one.index.live(), at / 1000)
+        one.index.evict(0.0)
+        one.index.evict(at / 1000 - (round_ % 3) * 15.0 + 1.0)
+
+
+def test_a_type_told_of_a_slot_that_another_source_took_over_changes_nothing_of_ours() -> None:
+    one = Receiver()
+    one.send(only(UP, (T, 1.0)))
+    one.index.evict(0.0)
+    one.index.evict(1e12)
+    one.index.slot(labels_of(UP))
+    other = [("__name__", "free_bytes")]
+    one.send(only(other, (T, 5.0)))
+    one.intake.learn_types({"up": COUNTER})
+    assert [v for _, _, v in one.send(only(other, (T + 15_000, 7.0)))] == [7.0]
 
 
 @pytest.mark.parametrize("version", [1, 2])
