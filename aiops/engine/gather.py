@@ -9,7 +9,7 @@ from aiops.model.frame import Frame, beside
 
 Queue: TypeAlias = "asyncio.Queue[Item]"
 
-GATHERED, TURNS = 8, 3
+GATHERED, TURNS = 16, 3
 """Frames that one step waits for, as long as every so many turns of the event loop bring one: to read it, to
 answer it, and to read its sender's next. A step costs as much as the scores of 10,000 samples."""
 

@@ -220,10 +220,11 @@ class Receiving:
 
     async def _room(self) -> bool:
         """Whether the pipeline takes more; asked before anything is decoded: nothing is taken twice."""
-        try:
-            await asyncio.wait_for(self._caught_up.wait(), PATIENCE)
-        except TimeoutError:
-            return False
+        if not self._caught_up.is_set():
+            try:
+                await asyncio.wait_for(self._caught_up.wait(), PATIENCE)
+            except TimeoutError:
+                return False
         queue, clock, spool = self._engine.pipeline.queue, self._engine.clock, self.spool
         until = clock.now() + PATIENCE
         while queue.full() or (spool is not None and spool.full):
