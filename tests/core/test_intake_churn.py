@@ -38,8 +38,9 @@ class Plain:
         before, self.last[median] = self.last.get(median), (at, low, total)
         if before is None or at - before[0] > GAP:
             return {}
-        low, half = low - before[1], (total - before[2]) / 2
-        return {median: 0.1 * half / low if low >= half else 0.1 + 0.4 * (half - low) / (2 * half - low)}
+        below, grown = low - before[1], total - before[2]
+        half = grown / 2
+        return {median: 0.1 * half / below if below >= half else 0.1 + 0.4 * (half - below) / (grown - below)}
 
 
 class Sender:
