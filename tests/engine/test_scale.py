@@ -209,6 +209,39 @@ def test_a_worker_that_dies_is_replaced_and_nothing_is_lost_or_doubled(tmp_path:
     assert parts.runner.replayed > 0
 
 
+@pytest.mark.parametrize("made", [ADAPTIVE, FOREST], ids=["columnar", "heavy and peers"])
+def test_series_that_come_where_others_went_know_nothing_of_them_in_shards_too(
+    made: Made, tmp_path: Path
+) -> None:
+    stand = Stand(made, tmp_path, 600)
+    workers = stand.mortals()
+    detections = stand.whole(), stand.sharded(3, workers)
+    dice = np.random.default_rng(5)
+    for step in range(60):
+        if step % 6 == 5:
+            at = NOW + 400.0 * step
+            stand.index.evict(0.0)  # what was asked for stays once
+            stand.index.touch(dice.choice(stand.slots, 450, replace=False), at)
+            stand.index.evict(at)
+            stand.index.slots([labels("load", host=f"h{step}-{n}") for n in range(150 + step)])
+            stand.slots, fresh = stand.index.live(), stand.index.take_fresh()
+            assert fresh.min() < 600
+            for detection in detections:
+                detection.welcome(fresh)
+        if step == 20:
+            detections[1].runner.save()
+        if step in (33, 36):
+            workers[step % 2].die()
+        row, hold = stand.row(step), np.zeros(stand.index.capacity, bool)
+        one, other = [detection.step(row, hold) for detection in detections]
+        assert same([one], [other]), step
+    assert detections[1].runner.replayed > 0
+    assert detections[0].ready().tolist() == detections[1].ready().tolist()
+    known = detections[0].ready()[stand.slots]
+    assert known.any()
+    assert not known.all()
+
+
 def test_of_a_worker_that_stays_away_the_others_take_the_shards_and_give_them_back(tmp_path: Path) -> None:
     stand = Stand(ADAPTIVE, tmp_path)
     workers = stand.mortals(3)
