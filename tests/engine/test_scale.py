@@ -70,9 +70,9 @@ class Mortal(LocalWorker):
         except Gap as why:
             raise Lost(str(why)) from why
 
-    def take(self, number: int, epoch: int, blob: NDArray[np.uint8] | None) -> int:
+    def take(self, number: int, epoch: int, made: Made, blob: NDArray[np.uint8] | None) -> int:
         self._look()
-        return super().take(number, epoch, blob)
+        return super().take(number, epoch, made, blob)
 
     def ask(self, asked: Any) -> Any:
         self._look()
@@ -242,6 +242,33 @@ def test_series_that_come_where_others_went_know_nothing_of_them_in_shards_too(
     assert not known.all()
 
 
+@pytest.mark.parametrize("amid", [True, False])
+def test_a_worker_that_dies_after_a_reload_or_amid_it_comes_back_with_the_settings_of_then(
+    amid: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand = Stand(ADAPTIVE, tmp_path, 600)
+    workers = stand.mortals()
+
+    def killed(made: Made) -> None:
+        workers[0].die()
+        raise Lost("killed")
+
+    if amid:
+        monkeypatch.setattr(workers[0], "remake", killed)
+    parts = stand.sharded(3, workers)
+    stand.walk(parts, 8)
+    stand.made = [{"kind": "adaptive", "warmup_samples": 12}]
+    whole = stand.whole()
+    assert parts.remade(stand.whole()) is parts
+    one, other = stand.walk(whole, 10, 8), stand.walk(parts, 10, 8)
+    for worker in workers:
+        worker.die()
+    one, other = one + stand.walk(whole, 12, 18), other + stand.walk(parts, 12, 18)
+    assert same(one, other)
+    assert parts.runner.losses >= 2
+    assert whole.ready().tolist() == parts.ready().tolist()
+
+
 def test_of_a_worker_that_stays_away_the_others_take_the_shards_and_give_them_back(tmp_path: Path) -> None:
     stand = Stand(ADAPTIVE, tmp_path)
     workers = stand.mortals(3)
@@ -363,11 +390,11 @@ def test_whoever_was_taken_over_from_saves_nothing_more(tmp_path: Path) -> None:
 
 def test_a_zombie_obeys_nobody_but_its_own_epoch() -> None:
     worker = LocalWorker(ADAPTIVE)
-    worker.take(0, 5, None)
+    worker.take(0, 5, ADAPTIVE, None)
     order = Welcome(np.arange(4, dtype=np.int32), np.ones((1, 4), bool))
     with pytest.raises(Gap):
         worker.obey([Told(0, 6, 1, order)])
-    worker.take(0, 6, None)
+    worker.take(0, 6, ADAPTIVE, None)
     with pytest.raises(Gap):
         worker.obey([Told(0, 5, 1, order)])
     assert worker.obey([Told(0, 6, 1, order)])()[0] is not None
@@ -390,7 +417,7 @@ def test_what_goes_over_a_wire_in_short_is_the_same_to_the_bit(tmp_path: Path) -
     slots = np.arange(300, dtype=np.int32)
     near, far, sender = Group(ADAPTIVE), DistantGroup(ADAPTIVE), Sender()
     for group in (near, far):
-        group.take(0, 1, None)
+        group.take(0, 1, ADAPTIVE, None)
     orders: list[Order] = [Welcome(slots, np.ones((1, 300), bool))]
     for n in range(40):
         some = slots if n % 5 else slots[::7].copy()

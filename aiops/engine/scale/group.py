@@ -58,9 +58,12 @@ class Group:
         for detector in build(self._made):
             use(detector)
 
-    def take(self, number: int, epoch: int, blob: NDArray[np.uint8] | None) -> int:
-        """Own shard `number` as it was dumped, else as new; the last order that it has obeyed. ValueError."""
-        found = build(self._made)
+    def take(self, number: int, epoch: int, made: Made, blob: NDArray[np.uint8] | None) -> int:
+        """Own shard `number` as it was dumped, else as new; the last order that it has obeyed. ValueError.
+
+        `made`: what its detectors are made of by now; a process that begins anew knows what they once were.
+        """
+        found = build(made)
         shard = Shard(found) if blob is None else Shard.load(found, blob)
         self._shards[number] = epoch, shard
         return shard.tick
@@ -78,9 +81,8 @@ class Group:
 
     def remake(self, made: Made) -> None:
         """Other settings: detectors that have changed begin anew, the others go on."""
-        self._made = list(made)
         for number, (epoch, shard) in self._shards.items():
-            self._shards[number] = epoch, Shard.load(build(self._made), shard.dump())
+            self._shards[number] = epoch, Shard.load(build(made), shard.dump())
 
     def _shard(self, number: int, epoch: int) -> Shard:
         own, shard = self._shards.get(number, (0, None))

@@ -65,9 +65,10 @@ class RayWorker(Worker):
         limit = self._limit + 0.1 * self._limit * len(told)
         return lambda: [whole(one) for one in self._got(answers, limit)]
 
-    def take(self, number: int, epoch: int, blob: NDArray[np.uint8] | None) -> int:
+    def take(self, number: int, epoch: int, made: Made, blob: NDArray[np.uint8] | None) -> int:
         self._sender.forget(number)
-        return int(self._got(self._told(lambda: self._actor.take.remote(number, epoch, blob)), STARTING))
+        taking = self._told(lambda: self._actor.take.remote(number, epoch, list(made), blob))
+        return int(self._got(taking, STARTING))
 
     def ask(self, asked: Question) -> Any:
         return self._got(self._told(lambda: self._actor.ask.remote(asked)), self._limit)

@@ -8,7 +8,6 @@ nobody has had yet are given then.
 
 import logging
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock, RLock
 from typing import Any
@@ -16,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.core.shard import Answer, Order, tick_of, weight_of
+from aiops.core.shard import Answer, Order, tick_of
+from aiops.engine.scale.buffer import Buffer
 from aiops.engine.scale.group import Made, Question, Told
 from aiops.engine.scale.placing import uneven
 from aiops.engine.scale.tally import HERE, Tally
 from aiops.engine.scale.worker import LocalWorker, Lost, Worker, sent_to
-from aiops.store.shards import KEEP, ShardFiles
+from aiops.store.shards import ShardFiles
 
 log = logging.getLogger("aiops.scale")
 
@@ -51,15 +51,12 @@ class Runner:
         """Per shard and row of it, whether what is known is enough for a score."""
         self.losses = self.replayed = 0
         """Workers lost, and orders told once more."""
-        self.unsaved = 0
-        """Bytes of orders in the replay buffer."""
         self.tally = Tally()
         self._made = list(made)
         self._files, self._least, self._patience = files, least_epoch, patience
         self._placed = [self.workers[n % len(self.workers)] for n in range(shards)]
         self._epoch, self._tick = [0] * shards, [0] * shards
-        self._buffer: list[deque[tuple[int, Order]]] = [deque() for _ in range(shards)]
-        self._saves: list[deque[int]] = [deque(maxlen=KEEP) for _ in range(shards)]
+        self._buffer = Buffer(shards)
         self._saved = [time.monotonic()] * shards
         self._waiting: list[tuple[int, int, Order]] = []
         self._spare: LocalWorker | None = None
@@ -72,11 +69,11 @@ class Runner:
                 blob = blobs[number] if blobs else None
                 self._epoch[number] = self._files.claim(number, self._least)
                 self._files.clear(number)
-                tick = self._placed[number].take(number, self._epoch[number], blob)
+                tick = self._placed[number].take(number, self._epoch[number], self._made, blob)
                 self._tick[number] = tick
                 if blob is not None and self.mortal:
                     self._files.save(number, self._epoch[number], tick, blob)
-                self._saves[number].append(tick)
+                self._buffer.kept(number, tick)
                 self.ready[number] = np.array(self.ask(number, "ready"))
 
     @property
@@ -93,7 +90,12 @@ class Runner:
 
     def kept(self) -> list[tuple[int, float]]:
         """Of each shard, orders in the replay buffer, and when (monotonic s) its state was last kept."""
-        return [(len(orders), saved) for orders, saved in zip(self._buffer, self._saved, strict=True)]
+        return [(self._buffer.count(number), saved) for number, saved in enumerate(self._saved)]
+
+    @property
+    def unsaved(self) -> int:
+        """Bytes of orders in the replay buffer."""
+        return self._buffer.weight
 
     def order(self, number: int, order: Order) -> None:
         """Tell shard `number`, at the latest with the next `flush`."""
@@ -101,8 +103,7 @@ class Runner:
             self._tick[number] += 1
             self._waiting.append((number, self._tick[number], order))
             if self.mortal:
-                self._buffer[number].append((self._tick[number], order))
-                self.unsaved += weight_of(order)
+                self._buffer.add(number, self._tick[number], order)
 
     def run(self, orders: Iterable[tuple[int, Order]]) -> dict[int, Answer]:
         """Tell shards, and have it obeyed: nobody else is given the answers."""
@@ -177,7 +178,10 @@ class Runner:
             self.save()
             self._made = list(made)
             for worker in {id(worker): worker for worker in self._placed}.values():
-                worker.remake(made)
+                try:
+                    worker.remake(made)
+                except Lost as why:
+                    self._mend(worker, [], why)
             self.save()
 
     def close(self) -> None:
@@ -233,8 +237,7 @@ class Runner:
         """The shard from its last kept state, and all that it was told since."""
         epoch = self._files.claim(number, self._least)
         tick = self._taken(number, epoch, owner)
-        with self._queue:
-            again = [Told(number, epoch, at, order) for at, order in self._buffer[number] if at > tick]
+        again = [Told(number, epoch, at, order) for at, order in self._buffer.since(number, tick)]
         answers = owner.obey(again)()
         self._placed[number], self._epoch[number] = owner, epoch
         self.replayed += len(again)
@@ -248,15 +251,14 @@ class Runner:
         """By `owner`, from the newest state that is whole; its number of orders."""
         for at, blob in self._files.states(number):
             try:
-                return owner.take(number, epoch, blob)
+                return owner.take(number, epoch, self._made, blob)
             except ValueError as why:
                 log.warning("shard %d: the state after %d orders is passed over: %s", number, at, why)
-        first = self._buffer[number][0][0] if self._buffer[number] else self._tick[number] + 1
-        if first > 1:
+        if (self._buffer.first(number) or self._tick[number] + 1) > 1:
             raise RuntimeError(
                 f"no kept state of shard {number} can be used; the checkpoint is to be taken up"
             )
-        return owner.take(number, epoch, None)
+        return owner.take(number, epoch, self._made, None)
 
     def _move(self, number: int, owner: Worker) -> bool:
         """From its present owner, which is alive, to another; whether it could be."""
@@ -282,17 +284,9 @@ class Runner:
             tick = tick_of(blob)
             with self.tally.saving():
                 self._files.save(number, self._epoch[number], tick, blob)
-            self._trim(number, tick)
+            self._buffer.kept(number, tick)
             self._saved[number] = time.monotonic()
         return blob
-
-    def _trim(self, number: int, tick: int) -> None:
-        """Nothing before the oldest kept state is told again."""
-        self._saves[number].append(tick)
-        buffer, oldest = self._buffer[number], self._saves[number][0]
-        with self._queue:
-            while buffer and buffer[0][0] <= oldest:
-                self.unsaved -= weight_of(buffer.popleft()[1])
 
     def _note(self, number: int, answer: Answer) -> None:
         if answer.ready is not None:

@@ -26,7 +26,7 @@ class Worker(ABC):
         """Send orders; the answers are waited for by calling what is returned."""
 
     @abstractmethod
-    def take(self, number: int, epoch: int, blob: NDArray[np.uint8] | None) -> int:
+    def take(self, number: int, epoch: int, made: Made, blob: NDArray[np.uint8] | None) -> int:
         """See `Group.take`."""
 
     @abstractmethod
@@ -66,8 +66,8 @@ class LocalWorker(Worker):
         answers = self._group.obey(told)
         return lambda: answers
 
-    def take(self, number: int, epoch: int, blob: NDArray[np.uint8] | None) -> int:
-        return self._group.take(number, epoch, blob)
+    def take(self, number: int, epoch: int, made: Made, blob: NDArray[np.uint8] | None) -> int:
+        return self._group.take(number, epoch, made, blob)
 
     def ask(self, asked: Question) -> Any:
         return self._group.ask(asked)
