@@ -16,7 +16,8 @@ from aiops.engine import checkpoint, tell
 from aiops.engine.clock import Clock
 from aiops.engine.items import SPOOL
 from aiops.engine.patience import RelaySettings
-from aiops.engine.scale.build import keep_signals, scaled
+from aiops.engine.scale.build import scaled
+from aiops.engine.scale.signals import keep_signals
 from aiops.engine.state import State
 from aiops.engine.tenure import AWAY, first_line
 from aiops.model.lifecycle import AlertState

@@ -51,6 +51,7 @@ from aiops.model.series import SeriesIndex
 from aiops.store.shards import ShardFiles
 from tests.bench.scaleout_cluster import WORKERS, Cluster, everybodys, mine, node_of
 from tests.bench.world import populate
+from tests.database import free_port
 from tests.e2e.ray_client import SETTINGS, cluster, joined
 
 COLUMNAR: Made = [{"kind": "adaptive"}]
@@ -177,7 +178,7 @@ def client(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The same from outside the cluster, by Ray Client. Sockets want a folder of a short name."""
     with (
         tempfile.TemporaryDirectory(prefix="fw-ray-", ignore_cleanup_errors=True) as short,
-        cluster(Path(short), args.memory << 20) as address,
+        cluster(Path(short), free_port(), args.memory << 20) as address,
     ):
         ray = joined(address)
         same, own, theirs = compared(args, ray, folder)

@@ -2,8 +2,9 @@
 
     python -m tests.e2e.ray_client FOLDER
 
-Starts the cluster (one node, two processors, with a token), kills a worker on the way, and in the end the
-whole cluster. The last line is one JSON object. A process of its own: Ray reads settings when it is imported.
+Starts the cluster (one node, two processors, with a token), kills a worker on the way, then the whole
+cluster, and starts another in its place. The last line is one JSON object. A process of its own: Ray reads
+settings when it is imported.
 """
 
 import json
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,8 @@ SETTINGS = {
 
 
 @contextmanager
-def cluster(folder: Path, memory: int = 90_000_000) -> Iterator[str]:
+def cluster(folder: Path, port: int, memory: int = 90_000_000) -> Iterator[str]:
     """The address for clients."""
-    port = free_port()
     argv = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block"]
     argv += [
         "--node-ip-address=127.0.0.1",
@@ -67,15 +67,19 @@ def kill(head: int, folder: Path) -> None:
             one.send_signal(signal.SIGKILL)
 
 
-def walked(address: str, folder: Path, end: Any) -> dict[str, Any]:
+def walked(address: str, folder: Path, end: Any, again: Any) -> dict[str, Any]:
     from aiops.engine.scale import runner
-    from aiops.engine.scale.ray_worker import start_workers
+    from aiops.engine.scale.detection import ShardedDetection
+    from aiops.engine.scale.ray_worker import join, start_workers
+    from aiops.engine.scale.rejoin import Rejoin
 
     ray = joined(address)
     workers = start_workers(ray, 2, ADAPTIVE, 30.0)
     stand = Stand(ADAPTIVE, folder / "shards")
     whole, parts = stand.whole(), stand.sharded(4, workers)
-    one, other = stand.walk(whole, 52), stand.walk(parts, 20)
+    rejoin = Rejoin(lambda: start_workers(join(address, 2, 80 << 20), 2, ADAPTIVE, 30.0), every=1.0)
+    parts = ShardedDetection(parts.all, stand.index, parts.runner, rejoin)
+    one, other = stand.walk(whole, 62), stand.walk(parts, 20)
     parts.runner.save()
     other += stand.walk(parts, 10, 20)
     os.kill(workers[0].pid(), signal.SIGKILL)
@@ -85,14 +89,25 @@ def walked(address: str, folder: Path, end: Any) -> dict[str, Any]:
     runner.LAST_RESORT = 3.0  # a minute, for clusters that come back
     end()
     other += stand.walk(parts, 12, 40)
+    here = sorted({parts.runner.name_of(owner) for owner in parts.runner.owners()})
+    nothing_started = not ray.is_initialized()
+    again()
+    until = time.monotonic() + WITHIN
+    while parts.runner.alone and time.monotonic() < until:
+        list(parts.dumps())
+        time.sleep(0.5)
+    other += stand.walk(parts, 10, 52)
+    explained = whole.explain(3) == parts.explain(3)
+    there = sorted({parts.runner.name_of(owner) for owner in parts.runner.owners()})
     parts.close()
     return {
         "same": same(one, other),
         "killed": killed,
         "replayed": parts.runner.replayed,
-        "here": sorted({parts.runner.name_of(owner) for owner in parts.runner.owners()}),
-        "explained": whole.explain(3) == parts.explain(3),
-        "nothing_started": not ray.is_initialized(),
+        "here": here,
+        "explained": explained,
+        "nothing_started": nothing_started,
+        "there": there,
     }
 
 
@@ -112,9 +127,20 @@ def joined(address: str) -> Any:
 def main() -> None:
     folder = Path(sys.argv[1])
     os.environ |= SETTINGS
-    with cluster(folder) as address:
+    with ExitStack() as stack:
+        port, places = free_port(), [folder / "1", folder / "2"]
+        for place in places:
+            place.mkdir()
+        address = stack.enter_context(cluster(places[0], port))
         (head,) = (one.pid for one in psutil.Process().children())
-        print(json.dumps(walked(address, folder, lambda: kill(head, folder))))
+
+        def end() -> None:
+            kill(head, places[0])
+
+        def again() -> None:
+            stack.enter_context(cluster(places[1], port))
+
+        print(json.dumps(walked(address, folder, end, again)))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def test_a_killed_worker_is_back_and_nothing_is_lost(workers: list[RayWorker], t
     assert whole.ready().tolist() == parts.ready().tolist()
 
 
-def test_through_a_client_it_is_the_same_and_without_the_cluster_the_engine_goes_on() -> None:
+def test_through_a_client_it_is_the_same_and_the_engine_goes_on_while_the_cluster_is_away() -> None:
     """A folder of a short name: Ray's sockets lie in it."""
     with tempfile.TemporaryDirectory(prefix="fw-ray-", ignore_cleanup_errors=True) as folder:
         argv = [sys.executable, "-m", "tests.e2e.ray_client", folder]
@@ -72,4 +72,5 @@ def test_through_a_client_it_is_the_same_and_without_the_cluster_the_engine_goes
         "here": ["engine"],
         "explained": True,
         "nothing_started": True,
+        "there": ["0", "1"],
     }

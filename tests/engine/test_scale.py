@@ -14,10 +14,12 @@ from aiops.core.detect import Detection
 from aiops.core.heads import Scored, nothing_said
 from aiops.core.shard import Answer, Gap, Learn, Order, Shard, Step, Welcome
 from aiops.core.stripes import Stripes
+from aiops.engine.scale import runner as runner_module
 from aiops.engine.scale.deal import dealt, loaded, shards_of
 from aiops.engine.scale.detection import ShardedDetection, parted
 from aiops.engine.scale.distant import DistantGroup, Sender, Short, short, whole
 from aiops.engine.scale.group import Group, Made, Told, build, made_of
+from aiops.engine.scale.rejoin import Rejoin
 from aiops.engine.scale.runner import Runner
 from aiops.engine.scale.worker import LocalWorker, Lost, Worker
 from aiops.model.frame import Frame
@@ -282,6 +284,55 @@ def test_of_a_worker_that_stays_away_the_others_take_the_shards_and_give_them_ba
     other += stand.walk(parts, 10, 30)
     assert same(one, other)
     assert workers[1].owned
+
+
+def test_a_cluster_that_was_lost_is_used_again_once_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "LAST_RESORT", 0.2)
+    stand = Stand(ADAPTIVE, tmp_path)
+    workers, others, answers = stand.mortals(), stand.mortals(), [ConnectionError("nobody answers")]
+
+    def find() -> list[Mortal]:
+        if answers:
+            raise answers.pop()
+        return others
+
+    whole, parts = stand.whole(), stand.sharded(4, workers)
+    parts = ShardedDetection(parts.all, stand.index, parts.runner, Rejoin(find, every=0.0))
+    one, other = stand.walk(whole, 50), stand.walk(parts, 12)
+    for worker in workers:
+        worker.die(back=False)
+    other += stand.walk(parts, 8, 12)
+    assert parts.runner.alone
+    step = 20
+    while parts.runner.alone and step < 40:
+        list(parts.dumps())
+        other += stand.walk(parts, 1, step)
+        step += 1
+    assert {id(owner) for owner in parts.runner.owners()} == {id(worker) for worker in others}
+    assert parts.away
+    assert not answers
+    others[0].die()
+    other += stand.walk(parts, 50 - step, step)
+    assert same(one, other)
+
+
+@pytest.mark.parametrize("mortal", [True, False])
+def test_workers_are_looked_for_only_while_none_is_left(tmp_path: Path, mortal: bool) -> None:
+    stand, looks = Stand(ADAPTIVE, tmp_path, 200), list[int]()
+    parts = stand.sharded(2, stand.mortals() if mortal else None)
+    looking = Event()
+
+    def find() -> list[Mortal]:
+        looks.append(1)
+        looking.set()
+        return []
+
+    parts = ShardedDetection(parts.all, stand.index, parts.runner, Rejoin(find, every=0.0))
+    list(parts.dumps())
+    assert looking.wait(0 if mortal else 20) is not mortal
+    assert bool(looks) is not mortal
 
 
 def test_more_and_fewer_workers_lose_nothing(tmp_path: Path) -> None:

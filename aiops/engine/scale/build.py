@@ -1,10 +1,9 @@
 """From a configuration and a checkpoint to a state that scores in shards, or no longer does."""
 
 import logging
-import signal
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from aiops.core.detect import Detection
 from aiops.engine.scale.deal import deal, dealt, loaded, made_for, shards_of
 from aiops.engine.scale.detection import ShardedDetection
 from aiops.engine.scale.group import Made
+from aiops.engine.scale.rejoin import Rejoin
 from aiops.engine.scale.runner import Runner
 from aiops.engine.scale.worker import LocalWorker, Worker
 from aiops.store.shards import ShardFiles
@@ -46,17 +46,8 @@ def scaled(detection: Detection, arrays: Arrays, folder: Path, scale: Scale, epo
     )
     runner.start(blobs)
     log.info("series are scored in %d shards on %d workers", scale.parts, len(runner.workers))
-    return ShardedDetection(detection.detectors, detection.index, runner)
-
-
-def keep_signals() -> None:
-    """SIGTERM goes on meaning what it did: a library that joins a cluster takes it for a crash, and aborts.
-
-    Only the main thread may, and has to.
-    """
-    if current_thread() is main_thread():
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-        signal.siginterrupt(signal.SIGTERM, False)
+    rejoin = Rejoin(partial(_found, scale, made)) if scale.runner == "ray" else None
+    return ShardedDetection(detection.detectors, detection.index, runner, rejoin)
 
 
 def blobs_of(arrays: Arrays) -> list[NDArray[np.uint8]] | None:
@@ -88,13 +79,16 @@ def _workers(scale: Scale, made: Made) -> Sequence[Worker]:
     """Those of the cluster; without one, this process, so that nobody goes unwatched."""
     if scale.runner == "local":
         return [LocalWorker(made)]
-    from aiops.engine.scale.ray_worker import join, start_workers
-
     try:
-        ray = join(scale.address, scale.workers, scale.memory)
-        return start_workers(ray, scale.workers, made, scale.limit)
+        return _found(scale, made)
     except Exception as why:
         log.error(
             "no Ray cluster at %s, series are scored in the engine's own process: %s", scale.address, why
         )
         return [LocalWorker(made)]
+
+
+def _found(scale: Scale, made: Made) -> Sequence[Worker]:
+    from aiops.engine.scale.ray_worker import join, start_workers
+
+    return start_workers(join(scale.address, scale.workers, scale.memory), scale.workers, made, scale.limit)

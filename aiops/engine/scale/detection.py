@@ -1,5 +1,6 @@
 """`Detection` whose series are in shards: the same answers, wherever they are."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,10 +12,14 @@ from aiops.core.heads import Scored, nothing_said, unsaid
 from aiops.core.shard import Answer, Borrow, Cover, Learn, Step, Welcome
 from aiops.core.stripes import Part, Stripes
 from aiops.engine.scale.group import made_of
+from aiops.engine.scale.rejoin import Rejoin
 from aiops.engine.scale.runner import Runner
+from aiops.engine.scale.signals import keep_signals
 from aiops.model.frame import Frame
 from aiops.model.series import SeriesIndex
 from aiops.plugin import Detector
+
+log = logging.getLogger("aiops.scale")
 
 MOST_UNSAVED = 256 << 20
 """Bytes of the replay buffer after which the shards are saved before their time."""
@@ -25,8 +30,12 @@ class ShardedDetection(Detection):
 
     parted = True
 
-    def __init__(self, detectors: Sequence[Detector], index: SeriesIndex, runner: Runner) -> None:
+    def __init__(
+        self, detectors: Sequence[Detector], index: SeriesIndex, runner: Runner, rejoin: Rejoin | None = None
+    ) -> None:
+        """`rejoin`: finds other workers when none is left."""
         self.runner = runner
+        self._rejoin = rejoin
         self.stripes = Stripes(runner.shards)
         self.away = runner.mortal
         self._parts: tuple[NDArray[np.int32], list[Part]] = np.zeros(0, np.int32), []
@@ -149,7 +158,12 @@ class ShardedDetection(Detection):
         return self
 
     def dumps(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        return self.runner.dumps()
+        yield from self.runner.dumps()
+        if self._rejoin and self.runner.alone and (workers := self._rejoin.found()):
+            log.info("there is a cluster again: series are scored on its %d workers", len(workers))
+            self.runner.rebalance(workers)
+            self.away = self.runner.mortal
+            keep_signals()
 
     def close(self) -> None:
         self.runner.close()

@@ -28,6 +28,10 @@ STARTING = 120.0
 """Seconds within which a new worker has imported and compiled what it needs."""
 
 
+_joined = 0
+"""How often a cluster was joined: workers of a former one are gone, whatever Ray says of the present one."""
+
+
 class RayWorker(Worker):
     """One actor with a processor of its own, which Ray starts anew when it dies.
 
@@ -35,7 +39,7 @@ class RayWorker(Worker):
     """
 
     def __init__(self, ray: ModuleType, made: Made, limit: float) -> None:
-        self._ray, self._limit = ray, limit
+        self._ray, self._limit, self._of = ray, limit, _joined
         kind = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(DistantGroup)
         self._actor = kind.remote(list(made))
         self._look: Any = None
@@ -80,11 +84,11 @@ class RayWorker(Worker):
         self._got(self._told(lambda: self._actor.remake.remote(list(made))), STARTING)
 
     def suspect(self) -> None:
-        if self._look is None and self._ray.is_initialized():
+        if self._look is None and self._connected:
             self._look = self._told(self._actor.pid.remote)
 
     def alive(self) -> bool:
-        if not self._ray.is_initialized():
+        if not self._connected:
             return False
         if self._look is None:
             return True
@@ -100,8 +104,12 @@ class RayWorker(Worker):
         return True
 
     def close(self) -> None:
-        if self._ray.is_initialized():
+        if self._connected:
             self._ray.kill(self._actor)
+
+    @property
+    def _connected(self) -> bool:
+        return self._of == _joined and bool(self._ray.is_initialized())
 
     def _got(self, reference: Any, limit: float) -> Any:
         """Raises `Lost`, and what the worker itself raised."""
@@ -109,7 +117,7 @@ class RayWorker(Worker):
 
     def _told(self, call: Callable[[], Any]) -> Any:
         # without a connection the next call would start a cluster here
-        if not self._ray.is_initialized():
+        if not self._connected:
             raise Lost("the connection to the cluster is gone")
         try:
             return call()
@@ -118,7 +126,7 @@ class RayWorker(Worker):
         except Gap as why:  # it was started anew before it was missed
             raise Lost(_first_line(why)) from why
         except Exception as why:
-            if self._ray.is_initialized():
+            if self._connected:
                 raise
             raise Lost(_first_line(why)) from why  # an exception of no kind
 
@@ -132,6 +140,10 @@ def join(address: str, workers: int, memory: int) -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray = needed("ray", "ray")
+    global _joined
+    if _joined:  # a client that has lost its cluster is not initialized, and yet refuses to be another's
+        ray.shutdown()
+    _joined += 1
     common = {"logging_level": logging.ERROR, "log_to_driver": False, "namespace": "forewarn"}
     if address.startswith(CLIENT):
         _join_from_outside(ray, address)

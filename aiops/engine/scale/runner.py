@@ -80,6 +80,11 @@ class Runner:
     def mortal(self) -> bool:
         return any(worker.mortal for worker in self.workers)
 
+    @property
+    def alone(self) -> bool:
+        """Whether all shards are in this process."""
+        return not any(owner.mortal for owner in self._placed)
+
     def owners(self) -> list[Worker]:
         """Of each shard."""
         return list(self._placed)
