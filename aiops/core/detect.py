@@ -48,6 +48,8 @@ class Detection:
             detector.columns.ensure(self.index.capacity)
             detector.columns.reset(fresh)
             self._cover(place, fresh)
+            if len(self._promoted[place]):
+                self._promoted[place] = np.setdiff1d(self._promoted[place], fresh)
 
     def warm(self, frame: Frame) -> None:
         """Learn from history; nothing is scored."""

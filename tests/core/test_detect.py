@@ -108,6 +108,21 @@ def test_a_reused_slot_starts_afresh_and_is_covered_by_its_new_labels() -> None:
     assert np.flatnonzero(stand.detection.ready()).tolist() == covered
 
 
+def test_a_reused_slot_is_not_let_go_as_if_its_former_series_were_still_near_a_problem() -> None:
+    stand = Stand(Surprise(match=Selector.parse("a"), near_problems=True))
+    (b,) = (slot for slot, one in stand.index.items() if dict(one)["__name__"] == "b")
+    nothing = Frame(np.zeros(0), np.array([b], np.int32), np.zeros((0, 1)))
+    stand.detection.promote(np.array([b], np.int32), lambda slot: nothing)
+    stand.index.evict(0.0)
+    stand.index.evict(1.0)
+    stand.slots = stand.index.slots([labels("a", host=host) for host in "xy"])
+    assert b in stand.slots
+    stand.detection.welcome(stand.index.take_fresh())
+    stand.detection.promote(np.zeros(0, np.int32), lambda slot: nothing)
+    stand.row(5.0, 5.0)
+    assert np.flatnonzero(stand.detection.ready()).tolist() == sorted(stand.slots.tolist())
+
+
 def test_series_known_before_the_start_are_covered() -> None:
     index = SeriesIndex()
     slots = index.slots([labels("a")])
