@@ -51,6 +51,15 @@ class Links:
         for part in chunks(fresh):
             self._hear_of(part)
 
+    def forget(self, gone: NDArray[np.int32]) -> None:
+        """Slots that the index has freed: when a witness was among them, others are looked for."""
+        witnesses = gone[self._heard[gone] != MUTE].tolist()
+        for slot in witnesses:
+            self._forget(slot)
+        if witnesses:
+            for part in chunks(self._index.live()):
+                self._hear_of(part)
+
     def _hear_of(self, fresh: NDArray[np.int32]) -> None:
         pairs = [ends for ends in self._pairs if all(map(self._index.pairs.named, ends))]
         named = sorted({*chain.from_iterable(pairs)})
@@ -79,7 +88,7 @@ class Links:
                     self.topology.see(*link, at)
 
     def _take(self, slot: int, link: tuple[str, str]) -> None:
-        if link[0] == link[1] or self._count.get(link, 0) >= WITNESSES:
+        if link[0] == link[1] or self._count.get(link, 0) >= WITNESSES or link in self._says.get(slot, ()):
             return
         self._count[link] = self._count.get(link, 0) + 1
         self._says.setdefault(slot, []).append(link)

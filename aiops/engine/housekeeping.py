@@ -130,4 +130,5 @@ def forget(state: State, before: float) -> None:
             state.index.touch(np.array([slot], np.int32), max(before, state.index.last_seen(slot)))
     gone = state.index.evict(before)
     if len(gone):
+        state.links.forget(gone)
         log.info("forgot %d series that had stopped", len(gone))

@@ -60,6 +60,20 @@ def test_a_slot_that_another_series_got_speaks_for_that() -> None:
     assert stand.topology.links(NOW + 3700) == []
 
 
+def test_a_link_goes_on_being_seen_when_those_that_spoke_of_it_first_are_forgotten() -> None:
+    stand = Stand()
+    old, new = ([GRAPH + (("pod", f"{age}-{n}"),) for n in range(4)] for age in ("a", "b"))
+    stand.row(dict.fromkeys(old, 1.0))
+    stand.row(dict.fromkeys(old + new, 1.0), NOW + 60.0)  # a rollout: both are there for a while
+    stand.index.evict(NOW)
+    stand.index.touch(stand.index.slots(new), NOW + 120.0)
+    gone = stand.index.evict(NOW + 100.0)
+    assert len(gone) == 4
+    stand.links.forget(gone)
+    stand.row(dict.fromkeys(new, 1.0), NOW + 7200.0)
+    assert ("shop", "cart") in stand.topology.links(NOW + 7200.0)
+
+
 def test_components_and_calls_have_the_series_that_speak_of_them() -> None:
     index = SeriesIndex()
     own, called, pod, nobody = index.slots(
