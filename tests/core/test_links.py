@@ -62,7 +62,7 @@ def test_a_slot_that_another_series_got_speaks_for_that() -> None:
 
 def test_a_link_goes_on_being_seen_when_those_that_spoke_of_it_first_are_forgotten() -> None:
     stand = Stand()
-    old, new = ([GRAPH + (("pod", f"{age}-{n}"),) for n in range(4)] for age in ("a", "b"))
+    old, new = ([(*GRAPH, ("pod", f"{age}-{n}")) for n in range(4)] for age in ("a", "b"))
     stand.row(dict.fromkeys(old, 1.0))
     stand.row(dict.fromkeys(old + new, 1.0), NOW + 60.0)  # a rollout: both are there for a while
     stand.index.evict(NOW)
