@@ -67,13 +67,8 @@ class DerivedSeries:
         self._forget(fresh)
         for rule, one in enumerate(self._derived):
             for slot in fresh[self._index.matches(fresh, one.match)].tolist():
-                own = self._index.labels(slot)
-                labels = labels_of({**dict(own), NAME: one.metric})
-                self._parts[rule, one.key(own)] = slot
-                self.labels.add(labels)
-                made = self._index.slot(labels)
-                self._grow()
-                self._out[rule, slot] = made
+                self._parts[rule, one.key(self._index.labels(slot))] = slot
+                self._make(rule, slot)
             if one.whole:
                 for slot in fresh[self._index.matches(fresh, one.whole)].tolist():
                     self._wholes[rule, one.key(self._index.labels(slot))] = slot
@@ -102,8 +97,26 @@ class DerivedSeries:
             else:
                 values = values - frame.times[:, None]
             slots.append(self._out[rule, frame.slots[at]])
+            self._index.expect(slots[-1])  # also while there is nothing that it is a share of
             columns.append(values)
         return Frame(frame.times, np.concatenate(slots), np.concatenate(columns, axis=1))
+
+    def forget(self, gone: Slots) -> None:
+        """Slots that the index has freed: those of derived series too, whose parts may live on."""
+        if not self._derived:
+            return
+        self._grow()
+        self._forget(gone)
+        for rule, slot in np.argwhere(np.isin(self._out, gone)).tolist():
+            self._make(rule, slot)
+
+    def _make(self, rule: int, slot: int) -> None:
+        """A series of its own for what is derived of `slot`."""
+        labels = labels_of({**dict(self._index.labels(slot)), NAME: self._derived[rule].metric})
+        self.labels.add(labels)
+        made = self._index.slot(labels)
+        self._grow()
+        self._out[rule, slot] = made
 
     def _grow(self) -> None:
         have, need = len(self._last), self._index.capacity

@@ -47,6 +47,19 @@ class SliSeries:
             return
         gone = set(fresh.tolist())
         self._copies = {slot: copies for slot, copies in self._copies.items() if slot not in gone}
+        self._copy(fresh)
+
+    def forget(self, gone: NDArray[np.int32]) -> None:
+        """Slots that the index has freed, copies among them: what lives on is copied to others."""
+        self._derived.forget(gone)
+        lost = set(gone.tolist())
+        stale = [slot for slot, copies in self._copies.items() if slot in lost or not lost.isdisjoint(copies)]
+        for slot in stale:
+            del self._copies[slot]
+        self.copies.difference_update([one for one in self.copies if self._index.find(one) is None])
+        self._copy(np.array([slot for slot in stale if slot not in lost], np.int32))
+
+    def _copy(self, fresh: NDArray[np.int32]) -> None:
         for sli in self._slis:
             for slot in fresh[self._index.matches(fresh, sli.match)].tolist():
                 own = self._index.labels(slot)
@@ -70,4 +83,5 @@ class SliSeries:
         places = np.array([place for place, _ in found])
         copies = np.array([copy for _, copy in found], np.int32)
         values = np.concatenate([frame.values, frame.values[:, places]], axis=1)
+        self._index.expect(copies)
         return Frame(frame.times, np.concatenate([frame.slots, copies]), values)

@@ -131,4 +131,5 @@ def forget(state: State, before: float) -> None:
     gone = state.index.evict(before)
     if len(gone):
         state.links.forget(gone)
+        state.slis.forget(gone)
         log.info("forgot %d series that had stopped", len(gone))

@@ -81,6 +81,33 @@ def test_a_slot_that_is_given_to_another_series_is_no_whole_any_more() -> None:
     assert np.isnan(stand.row(avail_bytes__a=5.0)['avail_ratio{mount="a"}'])
 
 
+def test_a_share_of_nothing_keeps_its_slot_while_its_part_lives() -> None:
+    stand = Stand(SPACE)
+    for minute in range(6):
+        stand.row(avail_bytes__a=5.0)
+        if minute % 2:
+            gone = stand.index.evict(NOW)
+            stand.series.forget(gone)
+    others = {f"load__{n}": 1.0 for n in range(200)}
+    found = stand.row(avail_bytes__a=5.0, **others)
+    assert len(found) == 202
+    assert np.isnan(found['avail_ratio{mount="a"}'])
+    stand.row(size_bytes__a=50.0)
+    assert stand.row(avail_bytes__a=5.0)['avail_ratio{mount="a"}'] == 0.1
+
+
+def test_a_derived_series_that_was_forgotten_before_its_part_is_made_again() -> None:
+    stand = Stand(SPACE)
+    stand.row(avail_bytes__a=5.0, size_bytes__a=50.0)
+    stand.index.evict(0.0)  # what was asked for stays once
+    kept = stand.index.slots([labels("avail_bytes", mount="a"), labels("size_bytes", mount="a")])
+    gone = stand.index.evict(NOW)
+    assert len(gone) == 1
+    stand.series.forget(gone)
+    assert not set(stand.index.slots(labels("load", number=str(n)) for n in range(9))) & set(kept.tolist())
+    assert stand.row(avail_bytes__a=5.0)['avail_ratio{mount="a"}'] == 0.1
+
+
 def test_ready_limits_are_limits_and_those_declared_go_before_them() -> None:
     mine = {"name": "disk space", "match": "host_filesystem_free_ratio", "breach": {"below": 0.2}}
     config = config_of(ready_limits=list(READY), limits=[mine])

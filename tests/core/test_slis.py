@@ -36,6 +36,31 @@ def test_a_series_that_bears_the_labels_already_is_judged_itself() -> None:
     assert SHOP.selector.matches(dict(own))
 
 
+def test_a_copy_that_was_forgotten_before_its_original_is_made_again() -> None:
+    index = SeriesIndex()
+    slots = index.slots([PROBE])
+    slis = SliSeries(index, [SHOP])
+    (copy,) = slis.copies
+    index.evict(0.0)  # what was asked for stays once
+    index.expect(slots)
+    gone = index.evict(NOW)
+    assert len(gone) == 1
+    slis.forget(gone)
+    index.slots(labels("load", number=str(i)) for i in range(9))
+    frame = slis.beside(Frame(np.array([NOW]), slots, np.array([[1.0]])))
+    assert [index.labels(int(slot)) for slot in frame.slots] == [PROBE, copy]
+    assert slis.copies == {copy}
+
+
+def test_what_is_left_of_a_series_that_went_is_forgotten() -> None:
+    index = SeriesIndex()
+    index.slots([PROBE])
+    slis = SliSeries(index, [SHOP], [])
+    index.evict(0.0)
+    slis.forget(index.evict(NOW))
+    assert slis.copies == set()
+
+
 def test_a_slot_that_was_given_to_another_series_is_copied_no_more() -> None:
     index = SeriesIndex()
     (slot,) = index.slots([PROBE]).tolist()
