@@ -108,7 +108,8 @@ class Housekeeping:
         vitals.of_state(metrics, state)
         vitals.of_objectives(metrics, state)
         metrics.series.set(len(state.index))
-        metrics.series_ready.set(int(state.detection.ready().sum()))
+        ready, live = state.detection.ready(), state.index.live()
+        metrics.series_ready.set(int(np.count_nonzero(ready[live[live < len(ready)]])))
         metrics.bar.set(max((state.bar(s.name) for s in state.config.sources), default=0.0))
         metrics.runs_live.set(sum(1 for run in state.remediation.recent() if run.state in LIVE_RUN))
         for one in ProblemState:

@@ -122,6 +122,21 @@ async def test_gauges_show_what_there_is(made: Walk, tmp_path: Path) -> None:
     assert gauge(made, "forewarn_delivery_oldest_seconds") == 5.0
 
 
+async def test_a_series_that_was_forgotten_is_not_ready_any_more(db: Database, tmp_path: Path) -> None:
+    detection = {"detectors": [{"kind": "adaptive", "warmup_samples": 12}], "forget_after": "1h"}
+    made = Walk(db, config_of(detection=detection))
+    for _ in range(15):
+        await made.row({OLD: 1.0})
+    async with keeping(made, tmp_path) as house:
+        await house.often(made.clock.now())
+        assert gauge(made, "forewarn_series_ready") == 1.0
+        await house.rarely(made.clock.now())
+        await house.rarely(made.clock.now() + 7200.0)
+        await house.often(made.clock.now())
+    assert gauge(made, "forewarn_series") == 0.0
+    assert gauge(made, "forewarn_series_ready") == 0.0
+
+
 async def test_a_store_that_is_away_only_puts_it_off(
     made: Walk, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
