@@ -125,7 +125,7 @@ def test_nothing_depends_on_whose_a_slot_was(seed: int) -> None:
         while len(lives) < 24 and dice.random() < 0.5:
             lives.append(Life(made, dice))
             made += 1
-        values = {}
+        values: dict[Labels, float] = {}
         for life in lives:
             values |= life.row()
         if not values:
