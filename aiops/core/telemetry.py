@@ -3,11 +3,13 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiops.core.components import entity_of
+from aiops.core.targets import MISSED, ROWS, Target, Targets, usual
 from aiops.model.frame import Frame
 from aiops.model.lifecycle import AlertState
 from aiops.model.problem import Problem
@@ -31,14 +33,10 @@ SILENT_TARGET, SILENT_SOURCE, CHURN, CLOCK = "silent target", "silent source", "
 TARGET_AGE, SOURCE_AGE = "forewarn_target_age_seconds", "forewarn_source_age_seconds"
 NEW_SERIES, SKEW = "forewarn_source_new_series_ratio", "forewarn_source_clock_skew_seconds"
 
-MISSED = 4.0
-"""Usual gaps for which nothing came: then a target, or a source, is silent."""
-LEAST_TARGET, LEAST_SOURCE = 15.0, 30.0
-"""Seconds that it takes at least: a slow scrape is no outage."""
-ROWS = 10
-"""Rows after which the usual gap of a target, or of a source that pushes, is known."""
-REPLACED = 300.0
-"""Seconds around a target's end in which another of its job began: a rollout, no outage."""
+LEAST_SOURCE = 30.0
+"""Seconds for which a source is silent at least before that is told."""
+AWAY = 3600.0
+"""Seconds without us after which what reports is met anew: too much may have changed."""
 MOST_TARGETS = 50_000
 """Targets that are remembered, gone ones among them."""
 AHEAD = 10.0
@@ -70,15 +68,9 @@ class Heard:
     live: int = 0
     fresh: deque[tuple[float, int]] = field(default_factory=deque)
     ahead: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is scraped, or pushes: the instance, else the host, else the component."""
-
-    source: str
-    name: str
-    labels: Labels
+    silent: bool = False
+    resumed: bool = False
+    """Taken up from a snapshot, and no row came since."""
 
 
 class Telemetry:
@@ -87,19 +79,10 @@ class Telemetry:
     def __init__(self, index: SeriesIndex, by: Sequence[str], most: int) -> None:
         self._index, self._by, self._most = index, list(by), most
         self._target = Columns(target=Column(np.int32, -1), up=Column(np.bool_), fresh=Column(np.bool_))
-        self._targets: list[Target] = []
-        self._number: dict[tuple[str, str], int] = {}
-        self._seen = Columns(
-            first=Column(np.float64, np.inf),
-            last=Column(np.float64, -np.inf),
-            gap=Column(np.float64, np.nan),
-            rows=Column(np.int32),
-            up_last=Column(np.float64, -np.inf),
-            down=Column(np.float64, np.nan),
-            job=Column(np.int32, -1),
-        )
-        self._jobs: dict[tuple[str, str], int] = {}
+        self._targets = Targets()
         self._sources: dict[str, Heard] = {}
+        self._restored: dict[str, Heard] = {}
+        """Sources of a snapshot that were not asked about since."""
         self.silent: set[str] = set()
         """Components of which a target is silent now."""
         self.welcome(index.live())
@@ -112,15 +95,17 @@ class Telemetry:
 
     def hear(self, source: str, now: float) -> Heard:
         """`source` has said something, be it that there is nothing."""
-        heard = self._sources.setdefault(source, Heard(now, now))
+        heard = self._heard(source, now)
         heard.last = max(heard.last, now)
         return heard
 
     def see(self, source: str, row: Frame, now: float) -> None:
         """One row (T = 1) of `source`, which came at `now` by our clock."""
         time, heard = float(row.times[0]), self.hear(source, now)
+        if heard.resumed:
+            self._resume(source, heard, time)
         if heard.rows and time > heard.newest:
-            heard.gap = float(_usual(np.array(heard.gap), np.array(time - heard.newest)))
+            heard.gap = float(usual(np.array(heard.gap), np.array(time - heard.newest)))
         heard.rows, heard.newest, heard.ahead = heard.rows + 1, max(heard.newest, time), time - now
         have = ~np.isnan(row.values[0])
         slots = row.slots[have]
@@ -132,16 +117,83 @@ class Telemetry:
         """Per source what is wrong, or was; `every`: how often each is pulled, 0 where it pushes."""
         out = {source: self._of_source(source, now, pace) for source, pace in every.items()}
         self.silent = set()
-        for number in self._silent_targets(set(every)):
-            target = self._targets[number]
+        newest = self._newest()
+        for number in self._targets.silent(newest, set(every)):
+            target = self._targets.known[number]
             self.silent.add(entity_of(target.labels, self._by))
-            age = max(0.0, self._sources[target.source].newest - self._seen["last"][number])
-            out[target.source].append(
-                _finding(TARGET_AGE, SILENT_TARGET, target.labels, age, self._gravity(number))
-            )
+            now_there = newest[target.source]
+            age = max(0.0, now_there - self._targets.last(number))
+            gravity = self._targets.gravity(number, now_there)
+            out[target.source].append(_finding(TARGET_AGE, SILENT_TARGET, target.labels, age, gravity))
         return out
 
+    def knows(self, source: str, labels: Labels) -> bool:
+        """Whether it could be told by now if what `labels` name, a finding's, were well again."""
+        if (NAME, TARGET_AGE) not in labels:
+            return True
+        named = {**dict(labels), NAME: ""}
+        return any(
+            one.source == source and {**dict(one.labels), NAME: ""} == named for one in self._targets.known
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """JSON-able."""
+        sources = self._restored | self._sources
+        told = {
+            name: {
+                "last": heard.last,
+                "newest": heard.newest,
+                "rows": heard.rows,
+                "gap": None if np.isnan(heard.gap) else heard.gap,
+                "silent": heard.silent,
+            }
+            for name, heard in sources.items()
+            if heard.rows
+        }
+        return {"sources": told, "targets": self._targets.snapshot(self._newest())}
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Take up what `snapshot` gave. Raises ValueError, changing nothing, when it is none.
+
+        The time for which nobody watched is nobody's silence.
+        """
+        try:
+            sources = {
+                str(name): Heard(
+                    np.inf,
+                    float(one["last"]),
+                    float(one["newest"]),
+                    int(one["rows"]),
+                    np.nan if one["gap"] is None else float(one["gap"]),
+                    silent=bool(one["silent"]),
+                    resumed=True,
+                )
+                for name, one in data["sources"].items()
+            }
+            targets = Targets.restore(data["targets"])
+        except (TypeError, KeyError, AttributeError) as why:
+            raise ValueError(f"no snapshot of what reports: {why!r}") from why
+        if not {one.source for one in targets.known} <= sources.keys():
+            raise ValueError("targets of sources that are not there")
+        self._restored, self._targets = sources, targets
+
     # -- parts
+
+    def _heard(self, source: str, now: float) -> Heard:
+        if source not in self._sources:
+            heard = self._restored.pop(source, None) or Heard(now, now)
+            heard.since, heard.last = now, heard.last if heard.silent else now
+            self._sources[source] = heard
+        return self._sources[source]
+
+    def _resume(self, source: str, heard: Heard, time: float) -> None:
+        """The first row after a snapshot was taken up."""
+        heard.resumed, away = False, time - heard.newest - np.nan_to_num(heard.gap)
+        if away > AWAY:
+            self._begin_anew()
+        elif away > 0:
+            self._targets.put_off(source, away)
+            heard.newest += away
 
     def _meet(self, source: str, heard: Heard, slots: NDArray[np.int32], now: float) -> None:
         new = slots[self._target["fresh"][slots]]
@@ -157,7 +209,8 @@ class Telemetry:
         known = known[~own[metric]]
         found, which = self._index.alike(known, sorted({*KEPT, "service", *self._by}))
         names = [self._name_of(labels) for labels in found]
-        if len(self._targets) + len({(source, name) for name in names} - self._number.keys()) > MOST_TARGETS:
+        new_names = {name for name in names if not self._targets.knows(source, name)}
+        if len(self._targets) + len(new_names) > MOST_TARGETS:
             self._begin_anew()
         pairs = zip(names, found, strict=True)
         numbers = [self._numbered(source, name, labels) if name else -1 for name, labels in pairs]
@@ -168,89 +221,30 @@ class Telemetry:
         return named.get("instance") or named.get("host") or entity_of(labels, self._by)
 
     def _numbered(self, source: str, name: str, labels: Labels) -> int:
-        number = self._number.get((source, name))
-        if number is None:
-            number = self._number[source, name] = len(self._targets)
-            named = dict(labels)
-            own = {k: v for k, v in labels if k in KEPT or k in self._by}
-            self._targets.append(Target(source, name, labels_of(own)))
-            self._seen.ensure(number + 1)
-            if job := named.get("job") or named.get("service"):
-                self._seen["job"][number] = self._jobs.setdefault((source, job), len(self._jobs))
-        return number
+        named = dict(labels)
+        own = {k: v for k, v in labels if k in KEPT or k in self._by}
+        job = named.get("job") or named.get("service") or ""
+        return self._targets.number(Target(source, name, labels_of(own), job))
 
     def _begin_anew(self) -> None:
         """After so many targets most are long gone: those that report are met again with their next row."""
-        self._targets, self._number, self._jobs = [], {}, {}
-        everything = np.arange(self._seen.capacity, dtype=np.int32)
-        self._seen.reset(everything)
+        self._targets = Targets()
         self.welcome(self._index.live())
 
     def _mark(self, slots: NDArray[np.int32], values: NDArray[np.float64], time: float) -> None:
         known = self._target["target"][slots]
         mine = known >= 0
         known, up, values = known[mine], self._target["up"][slots[mine]], values[mine]
-        seen = self._seen
-        told, down = known[up], values[up] == 0
-        seen["up_last"][told] = time
-        seen["down"][told] = np.where(down, np.fmin(seen["down"][told], time), np.nan)
-        heard = np.zeros(len(self._targets), np.bool_)
-        heard[known[~up]] = True
-        spoke = np.flatnonzero(heard)
-        last = seen["last"][spoke]
-        gap, more = time - last, np.isfinite(last) & (time > last)
-        usual = seen["gap"][spoke]
-        seen["gap"][spoke] = np.where(more, _usual(usual, gap), usual)
-        seen["first"][spoke] = np.minimum(seen["first"][spoke], time)
-        seen["last"][spoke] = np.maximum(last, time)
-        seen["rows"][spoke] += 1
+        self._targets.mark(known, up, values, time)
 
-    def _silent_targets(self, sources: set[str]) -> list[int]:
-        count = len(self._targets)
-        if not count:
-            return []
-        seen = {name: self._seen[name][:count] for name in ("gap", "rows", "last", "up_last", "down")}
-        newest = np.array([self._sources[one.source].newest for one in self._targets])
-        asked = np.array([one.source in sources for one in self._targets], bool)
-        limit = np.fmax(LEAST_TARGET, MISSED * seen["gap"])
-        told = np.isfinite(seen["up_last"])
-        # its scrapes are told of: while they succeed, or are no longer tried, it is not silent
-        failing = told & (newest - seen["up_last"] <= limit) & (newest - seen["down"] >= limit)
-        gone = ~told & (seen["rows"] >= ROWS) & (newest - seen["last"] >= limit)
-        return [
-            i
-            for i in np.flatnonzero(asked & (failing | gone)).tolist()
-            if failing[i] or not self._replaced(i)
-        ]
-
-    def _replaced(self, number: int) -> bool:
-        """Whether another of its job began about when it ended."""
-        others = self._others(number)
-        first, last = self._seen["first"], self._seen["last"][number]
-        near = abs(first[others] - last) <= REPLACED
-        return bool((near & (first[others] > first[number] + LEAST_TARGET)).any())
-
-    def _others(self, number: int) -> NDArray[np.intp]:
-        """The other targets of its job."""
-        job = self._seen["job"][: len(self._targets)]
-        found: NDArray[np.intp] = np.zeros(0, np.intp)
-        if job[number] >= 0:
-            found = np.flatnonzero(job == job[number])
-        same: NDArray[np.intp] = found[found != number]
-        return same
-
-    def _gravity(self, number: int) -> Severity:
-        """One of several of a job, of which nothing says that it is still there, may have been let go."""
-        if np.isfinite(self._seen["up_last"][number]):
-            return Severity.MAJOR
-        newest = self._sources[self._targets[number].source].newest
-        alive = newest - self._seen["last"][self._others(number)] <= LEAST_TARGET
-        return Severity.MINOR if alive.any() else Severity.MAJOR
+    def _newest(self) -> dict[str, float]:
+        return {source: heard.newest for source, heard in (self._restored | self._sources).items()}
 
     def _of_source(self, source: str, now: float, every: float) -> list[Finding]:
-        heard = self._sources.setdefault(source, Heard(now, now))
+        heard = self._heard(source, now)
         pace = every or (heard.gap if heard.rows >= ROWS else np.inf)
         limit, age = max(LEAST_SOURCE, MISSED * pace), now - heard.last
+        heard.silent = age > limit
         while heard.fresh and heard.fresh[0][0] < now - WINDOW:
             heard.fresh.popleft()
         new = sum(count for at, count in heard.fresh if at - heard.since > SETTLED)
@@ -289,9 +283,3 @@ def _finding(
     named = labels_of({**dict(labels), NAME: metric})
     signal = Signal(named, AlertKind.SILENCE, rule, True, severity, float(value), bound=bound)
     return Finding(signal, value > bound)
-
-
-def _usual(known: Floats, gap: Floats) -> Floats:
-    """The usual gap, another one seen: it shortens at once and grows slowly: that may be an outage."""
-    shorter, longer = (known + gap) / 2, 0.8 * known + 0.2 * np.minimum(gap, 2 * known)
-    return np.where(np.isnan(known), gap, np.where(gap < known, shorter, longer))

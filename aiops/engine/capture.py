@@ -59,6 +59,7 @@ class Capture:
             },
             "logs": state.logs.snapshot(),
             "grouping": state.problems.correlator.snapshot(),
+            "telemetry": state.telemetry.snapshot(),
             "pages": {team: pages.snapshot() for team, pages in state.pages.items()},
         }
 

@@ -77,6 +77,11 @@ def take_up(state: State, arrays: dict[str, dict[str, NDArray[Any]]], facts: dic
             state.problems.correlator.restore(facts["grouping"], max(state.cursors.values(), default=-inf))
         except (ValueError, KeyError) as why:
             log.warning("learnt links and co-occurrence are not taken up: %s", why)
+    if "telemetry" in facts:
+        try:
+            state.telemetry.restore(facts["telemetry"])
+        except ValueError as why:
+            log.warning("what reports is met anew: %s", why)
     for team in state.pages.keys() & facts.get("pages", {}).keys():
         try:
             state.pages[team].restore(facts["pages"][team])

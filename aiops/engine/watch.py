@@ -22,8 +22,9 @@ def look(state: State, now: float) -> list[Work]:
         wrong = {f.signal.key for f in findings if f.wrong}
         live = {key for key, alert in state.alerting.live.items() if alert.source == source + SUFFIX}
         told = {f.signal.key: f for f in findings if f.signal.key in wrong | live}
-        if told or live:
-            out.append(_work(state, source + SUFFIX, told, live - told.keys(), now))
+        over = {key for key in live - told.keys() if state.telemetry.knows(source, key[0])}
+        if told or over:
+            out.append(_work(state, source + SUFFIX, told, over, now))
     return out
 
 

@@ -1,5 +1,7 @@
 """The system, or what watches it?"""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -190,3 +192,40 @@ def test_a_start_time_that_moves_is_a_restart() -> None:
     assert see(np.nan, 210.0) == []
     assert see(207.0, 215.0) == ["restart web started anew 207 web"]
     assert see(207.0, 220.0) == []
+
+
+def test_what_is_known_of_what_reports_outlives_a_restart() -> None:
+    stand = Stand()
+    for _ in range(20):
+        stand.row(metric("a"), metric("b", job="other"))
+    kept = json.loads(json.dumps(stand.telemetry.snapshot()))
+    assert "NaN" not in json.dumps(kept)
+    stand.telemetry = Telemetry(stand.index, BY, 10_000)
+    stand.telemetry.restore(kept)
+    assert stand.telemetry.snapshot() == kept
+    stand.now += 1800.0
+    for _ in range(3):
+        stand.row(metric("a"))
+        assert stand.wrong() == {}, "the time for which nobody watched is nobody's silence"
+    for _ in range(3):
+        stand.row(metric("a"))
+    assert stand.wrong() == {"silent target": Severity.MAJOR}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {},
+        {"sources": [], "targets": {}},
+        {"sources": {}, "targets": {"known": [["prod", "a", [], ""]], "seen": {}}},
+        {"sources": {"prod": {"last": "x"}}, "targets": {"known": [], "seen": {}}},
+    ],
+)
+def test_what_is_no_snapshot_is_refused_and_changes_nothing(bad: dict[str, object]) -> None:
+    stand = Stand()
+    for _ in range(20):
+        stand.row(metric("a"), metric("b", job="other"))
+    before = stand.telemetry.snapshot()
+    with pytest.raises(ValueError, match=r"snapshot|targets"):
+        stand.telemetry.restore(bad)
+    assert stand.telemetry.snapshot() == before
