@@ -171,7 +171,7 @@ class Telemetry:
                 for name, one in data["sources"].items()
             }
             targets = Targets.restore(data["targets"])
-        except (TypeError, KeyError, AttributeError) as why:
+        except (TypeError, KeyError, AttributeError, ValueError) as why:
             raise ValueError(f"no snapshot of what reports: {why!r}") from why
         if not {one.source for one in targets.known} <= sources.keys():
             raise ValueError("targets of sources that are not there")
