@@ -44,6 +44,10 @@ class Silences:
         """The silences that people made by API; replaces the former ones."""
         self._asked = tuple(silences)
 
+    def adopt(self, old: "Silences") -> None:
+        """What people asked for holds beside other declared ones."""
+        self._asked = old._asked
+
     def why(self, labels: Labels, now: float, team: str = EVERYBODY) -> str:
         """The reason for which the series of `team` is silenced at `now`; empty when it is not."""
         named = dict(labels)

@@ -1,15 +1,14 @@
 """What is done now and then: silences, eviction, retention, gauges."""
 
 import logging
-from math import inf
 from typing import Any
 
 import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
 from aiops.core.marks import FORGOTTEN, Said
-from aiops.core.silence import Silence
 from aiops.engine import ledger_gauges, vitals, weighing
+from aiops.engine.asked import asked_silences
 from aiops.engine.attention import heed
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock
@@ -18,7 +17,7 @@ from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import SETTLED, Pipeline
 from aiops.engine.state import State
 from aiops.model.lifecycle import LIVE_RUN, ProblemState
-from aiops.store import backlog, log_templates, retention, seals, silences, ties
+from aiops.store import backlog, log_templates, retention, seals, ties
 from aiops.store.database import Database
 
 log = logging.getLogger("aiops.housekeeping")
@@ -60,10 +59,7 @@ class Housekeeping:
 
     async def often(self, now: float) -> None:
         """Silences that people asked for reach the pipeline; gauges are brought up to date."""
-        rows = await self._db.read(silences.active, now)
-        asked = [
-            Silence(r.selector, r.starts, inf if r.ends is None else r.ends, r.reason, r.team) for r in rows
-        ]
+        asked = await asked_silences(self._db, now)
         await self._pipeline.call(lambda state: state.silences.asked(asked))
         counts = await self._db.read(backlog.counts, now)
         metrics, written = self._metrics, self._checkpointer.written

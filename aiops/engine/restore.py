@@ -13,6 +13,7 @@ from aiops.core.playbook import Playbook
 from aiops.core.recent import Evidence
 from aiops.core.remediate import history_seconds
 from aiops.engine import checkpoint, tell
+from aiops.engine.asked import asked_silences
 from aiops.engine.clock import Clock
 from aiops.engine.items import SPOOL
 from aiops.engine.patience import RelaySettings
@@ -73,6 +74,7 @@ async def restore(db: Database, state: State, now: float, alone: bool = True) ->
         await db.run(outbox.release_all, now + RelaySettings().settle)
         await db.run(leases.let_all_go)
     found = await db.read(_read, since, now - history_seconds(state.remediation.playbooks))
+    state.silences.asked(await asked_silences(db, now))
     state.changes.restore(await db.read(causes.changes, now - KEPT))
     problems, loose, watermarks, told, history, points = found
     firing = [a for p in problems for a in p.alerts if a.state is AlertState.FIRING] + loose

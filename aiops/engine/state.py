@@ -119,6 +119,7 @@ class State:
         self.refreshed, self.acted_until = old.refreshed, old.acted_until
         self.spooled, self.acted_before = old.spooled, old.acted_before
         self.anomalies.moved = old.anomalies.moved
+        self.silences.adopt(old.silences)
         self.alerting.adopt(old.alerting)
         self.problems.adopt(old.problems)
         self.inquiry.adopt(old.inquiry)

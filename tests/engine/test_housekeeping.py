@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from aiops.engine.asked import asked_silences
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.housekeeping import EVERY, RARELY, Housekeeping
+from aiops.engine.state import State
 from aiops.model.frame import Change
 from aiops.store import causes, silences, tables
 from aiops.store.database import Database
@@ -51,6 +53,26 @@ async def test_a_silence_that_somebody_asked_for_is_taken_up_and_let_go(made: Wa
         await made.db.run(silences.expire, asked.id, by="ann", at=now + 2)
         await house.often(now + 3)
         assert made.state.silences.why(UP, now + 3) == ""
+
+
+@pytest.mark.parametrize("reload", [True, False])
+async def test_a_silence_holds_over_a_reload_and_a_restart(made: Walk, reload: bool) -> None:
+    now = made.clock.now()
+    await made.db.run(
+        silences.create, match="up", starts=now, ends=now + 3600, reason="release", by="ann", at=now
+    )
+    made.state.silences.asked(await asked_silences(made.db, now))
+    await made.row({UP: 0.0})
+    assert made.state.problems.known == []
+    if reload:
+        old = made.state
+        made.state = made.pipeline.state = State(made.config, [], old.index)
+        made.state.adopt(old)
+    else:
+        made = await made.reopened()
+    for _ in range(5):
+        await made.row({UP: 0.0})
+    assert made.state.problems.known == []
 
 
 async def test_series_long_gone_are_forgotten_but_for_those_with_an_alert(made: Walk, tmp_path: Path) -> None:
