@@ -31,6 +31,11 @@ class Restarts:
         self.columns["watched"][fresh] = matches = self._index.matches(fresh, _SELECTOR)
         self._any |= bool(matches.any())
 
+    def adopt(self, old: "Restarts") -> None:
+        """After a reload: what began when is known, of the same index."""
+        self.columns.ensure(old.columns.capacity)
+        self.columns["began"][: old.columns.capacity] = old.columns["began"]
+
     def see(self, row: Frame) -> list[Change]:
         """The restarts that one row (T = 1) tells of; the first start that is seen is none."""
         if not self._any:

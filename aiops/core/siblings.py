@@ -64,6 +64,10 @@ class Siblings:
         waiting = np.union1d(self._waiting, fresh).astype(np.int32) if few else fresh
         self._waiting = waiting if len(waiting) <= MOST else self._waiting[:0]
 
+    def adopt(self, old: "Siblings") -> None:
+        """After a reload: those that were new still are."""
+        self._waiting = old._waiting
+
     def due(self, seen: NDArray[np.uint32], now: float) -> NDArray[np.int32]:
         """Slots that were new and have `ENOUGH` samples by now (``seen[slot]``), each once."""
         if not len(self._waiting) or self._look_at - EVERY <= now < self._look_at:

@@ -125,6 +125,8 @@ class State:
         self.inquiry.adopt(old.inquiry)
         self.changes.adopt(old.changes)
         self.relearning.adopt(old.relearning)
+        self.restarts.adopt(old.restarts)
+        self.siblings.adopt(old.siblings)
         self.remediation.levels = old.remediation.levels
         for run in old.remediation.recent():
             self.remediation.note(run)

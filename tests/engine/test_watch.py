@@ -80,6 +80,16 @@ async def test_a_restart_joins_the_changes(db: Database) -> None:
     assert [c.title for c in await db.read(causes.changes, 0.0)] == ["web started anew"]
 
 
+async def test_a_restart_amid_a_reload_is_told(db: Database) -> None:
+    made = walk(db)
+    await made.row({STARTED: 100.0})
+    old = made.state
+    made.state = made.pipeline.state = State(made.config, [], old.index)
+    made.state.adopt(old)
+    await made.row({STARTED: 150.0})
+    assert [c.title for c in await db.read(causes.changes, 0.0)] == ["web started anew"]
+
+
 async def _silenced(db: Database) -> Walk:
     """One of two targets has stopped reporting, and that is told."""
     made = walk(db)
