@@ -1,5 +1,6 @@
 """What is done now and then: silences, eviction, retention, gauges."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -12,6 +13,7 @@ from aiops.engine.asked import asked_silences
 from aiops.engine.attention import heed
 from aiops.engine.checkpoint import Checkpointer
 from aiops.engine.clock import Clock
+from aiops.engine.heap import give_back
 from aiops.engine.items import Pulled
 from aiops.engine.metrics import Metrics
 from aiops.engine.pipeline import SETTLED, Pipeline
@@ -98,6 +100,7 @@ class Housekeeping:
         templates, merged = found
         await self._db.run(log_templates.save, templates, config.team)
         await self._db.run(log_templates.merge, merged, config.team)
+        await asyncio.to_thread(give_back)
 
     def _gauges(self, state: State) -> None:
         metrics = self._metrics
